@@ -1,0 +1,252 @@
+//! Field tables: where in a record a metric stands, and how its bytes are read.
+
+use std::borrow::Cow;
+
+use crate::frame::{RECORD_HEADER, RECORDS, Record};
+use crate::metric::{ANY, Class, Metric};
+use crate::reading::Value;
+
+/// How well a fact of the protocol is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Published by `mqtt-energi`'s code, and an independent observation agrees or none
+    /// contradicts it.
+    A,
+    /// Documented or observed once, unconfirmed.
+    B,
+    /// A guess worth researching.
+    C,
+}
+
+/// How the bytes of a field are read. Integers are little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raw {
+    /// Unsigned, one byte.
+    U8,
+    /// Signed, one byte.
+    I8,
+    /// Unsigned, two bytes.
+    U16,
+    /// Signed, two bytes.
+    I16,
+    /// Unsigned, four bytes.
+    U32,
+    /// Signed, four bytes.
+    I32,
+    /// One bit of one byte, `0` the least significant.
+    Bit(u8),
+}
+
+impl Raw {
+    /// Bytes that the field takes.
+    #[must_use]
+    pub const fn size(self) -> u8 {
+        match self {
+            Self::U8 | Self::I8 | Self::Bit(_) => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::U32 | Self::I32 => 4,
+        }
+    }
+
+    /// The name that a custom decoder and the documents use: `u16`, `bit 7`.
+    #[must_use]
+    pub fn name(self) -> Cow<'static, str> {
+        match self {
+            Self::U8 => "u8".into(),
+            Self::I8 => "i8".into(),
+            Self::U16 => "u16".into(),
+            Self::I16 => "i16".into(),
+            Self::U32 => "u32".into(),
+            Self::I32 => "i32".into(),
+            Self::Bit(bit) => format!("bit {bit}").into(),
+        }
+    }
+}
+
+/// One row of a field table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// What the value means.
+    pub metric: Metric,
+    /// Its protocol offset (the record's first byte stands at `0x18`).
+    pub offset: u8,
+    /// How its bytes are read.
+    pub raw: Raw,
+    /// The value is raw / `divide` + `add`.
+    pub divide: f64,
+    /// See [`Field::divide`].
+    pub add: f64,
+    /// How well this row is known.
+    pub confidence: Confidence,
+}
+
+impl Field {
+    /// A confirmed metric whose raw number is the value.
+    #[must_use]
+    pub const fn new(metric: &Metric, offset: u8, raw: Raw, confidence: Confidence) -> Self {
+        Self::of(metric.under(metric.static_key()), offset, raw, confidence)
+    }
+
+    /// A metric that is published under a key of its own, since its bytes are not confirmed.
+    #[must_use]
+    pub const fn unconfirmed(
+        key: &'static str,
+        metric: &Metric,
+        offset: u8,
+        raw: Raw,
+        confidence: Confidence,
+    ) -> Self {
+        Self::of(metric.under(key), offset, raw, confidence)
+    }
+
+    /// A number that nobody has explained yet: no unit, and any value is plausible.
+    #[must_use]
+    pub const fn unknown(key: &'static str, label: &'static str, offset: u8, raw: Raw) -> Self {
+        Self::of(Metric::new(key, label, "", Class::Unknown, ANY), offset, raw, Confidence::C)
+    }
+
+    const fn of(metric: Metric, offset: u8, raw: Raw, confidence: Confidence) -> Self {
+        Self { metric, offset, raw, divide: 1.0, add: 0.0, confidence }
+    }
+
+    /// The same field with its raw number divided.
+    #[must_use]
+    pub const fn per(mut self, divide: f64) -> Self {
+        self.divide = divide;
+        self
+    }
+
+    /// The key in every output.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.metric.key
+    }
+
+    /// Whether values are whole numbers: neither scaled nor shifted by a fraction.
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "1 means: as configured, not scaled")]
+    pub fn is_integer(&self) -> bool {
+        self.divide == 1.0 && self.add.fract() == 0.0
+    }
+
+    /// Whether the field lies wholly inside the body and header of a record of `length` bytes.
+    #[must_use]
+    pub const fn fits(&self, length: u8) -> bool {
+        let start = self.offset as usize;
+        start >= RECORDS && start + self.raw.size() as usize <= RECORDS + length as usize
+    }
+
+    /// The raw number in `record`, sign-extended to 32 bits where it is signed; `None` where the
+    /// record is too short for it.
+    #[must_use]
+    #[inline]
+    pub fn bits(&self, record: &Record<'_>) -> Option<u32> {
+        Some(match self.raw {
+            Raw::U8 => u8::from_le_bytes(record.at(self.offset)?).into(),
+            Raw::I8 => i32::from(i8::from_le_bytes(record.at(self.offset)?)).cast_unsigned(),
+            Raw::U16 => u16::from_le_bytes(record.at(self.offset)?).into(),
+            Raw::I16 => i32::from(i16::from_le_bytes(record.at(self.offset)?)).cast_unsigned(),
+            Raw::U32 | Raw::I32 => u32::from_le_bytes(record.at(self.offset)?),
+            Raw::Bit(bit) => {
+                let [byte] = record.at(self.offset)?;
+                u32::from(byte >> bit & 1)
+            }
+        })
+    }
+
+    /// The value of a raw number that [`Field::bits`] gave.
+    #[must_use]
+    #[inline]
+    pub fn value(&self, bits: u32) -> Value {
+        let raw = match self.raw {
+            Raw::Bit(_) => return Value::Flag(bits != 0),
+            Raw::U8 | Raw::U16 | Raw::U32 => i64::from(bits),
+            Raw::I8 | Raw::I16 | Raw::I32 => i64::from(bits.cast_signed()),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "32 bits, exact in an f64")]
+        #[expect(clippy::cast_possible_truncation, reason = "`is_integer` says `add` is whole")]
+        if self.is_integer() {
+            Value::Integer(raw + self.add as i64)
+        } else {
+            Value::Float(raw as f64 / self.divide + self.add)
+        }
+    }
+}
+
+/// Whether a decoder is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// On always.
+    Confirmed,
+    /// Off unless switched on; its keys carry the prefix of its length byte.
+    Experimental,
+    /// Declared in the configuration, and as experimental as those.
+    Declared,
+}
+
+/// The declarative table of one kind of record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// The length byte that selects it.
+    pub length: u8,
+    /// Its name for people.
+    pub name: Cow<'static, str>,
+    /// Whether it is trusted.
+    pub status: Status,
+    /// The only record type it reads; `None` reads any.
+    pub record_type: Option<u16>,
+    /// The protocol offset of the device's serial number, a u32.
+    pub serial: u8,
+    /// Its fields, in the order in which every output gives them.
+    pub fields: Cow<'static, [Field]>,
+}
+
+/// Where the serial number stands in most records (confidence A).
+pub const SERIAL: u8 = 0x1E;
+
+impl Layout {
+    /// A confirmed layout; a field that does not fit its length does not compile.
+    #[must_use]
+    pub const fn confirmed(length: u8, name: &'static str, fields: &'static [Field]) -> Self {
+        Self::declared(length, name, Status::Confirmed, fields)
+    }
+
+    /// An experimental layout; a field that does not fit its length does not compile.
+    #[must_use]
+    pub const fn experimental(length: u8, name: &'static str, fields: &'static [Field]) -> Self {
+        Self::declared(length, name, Status::Experimental, fields)
+    }
+
+    /// The same layout with the serial number elsewhere than at [`SERIAL`].
+    ///
+    /// # Panics
+    /// At compile time, where the serial number would lie past the record's end.
+    #[must_use]
+    pub const fn serial_at(mut self, offset: u8) -> Self {
+        assert!(offset as usize + 4 <= RECORDS + self.length as usize, "serial past the end");
+        self.serial = offset;
+        self
+    }
+
+    const fn declared(
+        length: u8,
+        name: &'static str,
+        status: Status,
+        fields: &'static [Field],
+    ) -> Self {
+        assert!(length as usize >= RECORD_HEADER, "shorter than a record's header");
+        let mut i = 0;
+        while i < fields.len() {
+            assert!(fields[i].fits(length), "a field past the record's end");
+            i += 1;
+        }
+        Self {
+            length,
+            name: Cow::Borrowed(name),
+            status,
+            record_type: None,
+            serial: SERIAL,
+            fields: Cow::Borrowed(fields),
+        }
+    }
+}

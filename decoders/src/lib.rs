@@ -1,0 +1,33 @@
+//! The myenergi device-to-device protocol: raw bytes in, typed [`Reading`]s out.
+//!
+//! The way of a frame: [`Frame::parse`] checks the envelope once; [`Frame::records`] walks the
+//! records in it; the [`DecoderTable`] names the [`Decoder`]s of a record by its length byte; each
+//! fills a [`Reading`] from its declarative [`Layout`]; the quality [`gate`] withholds what cannot
+//! be true. Nothing here does I/O, reads a clock or allocates for a frame.
+//!
+//! Offsets are those of the protocol's own notes: counted from the first byte after the Ethernet
+//! header, the first record at [`frame::RECORDS`]. In a later record of the same frame the same
+//! offsets hold, with that record's first byte standing at `0x18`.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod counter;
+pub mod custom;
+pub mod decoder;
+pub mod field;
+pub mod frame;
+pub mod gate;
+pub mod json;
+pub mod metric;
+pub mod packets;
+pub mod reading;
+pub mod table;
+
+pub use decoder::{Decoder, Refusal, TableDecoder};
+pub use field::{Confidence, Field, Layout, Raw, Status};
+pub use frame::{Frame, FrameError, MacAddress, Record};
+pub use gate::{Gate, Plausibility, Verdict};
+pub use metric::{Class, Metric};
+pub use reading::{Reading, Value};
+pub use table::{DecoderTable, RegisterError};

@@ -1,0 +1,13 @@
+//! `0x1F`, eddi data 1: mains and the daily counter, every 12 to 24 s. Confirmed.
+
+use crate::field::Confidence::A;
+use crate::field::{Field, Layout, Raw::U16};
+use crate::metric::{DIVERTED_KWH, FREQUENCY, VOLTAGE};
+
+pub(super) static LAYOUT: Layout = Layout::confirmed(0x1F, "eddi data 1", FIELDS);
+
+const FIELDS: &[Field] = &[
+    Field::new(&FREQUENCY, 0x22, U16, A).per(100.0),
+    Field::new(&DIVERTED_KWH, 0x2C, U16, A).per(100.0),
+    Field::new(&VOLTAGE, 0x32, U16, A).per(10.0),
+];
