@@ -1,0 +1,27 @@
+//! Sinks: the independent outputs of the gateway.
+//!
+//! A sink is one module: its `Config` (what YAML may say), and its [`Sink`], which takes batches of
+//! readings. The loop around it is written once, in [`runner`]: receive, batch, write, back off,
+//! drain. To add a sink: write its module and its line in [`registry`].
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
+
+pub mod backoff;
+pub mod channel;
+pub mod clock;
+pub mod registry;
+pub mod runner;
+pub mod settings;
+pub mod sink;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod stats;
+#[cfg(feature = "stdout")]
+pub mod stdout;
+
+pub use sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+
+#[cfg(all(test, feature = "sqlite"))]
+#[path = "../tests/household/mod.rs"]
+mod household;

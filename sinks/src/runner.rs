@@ -1,0 +1,253 @@
+//! The loop around every sink: open, receive, batch, write, back off, drain.
+//!
+//! Each sink has a runner of its own, a task with its own subscription, so that a slow, dead or
+//! misconfigured sink never delays or loses data for another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use energi_decoders::Reading;
+use thiserror::Error;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::channel::{Delivery, Subscription};
+use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
+use crate::stats::SinkStats;
+
+/// How long a runner goes on when its sink fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// For ever: a gateway in a cupboard has nobody to ask.
+    Endless,
+    /// So many tries, then the sink is given up: somebody waits for the command to end.
+    Tries(u64),
+}
+
+/// How a sink's run ended, where it did not end well.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The sink was given up.
+    #[error("{0}")]
+    GivenUp(SinkError),
+    /// Whoever reads the output has gone.
+    #[error("the reader of the output has gone")]
+    Closed,
+}
+
+/// The longest wait between tries once the gateway ends.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+/// One sink and what it needs to run.
+#[derive(Debug)]
+pub struct Runner {
+    config: Arc<dyn SinkConfig>,
+    context: Context,
+    subscription: Subscription,
+    stats: Arc<SinkStats>,
+    patience: Patience,
+    /// The failure said last, until the sink works again.
+    said: Option<String>,
+}
+
+/// What became of a try to hand a batch over.
+enum Handed {
+    Done,
+    Reopen,
+}
+
+impl Runner {
+    /// A runner that takes readings from `subscription` and counts in `stats`.
+    #[must_use]
+    pub fn new(
+        config: Arc<dyn SinkConfig>,
+        context: Context,
+        subscription: Subscription,
+        stats: Arc<SinkStats>,
+        patience: Patience,
+    ) -> Self {
+        Self { config, context, subscription, stats, patience, said: None }
+    }
+
+    /// Runs until the channel closes and everything is delivered.
+    ///
+    /// # Errors
+    /// [`RunError`] where the sink was given up, or nobody reads its output any more.
+    pub async fn run(mut self) -> Result<(), RunError> {
+        let mut backoff = Backoff::default();
+        let mut batch: Vec<Arc<Reading>> = Vec::new();
+        let mut open = true;
+        let result = loop {
+            let mut sink = match self.open(&mut backoff).await {
+                Ok(sink) => sink,
+                Err(error) => break Err(error),
+            };
+            match self.drive(&mut *sink, &mut batch, &mut open, &mut backoff).await {
+                Ok(Handed::Done) => break self.close(&mut *sink, &mut backoff).await,
+                Ok(Handed::Reopen) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let undelivered = self.stats.received.get() - self.stats.settled();
+        if result.is_err() {
+            self.stats.failed.add(undelivered);
+        }
+        result
+    }
+
+    async fn open(&mut self, backoff: &mut Backoff) -> Result<Box<dyn Sink>, RunError> {
+        loop {
+            match self.config.open(&self.context).await {
+                Ok(sink) => return Ok(sink),
+                Err(error) => self.wait_out(error, backoff).await?,
+            }
+        }
+    }
+
+    /// Takes readings and hands them over until the channel is closed and empty, or the sink has
+    /// to be opened anew.
+    async fn drive(
+        &mut self,
+        sink: &mut dyn Sink,
+        batch: &mut Vec<Arc<Reading>>,
+        open: &mut bool,
+        backoff: &mut Backoff,
+    ) -> Result<Handed, RunError> {
+        let batching = sink.batching();
+        loop {
+            if *open && batch.is_empty() {
+                *open = self.gather(batching, batch).await;
+            }
+            if !batch.is_empty() {
+                if let Handed::Reopen = self.hand_over(sink, batch, backoff).await? {
+                    return Ok(Handed::Reopen);
+                }
+            } else if !*open {
+                return Ok(Handed::Done);
+            }
+        }
+    }
+
+    /// Fills a batch. Returns false once the channel is closed and empty.
+    async fn gather(&mut self, batching: Batching, batch: &mut Vec<Arc<Reading>>) -> bool {
+        let mut deadline = None;
+        let open = loop {
+            let delivery = match self.subscription.try_next() {
+                Some(delivery) => delivery,
+                None if !batch.is_empty() && batching.wait.is_zero() => break true,
+                None => {
+                    self.subscription.taken();
+                    match self.next_until(deadline).await {
+                        Some(delivery) => delivery,
+                        None => break true,
+                    }
+                }
+            };
+            match delivery {
+                Delivery::Reading(reading) => batch.push(reading),
+                Delivery::Lagged(missed) => self.lagged(missed),
+                Delivery::Closed => break false,
+            }
+            if batch.len() >= batching.readings {
+                break true;
+            }
+            deadline.get_or_insert_with(|| Instant::now() + batching.wait);
+        };
+        self.subscription.taken();
+        self.stats.received.add(batch.len() as u64);
+        open
+    }
+
+    async fn next_until(&mut self, deadline: Option<Instant>) -> Option<Delivery> {
+        match deadline {
+            None => Some(self.subscription.next().await),
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, self.subscription.next()).await.ok()
+            }
+        }
+    }
+
+    fn lagged(&self, missed: u64) {
+        if self.stats.lagged.get() == 0 {
+            warn!(sink = self.context.name, missed, "the sink is too slow: it missed readings");
+        }
+        self.stats.lagged.add(missed);
+    }
+
+    async fn hand_over(
+        &mut self,
+        sink: &mut dyn Sink,
+        batch: &mut Vec<Arc<Reading>>,
+        backoff: &mut Backoff,
+    ) -> Result<Handed, RunError> {
+        loop {
+            match sink.write(batch).await {
+                Ok(()) => {
+                    self.recovered(backoff);
+                    let passed_over = sink.passed_over().min(batch.len());
+                    self.stats.passed_over.add(passed_over as u64);
+                    self.stats.written.add((batch.len() - passed_over) as u64);
+                    batch.clear();
+                    return Ok(Handed::Done);
+                }
+                Err(error @ SinkError::Broken(_)) => {
+                    self.wait_out(error, backoff).await?;
+                    return Ok(Handed::Reopen);
+                }
+                Err(error) => self.wait_out(error, backoff).await?,
+            }
+        }
+    }
+
+    async fn close(&mut self, sink: &mut dyn Sink, backoff: &mut Backoff) -> Result<(), RunError> {
+        loop {
+            match sink.close().await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_out(error, backoff).await?,
+            }
+        }
+    }
+
+    /// Waits before the next try, or gives up.
+    async fn wait_out(&mut self, error: SinkError, backoff: &mut Backoff) -> Result<(), RunError> {
+        let hopeless = match (self.patience, &error) {
+            (_, SinkError::Closed) => return Err(RunError::Closed),
+            (Patience::Endless, _) => false,
+            (Patience::Tries(_), SinkError::Broken(_)) => true,
+            (Patience::Tries(most), SinkError::Retry(_)) => backoff.tries() + 1 >= most,
+        };
+        if hopeless {
+            return Err(RunError::GivenUp(error));
+        }
+        // Said once; how often it happened since is in the counters and in the word of recovery.
+        let trouble = error.to_string();
+        if self.said.as_ref() != Some(&trouble) {
+            warn!(sink = self.context.name, "{trouble}; trying again");
+            self.said = Some(trouble);
+        }
+        self.stats.retried.add(1);
+        let wait = backoff.next_wait();
+        if self.subscription.is_closing() {
+            // Little time is left to deliver what is held.
+            tokio::time::sleep(wait.min(LAST_WAIT)).await;
+        } else {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.subscription.closing() => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn recovered(&mut self, backoff: &mut Backoff) {
+        self.said = None;
+        if backoff.tries() > 0 {
+            info!(sink = self.context.name, tries = backoff.tries(), "the sink works again");
+            backoff.reset();
+        }
+    }
+}
+
+/// The batching of a sink that writes whatever is there at once.
+pub const AT_ONCE: Batching = Batching { readings: 1024, wait: Duration::ZERO };

@@ -1,0 +1,27 @@
+//! Kinds of values that sinks and the gateway take from YAML.
+
+mod amount;
+mod secret;
+
+use thiserror::Error;
+
+pub use amount::{Period, Size};
+pub use secret::{Secret, SecretError, check_pair, resolve};
+
+/// What is wrong with a value that reads well in itself. The key names its place within the
+/// section that was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{key}: {problem}")]
+pub struct Problem {
+    /// The key, such as `retention.samples`.
+    pub key: String,
+    /// What is wrong with it and what to do.
+    pub problem: String,
+}
+
+impl Problem {
+    /// A problem with the value of `key`.
+    pub fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into() }
+    }
+}

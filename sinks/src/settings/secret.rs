@@ -1,0 +1,152 @@
+//! Secrets, given in place or in a file.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+use super::Problem;
+
+/// What stands for a secret wherever it is shown.
+const REDACTED: &str = "***";
+
+/// A password or token. It shows itself as `***` to logs, errors and serializers.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for whoever has to send it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+/// Why the file of a secret cannot be used.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// Reading it failed.
+    #[error("{key}: {path}: {error}; the file must hold the secret and be readable by this user")]
+    Unreadable {
+        /// The key that names the file.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// It holds nothing but white space.
+    #[error("{key}: {path}: the file is empty; write the secret into it")]
+    Empty {
+        /// The key that names the file.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Refuses a secret that is given both as `key` and as `key_file`.
+///
+/// # Errors
+/// The [`Problem`], at `key_file`.
+pub fn check_pair(key: &str, given: Option<&Secret>, file: Option<&Path>) -> Result<(), Problem> {
+    if given.is_some() && file.is_some() {
+        let problem = format!("`{key}` is given too; keep one of the two");
+        return Err(Problem::new(format!("{key}_file"), problem));
+    }
+    Ok(())
+}
+
+/// The secret that was given in place, or else what its file holds now, white space around it
+/// removed.
+///
+/// A sink asks when it opens rather than when the configuration is read, so that a secret that
+/// was renewed, or that is mounted late, is found at the next attempt.
+///
+/// # Errors
+/// [`SecretError`] names the file.
+pub fn resolve(
+    key: &str,
+    given: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, SecretError> {
+    let (None, Some(path)) = (given, file) else {
+        return Ok(given.cloned());
+    };
+    let (key, path) = (format!("{key}_file"), path.to_owned());
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Err(SecretError::Empty { key, path }),
+        Ok(text) => Ok(Some(Secret(text.trim().to_owned()))),
+        Err(error) => Err(SecretError::Unreadable { key, path, error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_shows_itself() {
+        let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        let shown =
+            format!("{secret} {secret:?} {}", serde_json::to_string(&Some(&secret)).unwrap());
+        assert_eq!(shown, "*** *** \"***\"");
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "  hunter2\n").unwrap();
+        let secret = resolve("token", None, Some(file.path())).unwrap().unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn the_file_of_a_secret_is_named_when_it_cannot_be_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("absent");
+        let error = resolve("token", None, Some(&missing)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("token_file: {}: ", missing.display())), "{error}");
+
+        let empty = directory.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        let error = resolve("token", None, Some(&empty)).unwrap_err().to_string();
+        assert!(error.ends_with("the file is empty; write the secret into it"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_given_twice_is_an_error_without_the_secret() {
+        let secret = Secret::from("hunter2".to_owned());
+        let problem = check_pair("token", Some(&secret), Some(Path::new("t"))).unwrap_err();
+        assert_eq!(problem.to_string(), "token_file: `token` is given too; keep one of the two");
+        assert_eq!(check_pair("token", Some(&secret), None), Ok(()));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a sink is.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use energi_decoders::Reading;
+use thiserror::Error;
+
+use crate::settings::Problem;
+
+/// How many readings a sink likes to take at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// A batch is written as soon as it holds so many readings.
+    pub readings: usize,
+    /// A batch is written when its first reading has waited so long; zero writes whatever is
+    /// there at once.
+    pub wait: Duration,
+}
+
+/// Why a sink could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// It may work later: the batch is offered again after a back-off. The text says what failed,
+    /// where, and what to do.
+    #[error("{0}")]
+    Retry(String),
+    /// It cannot work until somebody changes something: the sink is closed and opened anew after a
+    /// back-off. The text says what failed, where, and what to do.
+    #[error("{0}")]
+    Broken(String),
+    /// Whoever reads the output has gone; there is nobody left to write for.
+    #[error("the reader of the output has gone")]
+    Closed,
+}
+
+/// An output that is open.
+#[async_trait]
+pub trait Sink: Send {
+    /// How many readings it likes to take at a time.
+    fn batching(&self) -> Batching;
+
+    /// Takes a batch. After `Ok` the sink answers for it: it is delivered, or stored to be,
+    /// but for what it has [passed over](Self::passed_over).
+    ///
+    /// # Errors
+    /// [`SinkError`] says whether the same batch may be offered again.
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError>;
+
+    /// How many readings of the last batch that it took have no place at the destination: it passed
+    /// them over. Most sinks have a place for every reading.
+    fn passed_over(&self) -> usize {
+        0
+    }
+
+    /// Delivers what is held back and lets go of the destination.
+    ///
+    /// # Errors
+    /// [`SinkError`] where something written could not be delivered.
+    async fn close(&mut self) -> Result<(), SinkError>;
+}
+
+/// What the gateway tells a sink about itself.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The sink's name in the configuration, for messages.
+    pub name: String,
+    /// The site's label.
+    pub site: Option<String>,
+    /// Where days begin.
+    pub timezone: jiff::tz::TimeZone,
+    /// The names that the configuration gives to devices, by serial number.
+    pub device_names: Arc<std::collections::BTreeMap<u32, String>>,
+    /// Whether readings come from a network interface, stamped by this machine's clock, rather than
+    /// from a recording or a simulated household. Only then can that clock be wrong.
+    pub live: bool,
+}
+
+/// What a sink must have for itself.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The key that names it.
+    pub key: &'static str,
+    file: PathBuf,
+}
+
+impl Destination {
+    /// A file, by its path relative to the working directory. All spellings of a path are one
+    /// destination; links are not followed, for they may change.
+    #[must_use]
+    pub fn file(key: &'static str, path: &Path) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut file = PathBuf::new();
+        for part in absolute.components() {
+            if part == Component::ParentDir {
+                file.pop();
+            } else {
+                file.push(part);
+            }
+        }
+        Self { key, file }
+    }
+
+    /// Whether both are one, whatever keys name them.
+    #[must_use]
+    pub fn is_also(&self, other: &Self) -> bool {
+        self.file == other.file
+    }
+}
+
+/// What YAML says of one sink.
+#[async_trait]
+pub trait SinkConfig: std::fmt::Debug + Send + Sync {
+    /// What is wrong with values that read well in themselves. A sink without such rules need
+    /// not say so.
+    fn validate(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// What no other sink may write to.
+    fn destination(&self) -> Option<Destination> {
+        None
+    }
+
+    /// Opens the destination.
+    ///
+    /// # Errors
+    /// [`SinkError`] says what failed, where, and what to do.
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError>;
+
+    /// Tries the destination without writing a reading to it, and says what answered.
+    ///
+    /// # Errors
+    /// [`SinkError`] says what failed, where, and what to do.
+    async fn probe(&self, context: &Context) -> Result<String, SinkError>;
+
+    /// Whether the destination is another machine or program, rather than a file of this one.
+    fn is_remote(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,110 @@
+//! The energy accountant: from a device's daily counter to the energy of each local date.
+//!
+//! The counter starts from zero at the *device's* midnight and can be transiently zero or wild.
+//! What the quality gate lets through goes to a [`Recorder`], which keeps the readings that can be
+//! believed and thins them to the points worth storing. A day is then a pure function of stored
+//! points ([`day`]): restarts, captures replayed twice and older captures double nothing.
+//!
+//! Nothing here reads a clock, a file or a channel.
+
+mod border;
+mod recorder;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use energi_decoders::counter::{CounterPoint, WattHours};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+pub use recorder::Recorder;
+
+use runs::Runs;
+
+/// How far before its midnight a date's points reach: to the two device midnights before it, which
+/// show how far the device's clock is from ours.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(50);
+
+/// How far past its end a date's points reach: further than its border can lie.
+const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
+
+/// The energy of one local date, as the device shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day {
+    /// What the counter counted; `None` where no point lies between the borders.
+    pub diverted: Option<WattHours>,
+    /// Where the date begins and where it ends.
+    pub borders: [Border; 2],
+}
+
+/// Where one date ends and the next begins: somewhere after one point and not after another.
+///
+/// What flowed in between and was reset unseen is not counted, so a date whose border interval
+/// touches a gap in the device's frames is not complete, unless the gap is harmless: see
+/// [`fresh`](Self::fresh) and [`at_rest`](Self::at_rest).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Border {
+    /// The last point of the date before; `None` where there is none.
+    pub after: Option<Timestamp>,
+    /// The first point of the date that begins; `None` where there is none yet.
+    pub until: Option<Timestamp>,
+    /// Whether the counter is seen to have started from zero: what the date that begins diverted,
+    /// its counter shows. A gap here can only have cost the date that ends.
+    pub fresh: bool,
+    /// Whether the border can be anywhere in between since the counter stood near zero, and never
+    /// rose by more than 0.02 kWh. Only diverting that both begins and ends in the gap that also
+    /// hides the border would be lost.
+    pub at_rest: bool,
+}
+
+/// The times of the points that [`day`] needs for `date`.
+#[must_use]
+pub fn window(date: Date, tz: &TimeZone) -> Range<Timestamp> {
+    let [begin, end] = midnights(date, tz);
+    let start = begin.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+    start..end.checked_add(LOOK_AHEAD).unwrap_or(Timestamp::MAX)
+}
+
+/// The dates whose [`window`] holds `time`, oldest first: those that a point at `time` can change.
+///
+/// Most of them lie after `time`. A date later than the day after the newest point has no energy
+/// yet and needs no computing.
+pub fn touched(time: Timestamp, tz: &TimeZone) -> impl Iterator<Item = Date> {
+    let tz = tz.clone();
+    let here = time.to_zoned(tz.clone()).date();
+    // One date more on either side than the window reaches: `window` has the last word.
+    let first = here.checked_sub(SignedDuration::from_hours(48)).unwrap_or(Date::MIN);
+    let days = usize::try_from(LOOK_BACK.as_hours() / 24 + 5).unwrap_or(usize::MAX);
+    first
+        .series(jiff::Span::new().days(1))
+        .take(days)
+        .filter(move |date| window(*date, &tz).contains(&time))
+}
+
+/// The energy of `date`, from the stored points of its [`window`], sorted by time, no two of one
+/// time.
+#[must_use]
+pub fn day(date: Date, tz: &TimeZone, points: &[CounterPoint]) -> Day {
+    let [begin, end] = midnights(date, tz);
+    let runs = Runs::of(points);
+    let begin = border::find(&runs, begin, tz);
+    let end = border::find(&runs, end, tz);
+    Day {
+        diverted: runs.energy(begin.first..end.first, begin.carry),
+        borders: [begin.place(&runs), end.place(&runs)],
+    }
+}
+
+/// Where `date` and the next begin: the first instants that they have, where a zone skips
+/// midnight.
+pub(super) fn midnights(date: Date, tz: &TimeZone) -> [Timestamp; 2] {
+    let midnight = |date: Date| {
+        tz.to_zoned(date.at(0, 0, 0, 0))
+            .and_then(|zoned| zoned.start_of_day())
+            .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    };
+    [midnight(date), date.tomorrow().map_or(Timestamp::MAX, midnight)]
+}

@@ -1,0 +1,106 @@
+//! Which readings can be given a place in history.
+
+use std::sync::Arc;
+
+use energi_decoders::Reading;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::clock::released;
+use crate::sink::Context;
+
+/// No capture is older than this, 1970-01-02 ...
+const FIRST: Timestamp = Timestamp::constant(86_400, 0);
+
+/// ... or newer than this, 9000-01-01. Local dates lie safely inside what a calendar holds.
+const LAST: Timestamp = Timestamp::constant(221_845_392_000, 0);
+
+/// Passes readings over that cannot be stored, counts them, and says so once.
+#[derive(Debug)]
+pub(super) struct Admission {
+    sink: String,
+    live: bool,
+    timeless: Count,
+    early: Count,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    now: u64,
+    /// Whether the log has said it, and not yet that it is over.
+    said: bool,
+}
+
+impl Admission {
+    pub(super) fn new(context: &Context) -> Self {
+        Self {
+            sink: context.name.clone(),
+            live: context.live,
+            timeless: Count::default(),
+            early: Count::default(),
+        }
+    }
+
+    /// The readings of `batch` that have a place in history.
+    pub(super) fn admit(&mut self, batch: &[Arc<Reading>]) -> Arc<[Arc<Reading>]> {
+        batch.iter().filter(|reading| self.is_admitted(reading)).map(Arc::clone).collect()
+    }
+
+    fn is_admitted(&mut self, reading: &Reading) -> bool {
+        match reading.time {
+            Some(time) if !(FIRST..LAST).contains(&time) => self.pass_over_timeless(),
+            None => self.pass_over_timeless(),
+            Some(time) if self.live && time < released() => self.pass_over_early(time),
+            Some(_) => {
+                self.end_early();
+                true
+            }
+        }
+    }
+
+    fn pass_over_timeless(&mut self) -> bool {
+        self.timeless.now += 1;
+        if !std::mem::replace(&mut self.timeless.said, true) {
+            warn!(
+                sink = self.sink,
+                "readings without a time, or with an impossible one, have no place in a history: \
+                 they are not stored"
+            );
+        }
+        false
+    }
+
+    fn pass_over_early(&mut self, time: Timestamp) -> bool {
+        self.early.now += 1;
+        if !std::mem::replace(&mut self.early.said, true) {
+            warn!(
+                sink = self.sink,
+                "the clock says {time:.0}, which is before this release was built ({:.0}): nothing \
+                 is stored until it is set right",
+                released()
+            );
+        }
+        false
+    }
+
+    fn end_early(&mut self) {
+        if std::mem::replace(&mut self.early.said, false) {
+            let passed_over = std::mem::take(&mut self.early.now);
+            info!(sink = self.sink, passed_over, "the clock is right: readings are stored");
+        }
+    }
+
+    /// Says how many readings were passed over since it was last said.
+    pub(super) fn close(&mut self) {
+        let (timeless, early) = (self.timeless.now, self.early.now);
+        if timeless + early > 0 {
+            warn!(
+                sink = self.sink,
+                without_a_time = timeless,
+                with_a_wrong_clock = early,
+                "readings that were not stored"
+            );
+        }
+        (self.timeless.now, self.early.now) = (0, 0);
+    }
+}

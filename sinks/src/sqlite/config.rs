@@ -1,0 +1,43 @@
+//! What YAML may say of a `sqlite` sink.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Period;
+
+/// A history in a SQLite database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The database file, relative to the working directory; made when it is absent.
+    pub path: PathBuf,
+    /// How long details are kept.
+    pub retention: Retention,
+    /// How often readings are committed: what a power cut may cost.
+    pub flush_interval: Period,
+}
+
+/// How long details are kept. Minute averages and daily energy stay for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Single readings: counted back from the earlier of now and the newest one.
+    pub samples: Period,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("energi.db"),
+            retention: Retention::default(),
+            flush_interval: Period::from_secs(5),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { samples: Period::from_days(30) }
+    }
+}

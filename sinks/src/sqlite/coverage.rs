@@ -1,0 +1,96 @@
+//! When a device was heard: the union of the intervals between frames at most [`HOLD`] apart.
+//!
+//! All times are microseconds since 1970 UTC.
+
+/// How long a frame vouches for the device, and a power for itself: 60 s.
+pub(super) const HOLD: i64 = 60_000_000;
+
+/// From one frame to another, with no gap of more than [`HOLD`] in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Interval {
+    /// The first frame.
+    pub(super) start: i64,
+    /// The last frame; the first one where it stands alone.
+    pub(super) end: i64,
+}
+
+impl Interval {
+    /// A frame by itself.
+    pub(super) const fn at(time: i64) -> Self {
+        Self { start: time, end: time }
+    }
+}
+
+/// The union of `intervals`, oldest first; those at most [`HOLD`] apart become one.
+pub(super) fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_unstable();
+    intervals.dedup_by(|next, last| {
+        let joined = next.start <= last.end.saturating_add(HOLD);
+        if joined {
+            last.end = last.end.max(next.end);
+        }
+        joined
+    });
+    intervals
+}
+
+/// How much of `start..end` the intervals of a [`union`] cover.
+pub(super) fn covered(intervals: &[Interval], start: i64, end: i64) -> i64 {
+    intervals.iter().map(|i| (i.end.min(end) - i.start.max(start)).max(0)).sum()
+}
+
+/// Whether the device was heard throughout `start..=end`, but for gaps of up to `longest`, which is
+/// no less than [`HOLD`]. The intervals are those of a [`union`].
+pub(super) fn unbroken(intervals: &[Interval], start: i64, end: i64, longest: i64) -> bool {
+    let mut heard = intervals.iter().skip_while(|interval| interval.end < start);
+    let Some(first) = heard.next().filter(|interval| interval.start <= start) else { return false };
+    let mut until = first.end;
+    for interval in heard.take_while(|interval| interval.start <= end) {
+        if interval.start - until > longest {
+            break;
+        }
+        until = interval.end;
+    }
+    until >= end
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S: i64 = 1_000_000;
+
+    fn intervals(times: &[i64]) -> Vec<Interval> {
+        times.iter().map(|time| Interval::at(time * S)).collect()
+    }
+
+    #[test]
+    fn a_gap_of_a_minute_is_bridged_and_a_longer_one_is_not() {
+        let heard = union(intervals(&[0, 60, 121, 130]));
+        assert_eq!(
+            heard,
+            [(0, 60 * S), (121 * S, 130 * S)].map(|(start, end)| Interval { start, end })
+        );
+        assert_eq!(covered(&heard, 0, 200 * S), 69 * S);
+        assert_eq!(covered(&heard, 30 * S, 125 * S), 34 * S);
+        assert!(unbroken(&heard, 10 * S, 60 * S, HOLD));
+        assert!(!unbroken(&heard, 10 * S, 121 * S, HOLD));
+        assert!(unbroken(&heard, 10 * S, 121 * S, 61 * S));
+        assert!(!unbroken(&heard, 10 * S, 131 * S, 61 * S));
+        assert!(!unbroken(&heard, -1, 121 * S, 61 * S));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_does_not_matter(mut times in prop::collection::vec(0i64..2000, 0..60), cut in 0usize..60) {
+            let cut = cut.min(times.len());
+            let mut halves = union(intervals(&times[cut..]));
+            halves.extend(union(intervals(&times[..cut])));
+            let halves = union(halves);
+            times.sort_unstable();
+            prop_assert_eq!(halves, union(intervals(&times)));
+        }
+    }
+}

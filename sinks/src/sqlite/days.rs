@@ -1,0 +1,231 @@
+//! Recomputes `daily_energy` for the dates that a batch touched.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use energi_decoders::counter::{CounterPoint, WattHours};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+
+use super::accountant::{self, Border, Day};
+use super::coverage::{HOLD, Interval, covered, unbroken};
+use super::error::StoreError;
+use super::rollup::QUARTER;
+use super::store::{News, timestamp};
+
+/// Readings further apart than this touch dates of their own; one date in between more or less
+/// does no harm, since a day is a pure function of what is stored.
+const APART: i64 = 24 * 3600 * 1_000_000;
+
+/// While the counter is at rest, a gap of up to 5 min is not taken to hide a whole stretch of
+/// diverting and the counter's reset after it: it would have to hold both.
+const REST: i64 = 300_000_000;
+
+/// Recomputes the dates whose energy or completeness `news` can change.
+pub(super) fn update(
+    connection: &Connection,
+    tz: &TimeZone,
+    device: i64,
+    news: &News,
+) -> Result<(), StoreError> {
+    for span in spans(news) {
+        let touched: BTreeSet<Date> = [span.start, span.end]
+            .into_iter()
+            .flat_map(|time| accountant::touched(timestamp(time), tz))
+            .collect();
+        if let (Some(first), Some(last)) = (touched.first(), touched.last()) {
+            recompute(connection, tz, device, news.serial, *first..=*last)?;
+        }
+    }
+    Ok(())
+}
+
+/// Recomputes every date, since days begin elsewhere now. What they are made from stays for ever.
+pub(super) fn rebuild(connection: &Connection, tz: &TimeZone) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM daily_energy", [])?;
+    let mut devices = connection.prepare(
+        "SELECT id, serial, min(start), max(end) FROM device JOIN coverage ON device = id
+         GROUP BY id",
+    )?;
+    let mut rows = devices.query([])?;
+    while let Some(row) = rows.next()? {
+        let (device, serial) = (row.get(0)?, row.get(1)?);
+        let date = |micros| timestamp(micros).to_zoned(tz.clone()).date();
+        let (mut from, last) = (date(row.get(2)?), date(row.get(3)?));
+        while from <= last {
+            // A month at a time, so that ten years need no more memory than one.
+            let until = from.saturating_add(jiff::Span::new().days(30)).min(last);
+            recompute(connection, tz, device, serial, from..=until)?;
+            let Ok(next) = until.tomorrow() else { break };
+            from = next;
+        }
+    }
+    Ok(())
+}
+
+/// Recomputes those of `dates` on which the device was heard.
+fn recompute(
+    connection: &Connection,
+    tz: &TimeZone,
+    device: i64,
+    serial: u32,
+    dates: RangeInclusive<Date>,
+) -> Result<(), StoreError> {
+    let mut heard = Vec::new();
+    let all = dates.start().series(jiff::Span::new().days(1));
+    for date in all.take_while(|date| date <= dates.end()) {
+        if is_heard(connection, tz, device, date)? {
+            heard.push(date);
+        }
+    }
+    let (Some(first), Some(last)) = (heard.first(), heard.last()) else { return Ok(()) };
+    let window = accountant::window(*first, tz).start..accountant::window(*last, tz).end;
+    let points = read_points(connection, device, window)?;
+    for date in heard {
+        let window = accountant::window(date, tz);
+        let first = points.partition_point(|point| point.time < window.start);
+        let past = points.partition_point(|point| point.time < window.end);
+        let day = accountant::day(date, tz, points.get(first..past).unwrap_or_default());
+        write(connection, tz, device, serial, date, &day)?;
+    }
+    Ok(())
+}
+
+fn spans(news: &News) -> Vec<Interval> {
+    let mut all: Vec<_> = news
+        .points
+        .iter()
+        .map(|time| Interval::at(*time))
+        .chain(news.heard.iter().copied())
+        .collect();
+    all.sort_unstable();
+    all.dedup_by(|next, last| {
+        let near = next.start - last.end <= APART;
+        if near {
+            last.end = last.end.max(next.end);
+        }
+        near
+    });
+    all
+}
+
+fn micros(times: [Timestamp; 2]) -> [i64; 2] {
+    times.map(Timestamp::as_microsecond)
+}
+
+/// Whether the device sent a frame on `date`. A date without one has no row.
+fn is_heard(
+    connection: &Connection,
+    tz: &TimeZone,
+    device: i64,
+    date: Date,
+) -> Result<bool, StoreError> {
+    let [begin, end] = micros(accountant::midnights(date, tz));
+    Ok(connection
+        .prepare_cached(
+            "SELECT end >= ?2 FROM coverage WHERE device = ?1 AND start < ?3
+             ORDER BY start DESC LIMIT 1",
+        )?
+        .query_row((device, begin, end), |row| row.get(0))
+        .or_else(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => Ok(false),
+            error => Err(error),
+        })?)
+}
+
+fn read_points(
+    connection: &Connection,
+    device: i64,
+    window: std::ops::Range<Timestamp>,
+) -> Result<Vec<CounterPoint>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT time, energy FROM energy_point WHERE device = ?1 AND time >= ?2 AND time < ?3
+         ORDER BY time",
+    )?;
+    let [start, end] = micros([window.start, window.end]);
+    let points = select.query_map((device, start, end), |row| {
+        Ok(CounterPoint { time: timestamp(row.get(0)?), energy: WattHours(row.get(1)?) })
+    })?;
+    Ok(points.collect::<Result<_, _>>()?)
+}
+
+fn write(
+    connection: &Connection,
+    tz: &TimeZone,
+    device: i64,
+    serial: u32,
+    date: Date,
+    day: &Day,
+) -> Result<(), StoreError> {
+    let [begin, end] = micros(accountant::midnights(date, tz));
+    let flows = connection
+        .prepare_cached(
+            "SELECT CASE WHEN sum(grid_readings) > 0 THEN sum(import) / 1e6 END,
+                 CASE WHEN sum(grid_readings) > 0 THEN sum(export) / 1e6 END,
+                 CASE WHEN sum(generation_readings) > 0 THEN sum(generation) / 1e6 END
+             FROM energy_quarter WHERE device = ?1 AND quarter >= ?2 AND quarter < ?3",
+        )?
+        .query_row((device, begin / QUARTER, end / QUARTER), |row| {
+            Ok::<[Option<f64>; 3], _>([row.get(0)?, row.get(1)?, row.get(2)?])
+        })?;
+    let complete = is_complete(connection, device, [begin, end], &day.borders)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO daily_energy (serial, date, diverted_kwh, import_kwh, export_kwh,
+                 generation_kwh, complete) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT DO UPDATE SET diverted_kwh = excluded.diverted_kwh,
+                 import_kwh = excluded.import_kwh, export_kwh = excluded.export_kwh,
+                 generation_kwh = excluded.generation_kwh, complete = excluded.complete
+             WHERE (diverted_kwh, import_kwh, export_kwh, generation_kwh, complete) IS NOT
+                 (excluded.diverted_kwh, excluded.import_kwh, excluded.export_kwh,
+                     excluded.generation_kwh, excluded.complete)",
+        )?
+        .execute((
+            serial,
+            date.to_string(),
+            day.diverted.map(WattHours::kwh),
+            flows[0],
+            flows[1],
+            flows[2],
+            complete,
+        ))?;
+    Ok(())
+}
+
+/// Whether the device was heard for 99 % of the date, and wherever energy can have been lost at its
+/// borders.
+fn is_complete(
+    connection: &Connection,
+    device: i64,
+    midnights: [i64; 2],
+    borders: &[Border; 2],
+) -> Result<bool, StoreError> {
+    // Where no point is on one side of a border, the frames have to reach up to midnight.
+    let needed = [0, 1].map(|side| {
+        let (border, midnight) = (&borders[side], midnights[side]);
+        let after = border.after.map_or(midnight + HOLD, Timestamp::as_microsecond);
+        let until = border.until.map_or(midnight - HOLD, Timestamp::as_microsecond);
+        (after, until)
+    });
+    let start = needed[0].0.min(midnights[0]);
+    let end = needed[1].1.max(midnights[1]);
+    let mut select = connection.prepare_cached(
+        "SELECT start, end FROM coverage WHERE device = ?1 AND start <= ?3 AND start >= coalesce(
+             (SELECT max(start) FROM coverage WHERE device = ?1 AND start <= ?2), ?2)",
+    )?;
+    let heard: Vec<Interval> = select
+        .query_map((device, start, end), |row| {
+            Ok(Interval { start: row.get(0)?, end: row.get(1)? })
+        })?
+        .collect::<Result<_, _>>()?;
+    let [begin, end] = midnights;
+    let enough = covered(&heard, begin, end) * 100 >= (end - begin) * 99;
+    let is_heard = |side: usize| {
+        let (after, until) = needed[side];
+        let longest = if borders[side].at_rest { REST } else { HOLD };
+        unbroken(&heard, after, until, longest)
+    };
+    Ok(enough && (borders[0].fresh || is_heard(0)) && is_heard(1))
+}

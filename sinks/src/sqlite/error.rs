@@ -1,0 +1,134 @@
+//! Why a database could not be opened or written, and what to do about it.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use super::lock::LockError;
+use crate::sink::SinkError;
+
+/// Why a file is not taken for a history. It stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum Refusal {
+    /// A directory has the name.
+    #[error("it is a directory; give `path` the name of a file in it")]
+    Directory,
+    /// The directory that it should be in is missing.
+    #[error("the directory {0} is missing; make it with: mkdir -p '{0}'")]
+    NoDirectory(PathBuf),
+    /// The file or its directory cannot be written.
+    #[error(
+        "{0} is read-only for this process; let its user write there, or choose another `path`"
+    )]
+    ReadOnly(PathBuf),
+    /// The file is none of SQLite's.
+    #[error("it is not a SQLite database; choose another `path`, or move the file away")]
+    NotADatabase,
+    /// Another program's database.
+    #[error("it is another program's database; choose another `path`")]
+    OtherProgram,
+    /// A later release wrote it.
+    #[error(
+        "a newer release wrote it (schema {found}, this one knows {known}); \
+         update energi-gateway, or choose another `path`"
+    )]
+    Newer {
+        /// The file's schema version.
+        found: i32,
+        /// The newest that this release knows.
+        known: i32,
+    },
+    /// There is no such file.
+    #[error("there is no history there; the sqlite sink's `path` says where it is")]
+    Missing,
+    /// Another process writes to it.
+    #[error("{0} writes to it already; stop that one, or choose another `path`")]
+    InUse(String),
+    /// Somebody else's file stands where the lock would.
+    #[error("{0} is no lock of this gateway; move it away, or choose another `path`")]
+    ForeignLock(PathBuf),
+    /// The file was removed or replaced while it was open.
+    #[error("it was removed or replaced while in use; it is opened anew")]
+    Replaced,
+}
+
+/// What went wrong with a database.
+#[derive(Debug, Error)]
+pub(super) enum StoreError {
+    /// It cannot be used.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// SQLite said no.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// `PRAGMA quick_check` found damage.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The file system said no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<LockError> for StoreError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::InUse(holder) => Refusal::InUse(holder).into(),
+            LockError::Io { path, source } => Self::at(path, source),
+        }
+    }
+}
+
+impl StoreError {
+    /// What the operating system said when it was to write to `path`.
+    pub(super) fn at(path: PathBuf, error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                Refusal::ReadOnly(path).into()
+            }
+            _ => Self::Io(error),
+        }
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
+    /// Whether the file is damaged, so that nothing but another file helps.
+    pub(super) fn is_corruption(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+            || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// In a sink's terms, with the file's name and what to do.
+    pub(super) fn into_sink_error(self, path: &Path) -> SinkError {
+        let path = path.display();
+        match (self.code(), self) {
+            (_, Self::Refused(refusal)) => SinkError::Broken(format!("{path}: {refusal}")),
+            (_, error) if error.is_corruption() => SinkError::Broken(format!(
+                "{path}: {error}; it is damaged, or not a database: move it away"
+            )),
+            (Some(ErrorCode::DiskFull), error) => {
+                SinkError::Retry(format!("{path}: {error}; make room on its file system"))
+            }
+            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), error) => SinkError::Retry(
+                format!("{path}: {error}; another program holds a write lock on it: end that one"),
+            ),
+            (Some(ErrorCode::ReadOnly), _) => {
+                SinkError::Broken(format!("{path}: {}", Refusal::ReadOnly(path.to_string().into())))
+            }
+            (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), error) => {
+                SinkError::Broken(format!(
+                    "{path}: {error}; let this process read and write the file and its directory"
+                ))
+            }
+            (_, error) => {
+                SinkError::Retry(format!("{path}: {error}; look at its file system and device"))
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Opens the database file: looks before it touches, and moves a damaged one aside.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tracing::{error, info};
+
+use super::error::{Refusal, StoreError};
+use super::lock::{self, Reserved, Sign, WriterLock};
+use super::schema::{self, APPLICATION_ID, Identity};
+
+/// How long a file is looked through for damage after it was not closed in order. Readings wait
+/// meanwhile.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// How long to wait for another program that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What the first bytes of a file say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    /// No file, or an empty one.
+    Nothing,
+    /// A SQLite database with this application id.
+    Database(i32),
+    /// Something else.
+    Foreign,
+}
+
+/// A database that this process alone writes to.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    /// Whether damage is the gateway's to mend.
+    ours: bool,
+    /// Which file was opened: its device and inode.
+    opened: Option<(u64, u64)>,
+    _lock: WriterLock,
+}
+
+impl DatabaseFile {
+    /// Takes the right to write to `path`. A file that is somebody else's is not touched.
+    pub(super) fn claim(path: &Path) -> Result<Self, StoreError> {
+        let reserved = Reserved::take(path)?;
+        let header = look(path)?;
+        let marked = header == Header::Database(APPLICATION_ID);
+        let sign = lock::sign(path);
+        let ours = marked || header == Header::Nothing || sign == Sign::Ours;
+        match header {
+            Header::Foreign if !ours => return Err(Refusal::NotADatabase.into()),
+            Header::Database(_) if !ours => {
+                // A read-only connection leaves the files of a log behind, one that may write plays
+                // in a log that is there.
+                let logged = ["-wal", "-journal"].iter().any(|log| with_suffix(path, log).exists());
+                let flags = if logged {
+                    OpenFlags::SQLITE_OPEN_READ_ONLY
+                } else {
+                    OpenFlags::SQLITE_OPEN_READ_WRITE
+                };
+                schema::identify(&connect(path, flags)?)?;
+            }
+            _ => {}
+        }
+        if sign == Sign::Foreign && !marked {
+            return Err(Refusal::ForeignLock(lock::path_of(path)).into());
+        }
+        if fs::metadata(path).is_ok_and(|file| file.permissions().readonly()) {
+            return Err(Refusal::ReadOnly(path.to_owned()).into());
+        }
+        let lock = reserved.lock()?;
+        Ok(Self { path: path.to_owned(), ours, opened: None, _lock: lock })
+    }
+
+    /// Opens it for writing, in the present schema. A damaged one is moved aside for a new one.
+    pub(super) fn open(&mut self) -> Result<Connection, StoreError> {
+        match self.open_as_it_is() {
+            Err(error) if error.is_corruption() && self.ours => self.open_anew(&error),
+            other => other,
+        }
+    }
+
+    /// Moves the database aside, since it is damaged, and opens a new one.
+    pub(super) fn open_anew(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
+        let aside = self.move_aside()?;
+        error!(
+            "{}: the database is damaged ({damage}); it was moved to {} and history goes on in a \
+             new one. What was in it may be saved with: sqlite3 '{1}' .recover",
+            self.path.display(),
+            aside.display()
+        );
+        self.open_as_it_is()
+    }
+
+    /// Whether the file that was opened is still the one at its path.
+    pub(super) fn is_in_place(&self) -> bool {
+        inode(&self.path) == self.opened
+    }
+
+    fn open_as_it_is(&mut self) -> Result<Connection, StoreError> {
+        let closed_in_order = fs::metadata(self.beside("-wal")).map_or(true, |wal| wal.len() == 0);
+        if look(&self.path)? == Header::Foreign {
+            return Err(StoreError::Damaged("its first bytes are not SQLite's".to_owned()));
+        }
+        let mut connection = connect(&self.path, OpenFlags::default())?;
+        connection.busy_timeout(BUSY)?;
+        if schema::identify(&connection)? != Identity::Empty && !closed_in_order {
+            info!("{}: was not closed in order; checking it", self.path.display());
+            check(&mut connection)?;
+        }
+        // Marked in the file's first page before anything goes to a write-ahead log.
+        schema::migrate(&mut connection)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // A power cut must not cost more than the batch in hand: each commit is on the disk when
+        // it returns. With NORMAL it would be so only after a checkpoint, many minutes later.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "cache_size", -1024)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        self.opened = inode(&self.path);
+        Ok(connection)
+    }
+
+    fn move_aside(&self) -> Result<PathBuf, StoreError> {
+        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let aside = (0..100)
+            .map(|turn: u32| match turn {
+                0 => self.beside(&format!(".corrupt-{stamp}")),
+                turn => self.beside(&format!(".corrupt-{stamp}.{turn}")),
+            })
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| self.beside(".corrupt"));
+        for suffix in ["", "-wal", "-shm"] {
+            match fs::rename(self.beside(suffix), with_suffix(&aside, suffix)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(aside)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        with_suffix(&self.path, suffix)
+    }
+}
+
+/// Looks at what is at `path` without SQLite.
+pub(super) fn look(path: &Path) -> Result<Header, StoreError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            return match directory {
+                Some(directory) if !directory.is_dir() => {
+                    Err(Refusal::NoDirectory(directory.to_owned()).into())
+                }
+                _ => Ok(Header::Nothing),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if metadata.is_dir() {
+        return Err(Refusal::Directory.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(100).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(Header::Nothing);
+    }
+    let application = bytes.get(68..72).and_then(|bytes| bytes.first_chunk().copied());
+    Ok(match application {
+        Some(application) if bytes.starts_with(b"SQLite format 3\0") => {
+            Header::Database(i32::from_be_bytes(application))
+        }
+        _ => Header::Foreign,
+    })
+}
+
+/// Opens `path` as it is. SQLite is built to take any name that begins with `file:` for a URI; an
+/// absolute path never does.
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    Ok(Connection::open_with_flags(std::path::absolute(path)?, flags)?)
+}
+
+/// Looks for damage, for a bounded time: what was not seen until then shows when it is touched.
+fn check(connection: &mut Connection) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    connection.progress_handler(10_000, Some(move || begun.elapsed() > CHECK))?;
+    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    match verdict {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(damage) => Err(StoreError::Damaged(damage)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            info!("no damage found in {} s; the rest is checked as it is used", CHECK.as_secs());
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}

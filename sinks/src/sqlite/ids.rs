@@ -1,0 +1,149 @@
+//! Small numbers in the place of what repeats in every row: devices, shapes of records, tallies.
+
+use std::collections::HashMap;
+
+use energi_decoders::{Field, Layout};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::metrics::{METRICS, SLOTS, slot_of};
+use super::rollup::{Counts, Sample};
+
+/// More tallies than this are looked up in the database again.
+const MOST_TALLIES: usize = 10_000;
+
+/// The numbers that the database gave, remembered.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    devices: HashMap<u32, i64>,
+    shapes: Vec<Shape>,
+    tallies: HashMap<Counts, i64>,
+}
+
+/// What the values of a row mean.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Its number in the database.
+    pub(super) id: i64,
+    keys: Vec<String>,
+    /// The confirmed metric that each value is of.
+    slots: Vec<Option<usize>>,
+}
+
+impl Shape {
+    fn new(id: i64, keys: Vec<String>) -> Self {
+        let slots = keys.iter().map(|key| slot_of(key)).collect();
+        Self { id, keys, slots }
+    }
+
+    fn is_of(&self, layout: &Layout) -> bool {
+        self.keys.iter().map(String::as_str).eq(layout.fields.iter().map(Field::key))
+    }
+
+    /// Whether any of its values is of a confirmed metric.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.slots.iter().any(Option::is_some)
+    }
+
+    /// The sample that a stored row is.
+    pub(super) fn sample(&self, time: i64, values: &[Option<f64>]) -> Sample {
+        let mut raw = [None; SLOTS];
+        for (slot, value) in self.slots.iter().zip(values) {
+            if let (Some(slot), Some(value)) = (*slot, *value) {
+                #[expect(clippy::cast_possible_truncation, reason = "16 bits, or saturated")]
+                let number = (value * f64::from(METRICS[slot].divide)).round() as i32;
+                raw[slot] = Some(number);
+            }
+        }
+        Sample { time, raw }
+    }
+}
+
+impl Ids {
+    /// Reads the shapes that the database has.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut select = connection.prepare("SELECT id, keys FROM shape")?;
+        let shapes = select.query_map([], |row| {
+            let keys: String = row.get(1)?;
+            Ok(Shape::new(row.get(0)?, serde_json::from_str(&keys).unwrap_or_default()))
+        })?;
+        Ok(Self { shapes: shapes.collect::<Result<_, _>>()?, ..Self::default() })
+    }
+
+    /// The number of a device.
+    pub(super) fn device(&mut self, connection: &Connection, serial: u32) -> rusqlite::Result<i64> {
+        if let Some(id) = self.devices.get(&serial) {
+            return Ok(*id);
+        }
+        connection
+            .prepare_cached("INSERT INTO device (serial) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([serial])?;
+        let id = connection
+            .prepare_cached("SELECT id FROM device WHERE serial = ?1")?
+            .query_row([serial], |row| row.get(0))?;
+        self.devices.insert(serial, id);
+        Ok(id)
+    }
+
+    /// The shape of the readings of `layout`.
+    pub(super) fn shape(
+        &mut self,
+        connection: &Connection,
+        layout: &Layout,
+    ) -> rusqlite::Result<&Shape> {
+        let known = self.shapes.iter().position(|shape| shape.is_of(layout));
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let keys = layout.fields.iter().map(|field| field.key().to_owned()).collect();
+            self.shapes.push(add_shape(connection, keys)?);
+            self.shapes.len() - 1
+        };
+        Ok(&self.shapes[index])
+    }
+
+    /// The shape that has a number.
+    pub(super) fn shape_of(&self, id: i64) -> Option<&Shape> {
+        self.shapes.iter().find(|shape| shape.id == id)
+    }
+
+    /// The number of a tally: how many values a minute has of each metric.
+    pub(super) fn tally(
+        &mut self,
+        connection: &Connection,
+        counts: &Counts,
+    ) -> rusqlite::Result<i64> {
+        if let Some(id) = self.tallies.get(counts) {
+            return Ok(*id);
+        }
+        let columns = (0..SLOTS).map(|slot| format!("n{slot}")).collect::<Vec<_>>().join(", ");
+        let holes = ["?"; SLOTS].join(", ");
+        let select = format!("SELECT id FROM tally WHERE ({columns}) = ({holes})");
+        let found = connection
+            .prepare_cached(&select)?
+            .query_row(params_from_iter(counts), |row| row.get(0))
+            .optional()?;
+        let id = if let Some(id) = found {
+            id
+        } else {
+            let total: u32 = counts.iter().sum();
+            let insert = format!("INSERT INTO tally ({columns}, total) VALUES ({holes}, {total})");
+            connection.prepare(&insert)?.insert(params_from_iter(counts))?
+        };
+        if self.tallies.len() >= MOST_TALLIES {
+            self.tallies.clear();
+        }
+        self.tallies.insert(*counts, id);
+        Ok(id)
+    }
+}
+
+fn add_shape(connection: &Connection, keys: Vec<String>) -> rusqlite::Result<Shape> {
+    let text = serde_json::Value::from(keys.clone()).to_string();
+    let id = connection.prepare("INSERT INTO shape (keys) VALUES (?1)")?.insert([text])?;
+    let mut insert =
+        connection.prepare("INSERT INTO field (shape, key, path) VALUES (?1, ?2, ?3)")?;
+    for (index, key) in keys.iter().enumerate() {
+        insert.execute((id, key, format!("$[{index}]")))?;
+    }
+    Ok(Shape::new(id, keys))
+}

@@ -1,0 +1,128 @@
+//! SQLite history: every reading for a while, minute averages and daily energy for ever.
+//!
+//! One thread writes (`writer`), a transaction a batch (`store`): the readings, and everything that
+//! follows from them — minutes and quarter-hours (`rollup`), when a device was heard (`coverage`),
+//! the points of its counter ([`accountant`]) and the days that these touch (`days`). All of that
+//! is a pure function of what is stored, so the same capture twice, or its halves in reverse, come
+//! to the same. A change of the time zone makes all days anew (`zone`).
+//!
+//! The file is in WAL mode: readers never wait and never hold the writer up. Beside it lies
+//! `energi.db.lock`, which says who writes.
+
+pub mod accountant;
+mod admission;
+mod config;
+mod coverage;
+mod days;
+mod error;
+mod file;
+mod ids;
+mod lock;
+mod metrics;
+mod reader;
+mod retention;
+mod rollup;
+mod rollups;
+mod schema;
+mod store;
+mod values;
+mod writer;
+mod zone;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use energi_decoders::Reading;
+
+use crate::settings::{Period, Problem};
+use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+
+pub use config::{Config, Retention};
+pub use lock::{LockError, WriterLock};
+pub use reader::open_for_reading;
+pub use schema::{APPLICATION_ID, VERSION};
+
+use admission::Admission;
+use writer::{Plan, Writer};
+
+/// A batch of a replay: large enough that the days it touches are seldom computed twice.
+const BATCH: usize = 5_000;
+
+#[async_trait]
+impl SinkConfig for Config {
+    fn validate(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.path.as_os_str().is_empty() {
+            problems.push(Problem::new("path", "name a file, such as energi.db"));
+        }
+        if self.flush_interval > Period::from_secs(3_600) {
+            problems.push(Problem::new("flush_interval", "commit once in 1h at least"));
+        }
+        problems
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        Some(Destination::file("path", &self.path))
+    }
+
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        let plan = Plan {
+            path: self.path.clone(),
+            timezone: context.timezone.clone(),
+            keep: self.retention.samples.duration(),
+        };
+        Ok(Box::new(Sqlite {
+            writer: Writer::start(plan).await?,
+            admission: Admission::new(context),
+            failed: None,
+            passed_over: 0,
+            batching: Batching { readings: BATCH, wait: self.flush_interval.duration() },
+        }))
+    }
+
+    async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
+        let path = self.path.clone();
+        let probed = tokio::task::spawn_blocking(move || reader::probe(&path)).await;
+        probed.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
+    }
+}
+
+#[derive(Debug)]
+struct Sqlite {
+    writer: Writer,
+    admission: Admission,
+    /// What was admitted of a batch that failed, and will be offered again.
+    failed: Option<Arc<[Arc<Reading>]>>,
+    /// How many of the last batch were not admitted.
+    passed_over: usize,
+    batching: Batching,
+}
+
+#[async_trait]
+impl Sink for Sqlite {
+    fn batching(&self) -> Batching {
+        self.batching
+    }
+
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+        let admitted = self.failed.take().unwrap_or_else(|| self.admission.admit(batch));
+        self.passed_over = batch.len().saturating_sub(admitted.len());
+        if admitted.is_empty() {
+            return Ok(());
+        }
+        let written = self.writer.write(Arc::clone(&admitted)).await;
+        if written.is_err() {
+            self.failed = Some(admitted);
+        }
+        written
+    }
+
+    fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
+    async fn close(&mut self) -> Result<(), SinkError> {
+        self.admission.close();
+        self.writer.close().await
+    }
+}

@@ -1,0 +1,262 @@
+//! Minute sums and quarter-hour energies: pure functions of the samples around them.
+//!
+//! All times are microseconds since 1970 UTC, energies are milliwatt-hours.
+
+use super::coverage::HOLD;
+use super::metrics::{GENERATION, GRID, SLOTS};
+
+/// A minute in microseconds.
+pub(super) const MINUTE: i64 = 60_000_000;
+
+/// A quarter of an hour in microseconds. Local days begin and end on its borders in every time
+/// zone of our days.
+pub(super) const QUARTER: i64 = 15 * MINUTE;
+
+/// A watt for a milliwatt-hour: 3.6 J in microseconds.
+const WATT_MICROS_PER_MWH: i64 = 3_600_000;
+
+/// What one record said of the confirmed metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// When.
+    pub(super) time: i64,
+    /// Raw numbers; `None` where the record does not have the metric or it was withheld.
+    pub(super) raw: [Option<i32>; SLOTS],
+}
+
+/// The confirmed metrics over a minute: sums of raw numbers, and of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct MinuteSums {
+    /// The sums of raw numbers.
+    pub(super) sum: [i64; SLOTS],
+    /// How many values each sum has.
+    pub(super) count: Counts,
+}
+
+/// How many values a minute has of each metric.
+pub(super) type Counts = [u32; SLOTS];
+
+/// The samples of `start..end` among `samples`, which are sorted by time.
+pub(super) fn between(samples: &[Sample], start: i64, end: i64) -> &[Sample] {
+    let first = samples.partition_point(|sample| sample.time < start);
+    let past = samples.partition_point(|sample| sample.time < end);
+    samples.get(first..past).unwrap_or_default()
+}
+
+/// Sums up the samples of one minute.
+pub(super) fn minute(samples: &[Sample]) -> MinuteSums {
+    let mut sums = MinuteSums::default();
+    for sample in samples {
+        for (slot, raw) in sample.raw.iter().enumerate() {
+            if let Some(raw) = raw {
+                sums.sum[slot] += i64::from(*raw);
+                sums.count[slot] += 1;
+            }
+        }
+    }
+    sums
+}
+
+/// What flowed in a quarter of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct QuarterEnergy {
+    /// Taken from the grid.
+    pub(super) import: i64,
+    /// Given to the grid.
+    pub(super) export: i64,
+    /// Generated; what an inverter draws at night counts as nothing.
+    pub(super) generation: i64,
+    /// Grid power readings inside the quarter. One from before it may reach into it.
+    pub(super) grid_readings: u32,
+    /// Generation power readings inside the quarter.
+    pub(super) generation_readings: u32,
+}
+
+impl QuarterEnergy {
+    /// Readings inside the quarter, of both powers.
+    pub(super) const fn readings(&self) -> u64 {
+        self.grid_readings as u64 + self.generation_readings as u64
+    }
+}
+
+/// A part of a quarter: its energy as far as some of the readings tell.
+///
+/// Readings that a retention removed before their neighbours came make a part of their own. The
+/// quarter is the sum of its parts, none of which overlaps another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The first power reading, from the quarter's start; before it where that one reaches into it.
+    pub(super) first: i64,
+    /// The last power reading, from the quarter's start.
+    pub(super) last: i64,
+    /// What flowed.
+    pub(super) energy: QuarterEnergy,
+    /// Grid and generation power of the last reading, in watts.
+    pub(super) last_powers: [Option<i64>; 2],
+}
+
+impl Part {
+    /// Whether this and `other` have times in common.
+    pub(super) const fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Takes back what the last reading was held for too long: until `before`, when it holds only
+    /// until `now`. Both are from the quarter's start.
+    pub(super) fn end_hold(&mut self, before: i64, now: i64) {
+        let [grid, generation] = self.last_powers.map(Option::unwrap_or_default);
+        let held = |watts: i64, next: i64| {
+            let until = next.min(self.last + HOLD).min(QUARTER);
+            milliwatt_hours(watts * (until - self.last.max(0)).max(0))
+        };
+        // Each held energy is rounded by itself: where the next part begins elsewhere again, the
+        // sum is as if it had always been so.
+        let change = |watts: i64| held(watts, now) - held(watts, before);
+        let (grid_change, generation_change) = (change(grid.abs()), change(generation.max(0)));
+        let energy = &mut self.energy;
+        *(if grid < 0 { &mut energy.export } else { &mut energy.import }) += grid_change;
+        energy.generation += generation_change;
+    }
+}
+
+/// The part of the quarter that begins at `start`, from the samples of [`reach`], sorted by time: a
+/// power holds until the next reading of it, at most [`HOLD`]. `None` where no sample has a power.
+pub(super) fn quarter(start: i64, samples: &[Sample]) -> Option<Part> {
+    let has_power = |sample: &&Sample| sample.raw[GRID].or(sample.raw[GENERATION]).is_some();
+    let first = samples.iter().find(has_power)?;
+    let last = samples.iter().rfind(has_power)?;
+    let end = start + QUARTER;
+    let mut energy = QuarterEnergy::default();
+    energy.grid_readings = hold(start..end, samples, GRID, |watts, micros| {
+        let flow = if watts < 0 { &mut energy.export } else { &mut energy.import };
+        *flow += watts.abs() * micros;
+    });
+    energy.generation_readings = hold(start..end, samples, GENERATION, |watts, micros| {
+        energy.generation += watts.max(0) * micros;
+    });
+    for flow in [&mut energy.import, &mut energy.export, &mut energy.generation] {
+        *flow = milliwatt_hours(*flow);
+    }
+    Some(Part {
+        first: first.time - start,
+        last: last.time - start,
+        energy,
+        last_powers: [GRID, GENERATION].map(|slot| last.raw[slot].map(i64::from)),
+    })
+}
+
+/// The nearest, from watts times microseconds.
+const fn milliwatt_hours(watt_micros: i64) -> i64 {
+    (watt_micros + WATT_MICROS_PER_MWH / 2).div_euclid(WATT_MICROS_PER_MWH)
+}
+
+/// The times of the samples that [`quarter`] needs.
+pub(super) const fn reach(start: i64) -> std::ops::Range<i64> {
+    start - HOLD..start + QUARTER
+}
+
+/// Tells each power of `slot` and how long it held inside `within`; gives the number of readings
+/// not before it.
+fn hold(
+    within: std::ops::Range<i64>,
+    samples: &[Sample],
+    slot: usize,
+    mut flow: impl FnMut(i64, i64),
+) -> u32 {
+    let mut readings = 0;
+    let mut powers =
+        samples.iter().filter_map(|sample| Some((sample.time, sample.raw[slot]?))).peekable();
+    while let Some((time, watts)) = powers.next() {
+        readings += u32::from(time >= within.start);
+        let next = powers.peek().map_or(within.end, |(next, _)| *next);
+        let until = next.min(time + HOLD).min(within.end);
+        let held = until - time.max(within.start);
+        if held > 0 {
+            flow(watts.into(), held);
+        }
+    }
+    readings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = 1_000_000;
+
+    fn powers(readings: &[(i64, i32, i32)]) -> Vec<Sample> {
+        let sample = |&(second, grid, generation): &(i64, i32, i32)| {
+            let mut raw = [None; SLOTS];
+            (raw[GRID], raw[GENERATION]) = (Some(grid), Some(generation));
+            Sample { time: second * S, raw }
+        };
+        readings.iter().map(sample).collect()
+    }
+
+    fn energy(start: i64, samples: &[Sample]) -> QuarterEnergy {
+        quarter(start, samples).unwrap().energy
+    }
+
+    #[test]
+    fn a_power_holds_until_the_next_reading() {
+        let energy = energy(0, &powers(&[(0, 3600, 0), (10, -1800, 0), (30, 0, 0)]));
+        assert_eq!((energy.import, energy.export), (10_000, 10_000));
+    }
+
+    #[test]
+    fn a_power_holds_at_most_a_minute() {
+        let energy = energy(0, &powers(&[(0, 3600, 7200), (600, 0, 0)]));
+        assert_eq!((energy.import, energy.generation), (60_000, 120_000));
+    }
+
+    #[test]
+    fn what_an_inverter_draws_at_night_is_no_generation() {
+        assert_eq!(energy(0, &powers(&[(0, 0, -30), (10, 0, -30)])).generation, 0);
+    }
+
+    #[test]
+    fn a_power_reaches_over_the_border_of_a_quarter() {
+        let readings = powers(&[(880, 3600, 0)]);
+        assert_eq!(energy(0, between(&readings, -60 * S, 900 * S)).import, 20_000);
+        let next = energy(QUARTER, between(&readings, 840 * S, 1800 * S));
+        assert_eq!((next.import, next.grid_readings), (40_000, 0));
+    }
+
+    #[test]
+    fn a_withheld_power_leaves_the_one_before_it_in_force() {
+        let mut readings = powers(&[(0, 3600, 3600), (10, 9, 3600), (20, 0, 0)]);
+        readings[1].raw[GRID] = None;
+        let energy = energy(0, &readings);
+        assert_eq!((energy.import, energy.grid_readings), (20_000, 2));
+        assert_eq!((energy.generation, energy.generation_readings), (20_000, 3));
+    }
+
+    #[test]
+    fn a_minute_sums_what_was_not_withheld() {
+        let mut readings = powers(&[(0, 10, 1), (2, -4, 1), (4, 100, 1)]);
+        readings[1].raw[GENERATION] = None;
+        let sums = minute(&readings);
+        assert_eq!((sums.sum[GRID], sums.count[GRID]), (106, 3));
+        assert_eq!((sums.sum[GENERATION], sums.count[GENERATION]), (2, 2));
+    }
+
+    #[test]
+    fn two_parts_of_a_quarter_are_as_much_as_the_whole() {
+        let readings = powers(&[(850, 900, 0), (890, 3600, 7200), (910, -7200, 72), (940, 36, 36)]);
+        for cut in 1..readings.len() {
+            let (earlier, later) = readings.split_at(cut);
+            let whole = quarter(QUARTER, &readings).unwrap();
+            let later = quarter(QUARTER, later).unwrap();
+            let mut earlier = quarter(QUARTER, earlier).unwrap();
+            earlier.end_hold(i64::MAX, later.first);
+            assert!(!earlier.overlaps(&later) && whole.overlaps(&later));
+            for flow in [
+                |energy: QuarterEnergy| energy.import,
+                |energy: QuarterEnergy| energy.export,
+                |energy: QuarterEnergy| energy.generation,
+            ] {
+                assert_eq!(flow(earlier.energy) + flow(later.energy), flow(whole.energy), "{cut}");
+            }
+        }
+    }
+}

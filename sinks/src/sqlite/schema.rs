@@ -1,0 +1,195 @@
+//! The database's tables, and whether a file holds them.
+//!
+//! Public to users and their scripts are the table `daily_energy` and the views `sample` and
+//! `minute`; plain SQL that an old sqlite3 command line (3.34) runs. The rest may change with a
+//! migration.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::error::{Refusal, StoreError};
+use super::metrics::METRICS;
+
+/// Marks a database as this gateway's history (`PRAGMA application_id`): "enrg".
+pub const APPLICATION_ID: i32 = 0x656e_7267;
+
+/// The schema that this release writes (`PRAGMA user_version`).
+pub const VERSION: i32 = 2;
+
+/// Each takes a database from the version that is its index to the next.
+const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; VERSION as usize] =
+    [create, parts_and_meta];
+
+/// Whose database a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing is in it yet.
+    Empty,
+    /// This gateway's, of that schema version.
+    Ours(i32),
+}
+
+/// Says whose database `connection` has open.
+///
+/// # Errors
+/// [`Refusal::OtherProgram`] and [`Refusal::Newer`], and whatever SQLite says.
+pub(super) fn identify(connection: &Connection) -> Result<Identity, StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, version) {
+        (APPLICATION_ID, version) if version > VERSION => {
+            Err(Refusal::Newer { found: version, known: VERSION }.into())
+        }
+        (APPLICATION_ID, version) => Ok(Identity::Ours(version)),
+        (0, 0) if objects == 0 => Ok(Identity::Empty),
+        _ => Err(Refusal::OtherProgram.into()),
+    }
+}
+
+/// Brings the database to [`VERSION`], whole or not at all.
+///
+/// # Errors
+/// As [`identify`].
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    if identify(connection)? == Identity::Ours(VERSION) {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = match identify(&transaction)? {
+        Identity::Empty => 0,
+        Identity::Ours(VERSION) => return Ok(()),
+        Identity::Ours(version) => version,
+    };
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
+        migration(&transaction)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(TABLES)?;
+    let columns = |prefix: &str, kind: &str| {
+        (0..METRICS.len()).map(|slot| format!("{prefix}{slot} {kind}")).collect::<Vec<_>>()
+    };
+    transaction.execute_batch(&format!(
+        "CREATE TABLE tally (id INTEGER PRIMARY KEY, total INTEGER NOT NULL, {},
+             UNIQUE ({}));
+         CREATE TABLE minute_sum (device INTEGER NOT NULL, time INTEGER NOT NULL,
+             tally INTEGER NOT NULL, {}, PRIMARY KEY (device, time)) WITHOUT ROWID;",
+        columns("n", "INTEGER NOT NULL").join(", "),
+        columns("n", "").join(", "),
+        columns("s", "INTEGER").join(", "),
+    ))?;
+    let mut insert =
+        transaction.prepare("INSERT INTO metric (key, slot, divide) VALUES (?1, ?2, ?3)")?;
+    for (slot, metric) in METRICS.iter().enumerate() {
+        insert.execute((metric.key, i64::try_from(slot).unwrap_or_default(), metric.divide))?;
+    }
+    let pick = |prefix: &str| {
+        let cases = (0..METRICS.len()).map(|slot| format!("WHEN {slot} THEN {prefix}{slot}"));
+        format!("CASE k.slot {} END", cases.collect::<Vec<_>>().join(" "))
+    };
+    // CROSS JOIN keeps SQLite to this order: a device, a range of its times, then the key.
+    transaction.execute_batch(&format!(
+        "CREATE VIEW minute (time, serial, key, mean) AS
+             SELECT m.time, d.serial, k.key,
+                 CAST({sum} AS REAL) / (({count}) * k.divide)
+             FROM device d CROSS JOIN minute_sum m ON m.device = d.id
+                 CROSS JOIN tally t ON t.id = m.tally CROSS JOIN metric k
+             WHERE {sum} IS NOT NULL;",
+        sum = pick("m.s"),
+        count = pick("t.n"),
+    ))
+}
+
+/// Quarters in parts, and what the days were made with.
+///
+/// Of a quarter from before, nobody knows which times its readings were from: all of it, and so
+/// nothing can be added to it.
+fn parts_and_meta(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE energy_quarter RENAME TO whole_quarter;
+         CREATE TABLE energy_quarter (device INTEGER NOT NULL, quarter INTEGER NOT NULL,
+             first INTEGER NOT NULL, last INTEGER NOT NULL,
+             import INTEGER NOT NULL, export INTEGER NOT NULL, generation INTEGER NOT NULL,
+             grid_readings INTEGER NOT NULL, generation_readings INTEGER NOT NULL,
+             last_grid INTEGER, last_generation INTEGER,
+             PRIMARY KEY (device, quarter, first)) WITHOUT ROWID;
+         INSERT INTO energy_quarter SELECT device, quarter, -60000000, 900000000,
+             import, export, generation, grid_readings, generation_readings, NULL, NULL
+             FROM whole_quarter ORDER BY device, quarter;
+         DROP TABLE whole_quarter;
+         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+    )
+}
+
+/// - `reading`: a row a record as decoded, `vals` its values as a JSON array in the order of
+///   `shape.keys`, null where one was withheld. `time` is in ms, `us` the microseconds beyond. The
+///   whole row is the key, so that the same capture twice adds nothing.
+/// - `field`: `shape` unpacked, for the view.
+/// - `minute_sum`: sums of raw numbers of a minute, `tally` says of how many.
+/// - `energy_quarter`: mWh of a quarter of an hour, `quarter` counts them since 1970; since version
+///   2 a row for each part of its readings that was made without the others, from `first` to `last`
+///   in µs since its start, with the last powers in watts.
+/// - `energy_point`: accepted readings of the daily counter, µs and Wh.
+/// - `coverage`: when the device was heard, µs.
+/// - `meta`, since version 2: the time zone of `daily_energy`.
+const TABLES: &str = "
+CREATE TABLE device (id INTEGER PRIMARY KEY, serial INTEGER NOT NULL UNIQUE);
+CREATE TABLE shape (id INTEGER PRIMARY KEY, keys TEXT NOT NULL UNIQUE);
+CREATE TABLE field (shape INTEGER NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL,
+    PRIMARY KEY (shape, key, path)) WITHOUT ROWID;
+CREATE TABLE reading (device INTEGER NOT NULL, time INTEGER NOT NULL, us INTEGER NOT NULL,
+    shape INTEGER NOT NULL, vals TEXT NOT NULL,
+    PRIMARY KEY (device, time, us, shape, vals)) WITHOUT ROWID;
+CREATE TABLE metric (key TEXT PRIMARY KEY, slot INTEGER NOT NULL, divide INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE energy_quarter (device INTEGER NOT NULL, quarter INTEGER NOT NULL,
+    import INTEGER NOT NULL, export INTEGER NOT NULL, generation INTEGER NOT NULL,
+    grid_readings INTEGER NOT NULL, generation_readings INTEGER NOT NULL,
+    PRIMARY KEY (device, quarter)) WITHOUT ROWID;
+CREATE TABLE energy_point (device INTEGER NOT NULL, time INTEGER NOT NULL,
+    energy INTEGER NOT NULL, PRIMARY KEY (device, time)) WITHOUT ROWID;
+CREATE TABLE coverage (device INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
+    PRIMARY KEY (device, start)) WITHOUT ROWID;
+CREATE TABLE daily_energy (serial INTEGER NOT NULL, date TEXT NOT NULL, diverted_kwh REAL,
+    import_kwh REAL, export_kwh REAL, generation_kwh REAL, complete INTEGER NOT NULL,
+    PRIMARY KEY (serial, date)) WITHOUT ROWID;
+CREATE VIEW sample (time, serial, key, value) AS
+    SELECT r.time, d.serial, f.key, json_extract(r.vals, f.path)
+    FROM device d CROSS JOIN reading r ON r.device = d.id
+        CROSS JOIN field f ON f.shape = r.shape
+    WHERE json_extract(r.vals, f.path) IS NOT NULL;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energy_of_an_older_release_stays() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let transaction = connection.transaction().unwrap();
+        create(&transaction).unwrap();
+        transaction
+            .execute("INSERT INTO energy_quarter VALUES (1, 1944864, 250000, 40, 7, 450, 449)", [])
+            .unwrap();
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        transaction.pragma_update(None, "user_version", 1).unwrap();
+        transaction.commit().unwrap();
+        migrate(&mut connection).unwrap();
+        let kept: (i64, i64, i64, i64) = connection
+            .query_row(
+                "SELECT import, export, generation, grid_readings + generation_readings
+                 FROM energy_quarter WHERE device = 1 AND quarter = 1944864",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap();
+        assert_eq!(kept, (250_000, 40, 7, 899));
+        assert_eq!(identify(&connection).unwrap(), Identity::Ours(VERSION));
+    }
+}

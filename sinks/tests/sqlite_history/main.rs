@@ -1,0 +1,13 @@
+//! What the SQLite history promises.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
+mod energy;
+mod faults;
+mod files;
+#[path = "../household/mod.rs"]
+mod household;
+mod place;
+mod samples;
+mod writers;
