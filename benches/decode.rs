@@ -1,0 +1,73 @@
+//! How fast the example day decodes on one core, with every step between the bytes and a reading.
+//!
+//! `cargo bench --bench decode`
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use energi_decoders::{DecoderTable, Frame, Gate, Plausibility};
+use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::{Event, Source};
+use energi_gateway::config::Speed;
+use jiff::Timestamp;
+
+fn example_day() -> Vec<(Timestamp, Vec<u8>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/captures/eddi-day.pcapng.gz");
+    let mut replay = Replay::open(&path, Speed::Max).unwrap();
+    let mut frames = Vec::new();
+    while let Event::Packet(packet) = replay.next().unwrap() {
+        frames.push((packet.time.unwrap(), packet.bytes.to_vec()));
+    }
+    frames
+}
+
+fn decode(frames: &[(Timestamp, Vec<u8>)], table: &DecoderTable) -> usize {
+    let mut readings = 0;
+    for (_, bytes) in frames {
+        let Ok(frame) = Frame::parse(bytes) else { continue };
+        for record in frame.records() {
+            for decoder in table.decoders(&record) {
+                readings += usize::from(black_box(decoder.decode(&record)).is_ok());
+            }
+        }
+    }
+    readings
+}
+
+fn gate(frames: &[(Timestamp, Vec<u8>)], table: &DecoderTable) -> usize {
+    let mut gate = Gate::new(Plausibility::Withhold);
+    let mut withheld = 0;
+    for (time, bytes) in frames {
+        let Ok(frame) = Frame::parse(bytes) else { continue };
+        for record in frame.records() {
+            for decoder in table.decoders(&record) {
+                if let Ok(mut reading) = decoder.decode(&record) {
+                    reading.time = Some(*time);
+                    black_box(gate.pass(&mut reading, |_| withheld += 1));
+                }
+            }
+        }
+    }
+    withheld
+}
+
+fn benchmarks(criterion: &mut Criterion) {
+    let frames = example_day();
+    let confirmed = DecoderTable::confirmed();
+    let mut everything = DecoderTable::confirmed();
+    for length in DecoderTable::experimental_lengths() {
+        everything.switch_on(length).unwrap();
+    }
+    let mut group = criterion.benchmark_group("example day");
+    group.throughput(Throughput::Elements(frames.len() as u64));
+    group.bench_function("decode, confirmed", |b| b.iter(|| decode(&frames, &confirmed)));
+    group.bench_function("decode, all decoders", |b| b.iter(|| decode(&frames, &everything)));
+    group.bench_function("decode and gate, confirmed", |b| b.iter(|| gate(&frames, &confirmed)));
+    group.finish();
+}
+
+criterion_group!(decoding, benchmarks);
+criterion_main!(decoding);

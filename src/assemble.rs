@@ -1,0 +1,152 @@
+//! A gateway from its configuration.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use energi_decoders::Gate;
+use energi_sinks::channel::Publisher;
+use energi_sinks::runner::Patience;
+use energi_sinks::stats::SinkStats;
+use jiff::Timestamp;
+
+use crate::capture::Source;
+use crate::capture::live::{self, Live, LiveSettings};
+use crate::capture::replay::Replay;
+use crate::capture::simulator::{self, Simulator};
+use crate::config::{Capture, Config, Devices, Speed};
+use crate::exit::{Exit, Failure};
+use crate::gateway::{Gateway, Output, capture_failure};
+use crate::pipeline::admission::Admission;
+use crate::pipeline::counters::Counters;
+use crate::pipeline::{Pace, Pipeline};
+use crate::progress::{Bar, Readings};
+use crate::stop::Stop;
+
+/// How often a sink is tried before a command that somebody waits for gives it up: about 40 s.
+const REPLAY_TRIES: u64 = 8;
+
+/// Opens the capture source and puts everything together; the sinks open as they start.
+///
+/// # Errors
+/// The [`Failure`] of a source that cannot be opened.
+pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
+    let decoders = config.decoders.table().map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::message(Exit::Config, problems.join("\n"))
+    })?;
+    let counters = Arc::default();
+    let (source, progress) = source(config, &counters)?;
+    Ok(Gateway {
+        source,
+        pipeline: Pipeline {
+            decoders,
+            admission: admission(&config.devices),
+            gate: Gate::new(config.decoders.plausibility),
+            counters,
+            publisher: Publisher::default(),
+            pace: pace(&config.capture),
+            stop: Stop::default(),
+        },
+        outputs: config
+            .sinks
+            .iter()
+            .map(|sink| Output {
+                config: sink.config.shared(),
+                context: config.context(&sink.name),
+                stats: Arc::new(SinkStats::default()),
+                patience: patience(&config.capture),
+            })
+            .collect(),
+        shutdown_timeout: config.shutdown_timeout.duration(),
+        progress,
+    })
+}
+
+fn source(
+    config: &Config,
+    counters: &Arc<Counters>,
+) -> Result<(Box<dyn Source>, Option<Bar>), Failure> {
+    Ok(match &config.capture {
+        Capture::Live(live) => {
+            let (interface, promiscuous) = (live.interface.clone(), live.promiscuous);
+            let settings = LiveSettings { interface, promiscuous };
+            let live = Live::open(settings).map_err(capture_failure)?;
+            counters.watch(live.counters());
+            (Box::new(live), None)
+        }
+        Capture::Replay(replay) => {
+            let source = Replay::open(&replay.path, replay.speed).map_err(capture_failure)?;
+            let scrolls = config.sinks.iter().any(|sink| sink.config.type_name() == "stdout");
+            let readings = if scrolls { Readings::OnStdout } else { Readings::Elsewhere };
+            let bar = Bar::of(source.progress(), readings);
+            (Box::new(source), bar)
+        }
+        Capture::Simulator(wanted) => {
+            let start = wanted
+                .start
+                .resolve(Timestamp::now(), &config.timezone)
+                .map_err(|error| Failure::new(Exit::Config, error))?;
+            let mut settings = simulator::Settings::new(start, config.timezone.clone());
+            settings.devices = wanted.devices;
+            settings.seed = wanted.seed;
+            (Box::new(Simulator::new(settings, wanted.speed)), None)
+        }
+    })
+}
+
+/// A recording waits for its sinks; the world does not, nor does a household simulated in its own
+/// time.
+fn pace(capture: &Capture) -> Pace {
+    match capture {
+        Capture::Replay(_) => Pace::Lossless,
+        Capture::Simulator(simulator) if simulator.speed == Speed::Max => Pace::Lossless,
+        Capture::Live(_) | Capture::Simulator(_) => Pace::Live,
+    }
+}
+
+/// Somebody waits for the end of a recording; nobody for that of a gateway in a cupboard, nor of a
+/// stream that another machine sends.
+fn patience(capture: &Capture) -> Patience {
+    match capture {
+        Capture::Replay(replay) if replay.path != Path::new("-") => Patience::Tries(REPLAY_TRIES),
+        Capture::Replay(_) | Capture::Live(_) | Capture::Simulator(_) => Patience::Endless,
+    }
+}
+
+fn admission(devices: &Devices) -> Admission {
+    let listed: BTreeMap<_, _> =
+        devices.list.iter().map(|device| (device.serial, device.mac)).collect();
+    if devices.only_listed {
+        Admission::listed_only(listed)
+    } else {
+        Admission::open(listed, devices.max as usize)
+    }
+}
+
+/// Tries the capture source without reading from it, and says what is there.
+///
+/// # Errors
+/// The [`Failure`] that a run would end with, or for an interface that cannot be heard now.
+pub fn probe(capture: &Capture) -> Result<String, Failure> {
+    match capture {
+        Capture::Live(live) => {
+            let probe = live::probe(&live.interface);
+            match (&probe.forbidden, probe.is_ready()) {
+                (Some(_), _) => Err(Failure::message(Exit::Permission, probe)),
+                (None, false) => Err(Failure::message(Exit::Unavailable, probe)),
+                (None, true) => Ok(probe.to_string()),
+            }
+        }
+        Capture::Replay(replay) => {
+            let path = replay.path.display();
+            // Opening a pipe waits for its writer, and takes what it says from the run to come.
+            if std::fs::metadata(&replay.path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+                return Ok(format!("{path} is a stream; it is read when the gateway runs"));
+            }
+            Replay::open(&replay.path, replay.speed).map_err(capture_failure)?;
+            Ok(format!("{path} can be opened"))
+        }
+        Capture::Simulator(_) => Ok("a simulated household".to_owned()),
+    }
+}

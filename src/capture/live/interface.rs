@@ -1,0 +1,158 @@
+//! Network interfaces: their names, and what state they are in.
+
+use std::fmt;
+use std::fs;
+use std::str::FromStr;
+
+use pnet::datalink::NetworkInterface;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+/// The longest name that the kernel takes: `IFNAMSIZ` without the final zero.
+const LONGEST: usize = 15;
+
+/// The name of a network interface, such as `eth0`: one that could exist, not one that does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceName(String);
+
+/// Why a text cannot be the name of a network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InterfaceNameError {
+    /// It is empty.
+    #[error("the interface has no name: write one that `ip link` lists, such as eth0")]
+    Empty,
+    /// It is longer than the kernel allows.
+    #[error("`{0}` is no interface: names have at most 15 bytes")]
+    TooLong(String),
+    /// The kernel allows no name like it.
+    #[error("`{0}` is no interface: a name has no blank, `/` or `:` in it and is not `.` or `..`")]
+    Character(String),
+}
+
+impl InterfaceName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Follows the kernel's `dev_valid_name`.
+impl FromStr for InterfaceName {
+    type Err = InterfaceNameError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name.is_empty() {
+            return Err(InterfaceNameError::Empty);
+        }
+        if name.len() > LONGEST {
+            return Err(InterfaceNameError::TooLong(name.to_owned()));
+        }
+        let forbidden = |c: char| c.is_whitespace() || matches!(c, '/' | ':' | '\0');
+        if matches!(name, "." | "..") || name.contains(forbidden) {
+            return Err(InterfaceNameError::Character(name.to_owned()));
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl Serialize for InterfaceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for InterfaceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What state an interface is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is no such interface.
+    Missing,
+    /// It is there, but switched off.
+    Down,
+    /// It is switched on, but nothing is at the other end: no cable, no Wi-Fi association.
+    NoCarrier,
+    /// It can receive.
+    Up,
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "does not exist",
+            Self::Down => "is down",
+            Self::NoCarrier => "has no carrier",
+            Self::Up => "is up",
+        })
+    }
+}
+
+/// The state of an interface, where it was found.
+pub(super) fn state(found: Option<&NetworkInterface>) -> LinkState {
+    match found {
+        None => LinkState::Missing,
+        Some(found) if !found.is_up() => LinkState::Down,
+        Some(found) if !found.is_lower_up() => LinkState::NoCarrier,
+        Some(_) => LinkState::Up,
+    }
+}
+
+/// The interface with this index.
+pub(super) fn by_index(index: u32) -> Option<NetworkInterface> {
+    pnet::datalink::interfaces().into_iter().find(|candidate| candidate.index == index)
+}
+
+/// The names of the interfaces that could be meant, for a message.
+pub(super) fn candidates() -> Vec<String> {
+    pnet::datalink::interfaces()
+        .into_iter()
+        .filter(|candidate| !candidate.is_loopback())
+        .map(|candidate| candidate.name)
+        .collect()
+}
+
+/// The bridge that this interface is a port of. It takes the port's frames before a socket that
+/// is bound to their ethertype sees them.
+pub(super) fn bridge(interface: &InterfaceName) -> Option<String> {
+    let link = fs::read_link(format!("/sys/class/net/{interface}/brport/bridge")).ok()?;
+    Some(link.file_name()?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_kernel_takes_are_taken() {
+        for name in ["eth0", "wlp2s0", "enx00e04c680001", "br-lan", "eth0.10", "évènement"] {
+            assert_eq!(name.parse::<InterfaceName>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_exist_are_a_mistake_in_the_configuration() {
+        assert_eq!("".parse::<InterfaceName>(), Err(InterfaceNameError::Empty));
+        assert!(matches!(
+            "enx00e04c6800011".parse::<InterfaceName>(),
+            Err(InterfaceNameError::TooLong(_))
+        ));
+        for name in [".", "..", "eth 0", "eth0:1", "../eth0", "eth\t0", "eth\u{0}"] {
+            assert!(
+                matches!(name.parse::<InterfaceName>(), Err(InterfaceNameError::Character(_))),
+                "{name:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Frames as the devices send them, from a network interface.
+//!
+//! The kernel filters by ethertype before a byte is copied, and the devices' multicast group is
+//! joined on the socket, so that the network card needs no promiscuous mode. An interface that is
+//! missing, down or replaced is waited for.
+//!
+//! Frames are heard bare and behind one VLAN tag, which the kernel takes off; behind two (802.1ad)
+//! they are not. On a port of a bridge the bridge takes the frames: listen on the bridge.
+
+mod channel;
+mod filter;
+mod interface;
+mod permission;
+mod probe;
+mod silence;
+mod socket;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use energi_sinks::stats::Counter;
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::{CaptureError, Event, Link, Packet, Source};
+use channel::{Channel, OpenError, READ_TIMEOUT};
+pub use interface::{InterfaceName, InterfaceNameError, LinkState};
+pub use probe::{Probe, probe};
+use silence::Silence;
+
+/// How often the interface is looked at and the kernel's counts are read.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// The waits between tries to reopen: from the first, doubling, to the longest. A try is two
+/// system calls while the interface is missing.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// What to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSettings {
+    /// The network interface.
+    pub interface: InterfaceName,
+    /// Whether to switch the network card's own filter off: only for one that does not let the
+    /// group through as it should. The kernel undoes it when the socket closes.
+    pub promiscuous: bool,
+}
+
+/// What the capture has counted, over all reopenings.
+#[derive(Debug, Default)]
+pub struct LiveCounters {
+    /// Frames handed on.
+    pub received: Counter,
+    /// Frames that passed the kernel's filter, the dropped ones among them. Half a second old.
+    pub kernel_passed: Counter,
+    /// Frames that the kernel dropped because the socket's queue was full. Half a second old.
+    pub kernel_drops: Counter,
+    /// How many times the interface was listened on again after it had been away.
+    pub reopened: Counter,
+}
+
+/// A network interface as a source of packets.
+#[derive(Debug)]
+pub struct Live {
+    settings: LiveSettings,
+    counters: Arc<LiveCounters>,
+    listening: Listening,
+    /// What the last read failed with, to be dealt with before the next one.
+    trouble: Option<io::Error>,
+    silence: Silence,
+    next_check: Instant,
+}
+
+#[derive(Debug)]
+enum Listening {
+    /// Frames come.
+    Open(Channel),
+    /// The interface is gone or going; what the kernel has queued is still read.
+    Draining { channel: Channel, why: String },
+    /// The interface is away.
+    Waiting(Wait),
+}
+
+/// A wait for the interface.
+#[derive(Debug)]
+struct Wait {
+    /// When it is tried next.
+    until: Instant,
+    /// How long to wait after that.
+    next: Duration,
+    /// What kept it from being listened on when that was last said, unless it was just away.
+    said: Option<String>,
+}
+
+impl Wait {
+    /// Not at once: an interface that fails as soon as it is opened must not keep a core busy.
+    fn begin(now: Instant) -> Listening {
+        Listening::Waiting(Self { until: now + FIRST_WAIT, next: FIRST_WAIT, said: None })
+    }
+
+    fn longer(&mut self, now: Instant) {
+        self.until = now + self.next;
+        self.next = (self.next * 2).min(LONGEST_WAIT);
+    }
+}
+
+impl Live {
+    /// Listens on an interface, or waits for it where it is missing or down.
+    ///
+    /// # Errors
+    /// [`CaptureError::Permission`] says how to get it; [`CaptureError::Io`] for an interface that
+    /// can never be listened on.
+    pub fn open(settings: LiveSettings) -> Result<Self, CaptureError> {
+        let now = Instant::now();
+        let interface = &settings.interface;
+        let listening = match Channel::open(&settings) {
+            Ok(channel) => {
+                info!(%interface, "listening");
+                if let Some(bridge) = interface::bridge(interface) {
+                    warn!(%interface, "a port of {bridge}, which takes its frames: listen on {bridge}");
+                }
+                Listening::Open(channel)
+            }
+            Err(OpenError::Away(_)) => {
+                warn!("{}; waiting for it", probe(interface));
+                Wait::begin(now)
+            }
+            Err(error @ OpenError::Permission(_)) => {
+                return Err(CaptureError::Permission(error.to_string()));
+            }
+            Err(error) => {
+                return Err(CaptureError::Io(format!("cannot listen on {interface}: {error}")));
+            }
+        };
+        Ok(Self {
+            settings,
+            counters: Arc::default(),
+            listening,
+            trouble: None,
+            silence: Silence::new(now),
+            next_check: now + CHECK_EVERY,
+        })
+    }
+
+    /// The counters, which stay readable when the source has moved to its thread.
+    #[must_use]
+    pub fn counters(&self) -> Arc<LiveCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Everything but reading: what the last read failed with, and what is due at `now`.
+    fn attend(&mut self, now: Instant) {
+        if let Some(error) = self.trouble.take() {
+            self.fail(error, now);
+        }
+        if let Listening::Waiting(wait) = &self.listening {
+            self.silence.excuse(now);
+            if now >= wait.until {
+                self.reopen(now);
+            }
+        }
+        if now >= self.next_check {
+            self.next_check = now + CHECK_EVERY;
+            self.check(now);
+        }
+    }
+
+    /// Deals with a failed read. A read that merely waited in vain ends the draining, if any.
+    fn fail(&mut self, error: io::Error, now: Instant) {
+        self.listening = match std::mem::replace(&mut self.listening, Wait::begin(now)) {
+            Listening::Open(channel) if is_harmless(&error) => Listening::Open(channel),
+            Listening::Open(channel) => {
+                let why = channel.explain(error).to_string();
+                Listening::Draining { channel, why }
+            }
+            Listening::Draining { channel, why } => {
+                self.count(&channel);
+                let interface = &self.settings.interface;
+                warn!(%interface, why, "the interface went away; waiting for it");
+                Wait::begin(now)
+            }
+            waiting @ Listening::Waiting(_) => waiting,
+        };
+    }
+
+    fn reopen(&mut self, now: Instant) {
+        let Listening::Waiting(wait) = &mut self.listening else { return };
+        let interface = &self.settings.interface;
+        match Channel::open(&self.settings) {
+            Ok(channel) => {
+                info!(%interface, "the interface is there; listening");
+                self.counters.reopened.add(1);
+                self.listening = Listening::Open(channel);
+            }
+            Err(OpenError::Away(state)) => {
+                debug!(%interface, "not yet: the interface {state}");
+                wait.longer(now);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if wait.said.as_ref() != Some(&error) {
+                    warn!(%interface, "the interface cannot be listened on yet: {error}");
+                    wait.said = Some(error);
+                }
+                wait.longer(now);
+            }
+        }
+    }
+
+    fn check(&mut self, now: Instant) {
+        self.listening = match std::mem::replace(&mut self.listening, Wait::begin(now)) {
+            Listening::Open(channel) => {
+                self.count(&channel);
+                if channel.is_on(&self.settings) {
+                    Listening::Open(channel)
+                } else {
+                    let why = "it was deleted, renamed or replaced".to_owned();
+                    Listening::Draining { channel, why }
+                }
+            }
+            other => other,
+        };
+        if self.silence.is_worth_a_word(now) {
+            self.say_silent();
+        }
+    }
+
+    /// Adds up the kernel's counts, which begin at zero with each reading and each socket.
+    fn count(&self, channel: &Channel) {
+        if let Ok(statistics) = channel.take_statistics() {
+            self.counters.kernel_passed.add(statistics.passed);
+            self.counters.kernel_drops.add(statistics.dropped);
+        }
+    }
+
+    fn say_silent(&self) {
+        let probe = probe(&self.settings.interface);
+        warn!(
+            "no frame from a device for {} s: {probe}. The gateway must be on the same network \
+             segment as a myenergi hub or eddi that is connected by cable, with no router or Wi-Fi \
+             bridge between; `tcpdump -eni {} ether proto 0x88b5` shows what arrives",
+            silence::LONG.as_secs(),
+            self.settings.interface,
+        );
+    }
+}
+
+impl Source for Live {
+    /// Never fails and never ends: what is wrong with the interface may pass.
+    fn next(&mut self) -> Result<Event<'_>, CaptureError> {
+        let now = Instant::now();
+        self.attend(now);
+        let Self { settings, listening, trouble, counters, silence, .. } = self;
+        let (Listening::Open(channel) | Listening::Draining { channel, .. }) = listening else {
+            thread::sleep(READ_TIMEOUT);
+            return Ok(Event::Idle);
+        };
+        match channel.receive() {
+            Ok(bytes) => {
+                counters.received.add(1);
+                if let Some(silent) = silence.frame(now) {
+                    let interface = &settings.interface;
+                    info!(%interface, "frames come again after {} s", silent.as_secs());
+                }
+                Ok(Event::Packet(Packet { time: Some(wall_clock()), link: Link::Ethernet, bytes }))
+            }
+            Err(error) => {
+                *trouble = Some(error);
+                Ok(Event::Idle)
+            }
+        }
+    }
+}
+
+/// What the kernel still counted is not lost with the source.
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Listening::Open(channel) | Listening::Draining { channel, .. } = &self.listening {
+            self.count(channel);
+        }
+    }
+}
+
+/// Nothing came, a signal did, or another reader was faster.
+fn is_harmless(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), TimedOut | Interrupted | WouldBlock)
+}
+
+/// The time to the microsecond, as every output shows it.
+fn wall_clock() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}

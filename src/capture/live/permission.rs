@@ -1,0 +1,39 @@
+//! What to do when the operating system forbids listening.
+
+use std::io;
+
+/// The reason, and the two ways to mend it, each ready to be pasted.
+pub(super) fn mend(error: &io::Error) -> String {
+    let program = std::env::current_exe().map_or_else(
+        |_| "/path/to/energi-gateway".to_owned(),
+        |path| quoted(&path.to_string_lossy()),
+    );
+    format!(
+        "no permission to listen on a network interface ({error}). Either let this binary, again \
+         after each update of it:\n  sudo setcap cap_net_raw+ep {program}\nor, as a systemd service, \
+         add to its [Service] section:\n  AmbientCapabilities=CAP_NET_RAW"
+    )
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    if path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mend_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("/usr/bin/energi-gateway"), "/usr/bin/energi-gateway");
+        assert_eq!(quoted("/home/a b/it's"), r"'/home/a b/it'\''s'");
+        let mend = mend(&io::Error::from_raw_os_error(libc::EPERM));
+        assert!(mend.contains("sudo setcap cap_net_raw+ep /"), "{mend}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Looks at an interface without listening on it.
+
+use std::fmt;
+
+use super::channel::{self, OpenError};
+use super::interface::{self, InterfaceName, LinkState};
+
+/// What stands between the gateway and an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The interface asked for.
+    pub interface: InterfaceName,
+    /// What state it is in.
+    pub state: LinkState,
+    /// The bridge that it is a port of, which takes its frames: the one to listen on.
+    pub bridge: Option<String>,
+    /// Why this process may not capture, with the mend; `None` where it may.
+    pub forbidden: Option<String>,
+    /// Where there is no such interface: those that there are, the loopback left out.
+    pub candidates: Vec<String>,
+}
+
+/// Looks at `interface` and at what this process may do. Changes nothing.
+#[must_use]
+pub fn probe(interface: &InterfaceName) -> Probe {
+    let found = pnet::datalink::interfaces()
+        .into_iter()
+        .find(|candidate| candidate.name == interface.as_str());
+    let state = interface::state(found.as_ref());
+    Probe {
+        interface: interface.clone(),
+        state,
+        bridge: interface::bridge(interface),
+        forbidden: channel::open_socket().err().map(|error: OpenError| error.to_string()),
+        candidates: if state == LinkState::Missing { interface::candidates() } else { Vec::new() },
+    }
+}
+
+impl Probe {
+    /// Whether frames can be heard now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == LinkState::Up && self.bridge.is_none() && self.forbidden.is_none()
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.interface, self.state)?;
+        if !self.candidates.is_empty() {
+            write!(f, " (there are: {})", self.candidates.join(", "))?;
+        }
+        if let Some(bridge) = &self.bridge {
+            write!(f, "; it is a port of {bridge}, which takes its frames: listen on {bridge}")?;
+        }
+        if let Some(forbidden) = &self.forbidden {
+            write!(f, "; {forbidden}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Notices that no frame has come for long.
+
+use std::time::{Duration, Instant};
+
+/// How long without a frame is worth a word. A device sends one every two seconds or so.
+pub(super) const LONG: Duration = Duration::from_mins(1);
+
+/// Says once that it has been silent for long, and once that it no longer is.
+#[derive(Debug)]
+pub(super) struct Silence {
+    since: Instant,
+    said: bool,
+}
+
+impl Silence {
+    /// Begins to listen at `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, said: false }
+    }
+
+    /// A frame came. Returns how long it had been silent, where that was said.
+    pub(super) fn frame(&mut self, now: Instant) -> Option<Duration> {
+        let silent = now.saturating_duration_since(self.since);
+        self.since = now;
+        std::mem::take(&mut self.said).then_some(silent)
+    }
+
+    /// Nothing could have come until `now`; why was said already.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        if !self.said {
+            self.since = now;
+        }
+    }
+
+    /// Whether it is time to say that it is silent: true once for each silence.
+    pub(super) fn is_worth_a_word(&mut self, now: Instant) -> bool {
+        let due = !self.said && now.saturating_duration_since(self.since) >= LONG;
+        self.said |= due;
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_without_a_frame_is_said_once_and_its_end_too() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(start);
+        assert!(!silence.is_worth_a_word(at(59)));
+        assert_eq!(silence.frame(at(59)), None);
+        assert!(!silence.is_worth_a_word(at(118)));
+        assert!(silence.is_worth_a_word(at(119)));
+        assert!(!silence.is_worth_a_word(at(500)));
+        assert_eq!(silence.frame(at(659)), Some(Duration::from_mins(10)));
+        assert_eq!(silence.frame(at(660)), None);
+        assert!(silence.is_worth_a_word(at(720)));
+    }
+
+    #[test]
+    fn an_interface_that_is_away_is_not_said_to_be_silent_too() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(start);
+        silence.excuse(at(300));
+        assert!(!silence.is_worth_a_word(at(330)));
+        assert!(silence.is_worth_a_word(at(360)));
+    }
+}

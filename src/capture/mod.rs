@@ -1,0 +1,82 @@
+//! Where frames come from: a network interface, a capture file, a simulated household.
+
+pub mod live;
+pub mod pacer;
+pub mod pcapng;
+pub mod replay;
+pub mod simulator;
+
+use energi_decoders::{Frame, FrameError};
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// What the bytes of a captured packet begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// An Ethernet header.
+    Ethernet,
+    /// The protocol's own header: the payload of a frame.
+    Payload,
+}
+
+/// One captured packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// When it was captured; `None` where the input does not say.
+    pub time: Option<Timestamp>,
+    /// What `bytes` begin with.
+    pub link: Link,
+    /// The packet itself.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// Checks the packet's envelope.
+    ///
+    /// # Errors
+    /// [`FrameError`] says what about the bytes is not of this protocol.
+    pub fn frame(&self) -> Result<Frame<'a>, FrameError> {
+        match self.link {
+            Link::Ethernet => Frame::parse(self.bytes),
+            Link::Payload => Frame::parse_payload(self.bytes),
+        }
+    }
+}
+
+/// What a source has to say next.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A packet.
+    Packet(Packet<'a>),
+    /// Nothing came for a moment: a chance to look at signals and clocks.
+    Idle,
+    /// Nothing will come any more.
+    End,
+}
+
+/// Why a source gave up.
+#[derive(Debug, Error)]
+pub enum CaptureError {
+    /// There is no such input (exit code 66).
+    #[error("{0}")]
+    Missing(String),
+    /// The input is damaged or of another kind (65).
+    #[error("{0}")]
+    Data(String),
+    /// The operating system forbids it (77).
+    #[error("{0}")]
+    Permission(String),
+    /// Reading failed (74).
+    #[error("{0}")]
+    Io(String),
+}
+
+/// A source of packets, driven by one blocking thread.
+pub trait Source: Send {
+    /// The next event. Returns within about 100 ms where nothing comes, so that the caller can
+    /// stop, unless the input itself blocks (a stream on standard input).
+    ///
+    /// # Errors
+    /// [`CaptureError`] once nothing more can be read; every packet before it has been given.
+    fn next(&mut self) -> Result<Event<'_>, CaptureError>;
+}

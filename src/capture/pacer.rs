@@ -1,0 +1,112 @@
+//! Delivery at the pace of the capture, or a multiple of it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::Speed;
+
+/// The longest wait in one piece, so that a source can be stopped.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Holds packets back until they are due by the monotonic clock.
+#[derive(Debug)]
+pub struct Pacer {
+    speed: Speed,
+    /// A capture time and when it was due. Taken anew whenever capture time goes backward: that
+    /// never waits, and what follows keeps its pace.
+    anchor: Option<Anchor>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    captured: Timestamp,
+    due: Instant,
+    /// The latest capture time seen since.
+    latest: Timestamp,
+}
+
+impl Pacer {
+    /// A pacer that has seen nothing.
+    #[must_use]
+    pub const fn new(speed: Speed) -> Self {
+        Self { speed, anchor: None }
+    }
+
+    /// Waits for a packet captured at `time`, at most 100 ms; whether it is due. Without a time, or
+    /// at [`Speed::Max`], it always is.
+    pub fn wait(&mut self, time: Option<Timestamp>) -> bool {
+        let remaining = self.remaining(time, Instant::now());
+        if !remaining.is_zero() {
+            std::thread::sleep(remaining.min(SLICE));
+        }
+        remaining <= SLICE
+    }
+
+    /// How long after `now` a packet captured at `time` is due.
+    fn remaining(&mut self, time: Option<Timestamp>, now: Instant) -> Duration {
+        let (Speed::Times(times), Some(time)) = (self.speed, time) else {
+            return Duration::ZERO;
+        };
+        let anchor = match &mut self.anchor {
+            Some(anchor) if time >= anchor.latest => anchor,
+            anchor => anchor.insert(Anchor { captured: time, due: now, latest: time }),
+        };
+        anchor.latest = time;
+        let after = time.duration_since(anchor.captured).as_secs_f64() / times;
+        // What is beyond the range of a duration is never due.
+        let after = Duration::try_from_secs_f64(after).unwrap_or(Duration::MAX);
+        after.saturating_sub(now.saturating_duration_since(anchor.due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(1_800_000_000 + second).ok()
+    }
+
+    #[test]
+    fn a_packet_is_due_as_long_after_the_first_as_it_was_captured_over_the_speed() {
+        let mut pacer = Pacer::new(Speed::Times(60.0));
+        let start = Instant::now();
+        assert_eq!(pacer.remaining(at(0), start), Duration::ZERO);
+        assert_eq!(pacer.remaining(at(60), start), Duration::from_secs(1));
+        let later = start + Duration::from_millis(900);
+        assert_eq!(pacer.remaining(at(60), later), Duration::from_millis(100));
+        assert_eq!(pacer.remaining(at(60), start + Duration::from_secs(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn capture_time_that_goes_backward_never_waits_and_keeps_its_pace_from_there() {
+        let mut pacer = Pacer::new(Speed::Times(1.0));
+        let start = Instant::now();
+        assert_eq!(pacer.remaining(at(0), start), Duration::ZERO);
+        let later = start + Duration::from_secs(10);
+        assert_eq!(pacer.remaining(at(10), later), Duration::ZERO);
+        assert_eq!(pacer.remaining(at(-86_400), later), Duration::ZERO);
+        assert_eq!(pacer.remaining(at(-86_398), later), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn nothing_waits_at_full_speed_or_without_a_time() {
+        let start = Instant::now();
+        let mut full = Pacer::new(Speed::Max);
+        assert_eq!(full.remaining(at(0), start), Duration::ZERO);
+        assert_eq!(full.remaining(at(86_400), start), Duration::ZERO);
+        let mut paced = Pacer::new(Speed::Times(1.0));
+        assert_eq!(paced.remaining(at(0), start), Duration::ZERO);
+        assert_eq!(paced.remaining(None, start), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wait_is_cut_into_slices_so_that_the_gateway_can_stop() {
+        let mut pacer = Pacer::new(Speed::Times(1.0));
+        assert!(pacer.wait(at(0)));
+        let before = Instant::now();
+        assert!(!pacer.wait(at(3600)));
+        assert!(before.elapsed() < Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,210 @@
+//! Captures from files and streams: pcap and pcapng, gzipped or not, hex text, and the raw payload
+//! of one frame. A capture is told by its content, never by its name, and is never whole in memory.
+
+mod fault;
+mod hex;
+mod input;
+mod pcap;
+mod pcapng;
+mod window;
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use energi_decoders::frame::MAGIC;
+use jiff::Timestamp;
+
+use self::fault::{Fault, Place};
+use self::hex::Hex;
+use self::input::Input;
+pub use self::input::Progress;
+use self::pcap::Pcap;
+use self::pcapng::PcapNg;
+use self::window::Window;
+use super::pacer::Pacer;
+use super::{CaptureError, Event, Link, Packet, Source};
+use crate::config::Speed;
+
+/// The largest packet, with its header, that is believed. Captures keep at most 256 KiB of one.
+const MAX_BLOCK: usize = 1024 * 1024;
+
+/// The largest raw payload: that of an Ethernet frame is far smaller.
+const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// A packet that is in the window.
+#[derive(Debug, Clone)]
+struct Found {
+    time: Option<Timestamp>,
+    /// Where its bytes are, from the window's front.
+    bytes: Range<usize>,
+    /// What to consume to be past it.
+    size: usize,
+}
+
+enum Format {
+    /// Nothing has been looked at yet.
+    Unknown,
+    Pcap(Pcap),
+    PcapNg(PcapNg),
+    Hex(Hex),
+    Payload,
+    Ended,
+}
+
+/// A source that reads a capture.
+pub struct Replay {
+    name: String,
+    /// The name says that it is the payload of a frame, whatever its content.
+    named_payload: bool,
+    format: Format,
+    window: Window,
+    /// The packet that waits for its time.
+    held: Option<Found>,
+    /// What of the window the packet given last takes.
+    given: usize,
+    packets: u64,
+    pacer: Pacer,
+    progress: Progress,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("name", &self.name)
+            .field("packets", &self.packets)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Replay {
+    /// Opens a file, or standard input for `-`. Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the file is missing, may not be read or is a directory.
+    pub fn open(path: &Path, speed: Speed) -> Result<Self, CaptureError> {
+        if path == Path::new("-") {
+            return Ok(Self::new("standard input", Box::new(io::stdin()), speed));
+        }
+        let mut replay = Self::over(path.display().to_string(), Input::open(path)?, speed);
+        replay.named_payload = path.extension() == Some(OsStr::new("bin"));
+        Ok(replay)
+    }
+
+    /// Reads a stream, which errors call `name`. A packet is given as soon as its bytes have come.
+    #[must_use]
+    pub fn new(name: &str, stream: Box<dyn Read + Send>, speed: Speed) -> Self {
+        Self::over(name.to_owned(), Input::new(stream, None), speed)
+    }
+
+    fn over(name: String, input: Input, speed: Speed) -> Self {
+        Self {
+            name,
+            named_payload: false,
+            format: Format::Unknown,
+            window: Window::new(input.bytes),
+            held: None,
+            given: 0,
+            packets: 0,
+            pacer: Pacer::new(speed),
+            progress: input.progress,
+        }
+    }
+
+    /// A handle that says how far the input has been read.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    fn find(&mut self) -> Result<Option<Found>, Fault> {
+        self.window.consume(std::mem::take(&mut self.given));
+        if matches!(self.format, Format::Unknown) {
+            self.format = self.recognise()?;
+        }
+        match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.window),
+            Format::PcapNg(pcapng) => pcapng.next(&mut self.window),
+            Format::Hex(hex) => {
+                let size = hex.next(&mut self.window)?;
+                Ok(size.map(|size| Found { time: None, bytes: 0..0, size }))
+            }
+            Format::Payload => {
+                self.format = Format::Ended;
+                payload(&mut self.window).map(Some)
+            }
+            Format::Unknown | Format::Ended => Ok(None),
+        }
+    }
+
+    fn recognise(&mut self) -> Result<Format, Fault> {
+        self.window.ensure(MAGIC.len())?;
+        let Some(&magic) = self.window.bytes().first_chunk() else {
+            return match (self.window.bytes(), self.named_payload) {
+                ([], _) => Err(Fault::Empty),
+                (_, true) => Ok(Format::Payload),
+                (_, false) => Err(Fault::Unknown),
+            };
+        };
+        if Pcap::begins(magic) {
+            Ok(Format::Pcap(Pcap::open(&mut self.window)?))
+        } else if PcapNg::begins(magic) {
+            Ok(Format::PcapNg(PcapNg::default()))
+        } else if self.named_payload || magic == MAGIC {
+            Ok(Format::Payload)
+        } else if Hex::begins(magic) {
+            Ok(Format::Hex(Hex::default()))
+        } else {
+            Err(Fault::Unknown)
+        }
+    }
+}
+
+/// All of the stream is one payload.
+fn payload(window: &mut Window) -> Result<Found, Fault> {
+    if window.ensure(MAX_PAYLOAD + 1)? {
+        return Err(Fault::Damaged(format!(
+            "more than {MAX_PAYLOAD} bytes: a raw file holds the payload of one frame"
+        )));
+    }
+    let size = window.bytes().len();
+    Ok(Found { time: None, bytes: 0..size, size })
+}
+
+impl Source for Replay {
+    fn next(&mut self) -> Result<Event<'_>, CaptureError> {
+        let found = match self.held.take() {
+            Some(found) => found,
+            None => match self.find() {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.format = Format::Ended;
+                    return Ok(Event::End);
+                }
+                Err(fault) => {
+                    self.format = Format::Ended;
+                    return Err(fault.at(&Place {
+                        name: &self.name,
+                        packets: self.packets,
+                        byte: self.window.position(),
+                    }));
+                }
+            },
+        };
+        if !self.pacer.wait(found.time) {
+            self.held = Some(found);
+            return Ok(Event::Idle);
+        }
+        self.packets += 1;
+        self.given = found.size;
+        let captured = self.window.bytes().get(found.bytes).unwrap_or_default();
+        let (link, bytes) = match &self.format {
+            Format::Pcap(_) | Format::PcapNg(_) => (Link::Ethernet, captured),
+            Format::Hex(hex) => hex.packet(),
+            Format::Unknown | Format::Payload | Format::Ended => (Link::Payload, captured),
+        };
+        Ok(Event::Packet(Packet { time: found.time, link, bytes }))
+    }
+}

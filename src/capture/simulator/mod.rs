@@ -1,0 +1,70 @@
+//! A plausible household with an eddi, made up as it goes: sun and clouds, what the house draws,
+//! what the eddi diverts, and the frames that it sends, with the oddities of real ones.
+//!
+//! The same settings give the same frames on every machine: whole numbers wherever they do, and no
+//! function of the mathematics library, whose last digits differ.
+
+mod day;
+mod eddi;
+mod frames;
+mod household;
+mod load;
+mod programme;
+mod random;
+mod settings;
+mod sky;
+mod tank;
+mod timetable;
+pub mod truth;
+
+use jiff::Timestamp;
+
+pub use self::eddi::DeviceState;
+pub use self::household::Household;
+pub use self::settings::{EDDI, Oddities, Rate, Restart, Settings, ZAPPI};
+use super::pacer::Pacer;
+use super::{CaptureError, Event, Link, Packet, Source};
+use crate::config::Speed;
+
+/// Seconds from one state of the house to the next: powers hold for as long.
+const STEP: u32 = 2;
+
+/// A source of simulated frames.
+#[derive(Debug)]
+pub struct Simulator {
+    household: Household,
+    pacer: Pacer,
+    /// When the frame that waits is due.
+    held: Option<Timestamp>,
+}
+
+impl Simulator {
+    /// A household whose time passes at `speed`.
+    #[must_use]
+    pub fn new(settings: Settings, speed: Speed) -> Self {
+        Self { household: Household::new(settings), pacer: Pacer::new(speed), held: None }
+    }
+
+    /// The house itself, for its truth.
+    #[must_use]
+    pub fn household(&self) -> &Household {
+        &self.household
+    }
+}
+
+impl Source for Simulator {
+    fn next(&mut self) -> Result<Event<'_>, CaptureError> {
+        let Some(time) = self.held.take().or_else(|| self.household.advance()) else {
+            return Ok(Event::End);
+        };
+        if !self.pacer.wait(Some(time)) {
+            self.held = Some(time);
+            return Ok(Event::Idle);
+        }
+        let bytes = self.household.frame();
+        Ok(Event::Packet(Packet { time: Some(time), link: Link::Ethernet, bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

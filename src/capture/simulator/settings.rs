@@ -1,0 +1,112 @@
+//! What is simulated.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// How often frames of one length are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// The length byte.
+    pub length: u8,
+    /// Seconds from one to the next.
+    pub every: u32,
+}
+
+const fn rate(length: u8, every: u32) -> Rate {
+    Rate { length, every }
+}
+
+/// What an eddi sends: 146,160 frames a day.
+pub const EDDI: &[Rate] = &[
+    rate(0x22, 2),
+    rate(0x36, 2),
+    rate(0x27, 4),
+    rate(0x20, 12),
+    rate(0x2B, 12),
+    rate(0x2C, 12),
+    rate(0x2D, 12),
+    rate(0x1F, 24),
+    rate(0x37, 60),
+    rate(0x38, 60),
+    rate(0x39, 60),
+    rate(0x3A, 60),
+];
+
+/// What a site with a zappi shows beside.
+pub const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x33, 12)];
+
+/// A power cut of one device: it is silent for a while, and its daily counter begins at zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// Which device, counted from 0.
+    pub device: usize,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// How often frames show what is not so, as shares of 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Oddities {
+    /// Frames 0x27, 0x2B and 0x36 that are all zero but for the serial number.
+    pub experimental_zero: f64,
+    /// Frames 0x27, 0x2B and 0x36 with wild values in them.
+    pub experimental_wild: f64,
+    /// Frames 0x1F and 0x20 whose daily counter shows zero.
+    pub counter_zero: f64,
+    /// Frames 0x1F and 0x20 whose daily counter is wild: half of them anything, half plausible.
+    pub counter_wild: f64,
+}
+
+impl Default for Oddities {
+    /// Only what real devices are known to do: 2 % of the experimental frames.
+    fn default() -> Self {
+        Self {
+            experimental_zero: 0.01,
+            experimental_wild: 0.01,
+            counter_zero: 0.0,
+            counter_wild: 0.0,
+        }
+    }
+}
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many eddis. Each watches a circuit of its own, as on a house of several phases, under
+    /// the same sky.
+    pub devices: u32,
+    /// The same seed gives the same frames, on every machine.
+    pub seed: u64,
+    /// When the simulation begins; the next whole second is taken.
+    pub start: Timestamp,
+    /// Where the house stands: its habits and the devices' days follow this clock.
+    pub timezone: TimeZone,
+    /// How far the devices' clocks are ahead of the true time.
+    pub clock_ahead: SignedDuration,
+    /// Power cuts.
+    pub restarts: Vec<Restart>,
+    /// What is not so.
+    pub oddities: Oddities,
+    /// What each eddi sends. A second's frames of one device keep their order whatever the rates.
+    pub rates: Vec<Rate>,
+    /// What a zappi beside them sends; none by default.
+    pub zappi: Vec<Rate>,
+}
+
+impl Settings {
+    /// One eddi with seed 7, a right clock and the documented rates.
+    #[must_use]
+    pub fn new(start: Timestamp, timezone: TimeZone) -> Self {
+        Self {
+            devices: 1,
+            seed: 7,
+            start,
+            timezone,
+            clock_ahead: SignedDuration::ZERO,
+            restarts: Vec::new(),
+            oddities: Oddities::default(),
+            rates: EDDI.to_vec(),
+            zappi: Vec::new(),
+        }
+    }
+}

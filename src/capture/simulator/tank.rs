@@ -1,0 +1,45 @@
+//! A tank of water with a heater in it.
+
+use super::{STEP, programme::Programme};
+
+/// What surrounds the tank, in °C.
+const ROOM: f64 = 18.0;
+
+#[derive(Debug)]
+pub(super) struct Tank {
+    /// In °C.
+    pub(super) temperature: f64,
+    /// In J/K.
+    capacity: f64,
+    /// In W/K.
+    loss: f64,
+    /// In °C: the thermostat opens here, and closes again 4 K below.
+    limit: f64,
+    /// The thermostat is open.
+    pub(super) hot: bool,
+    /// Heat that is drawn, in W.
+    pub(super) drawn: Programme,
+}
+
+impl Tank {
+    pub(super) fn new(litres: f64, temperature: f64, limit: f64) -> Self {
+        Self {
+            temperature,
+            capacity: litres * 4186.0,
+            loss: 2.0,
+            limit,
+            hot: false,
+            drawn: Programme::default(),
+        }
+    }
+
+    /// Two seconds with the heater at `watts`.
+    pub(super) fn step(&mut self, now: i64, watts: i32) {
+        let lost = self.loss * (self.temperature - ROOM);
+        // Nothing is drawn from cold water.
+        let drawn = if self.temperature > ROOM { self.drawn.level(now) } else { 0 };
+        let heat = f64::from(watts - drawn) - lost;
+        self.temperature += heat * f64::from(STEP) / self.capacity;
+        self.hot = self.temperature >= if self.hot { self.limit - 4.0 } else { self.limit };
+    }
+}

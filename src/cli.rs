@@ -1,0 +1,70 @@
+//! The command line.
+
+#[cfg(feature = "sqlite")]
+use std::io;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::exit::Failure;
+use crate::logging::LogFormat;
+
+/// Reads what myenergi devices tell one another over the LAN, and gives it to you.
+///
+/// The gateway only listens. It never sends a frame.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Examples:
+  energi-gateway run -c config.example.yaml
+  energi-gateway check
+  energi-gateway decode examples/captures/eddi-day.pcapng.gz | head -3
+  energi-gateway report daily --db energi.db")]
+pub struct Cli {
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway
+    Run(commands::run::Args),
+    /// Validate the configuration and print it whole
+    Check(commands::check::Args),
+    /// Decode captures, payloads or hex text to JSON lines
+    Decode(commands::decode::Args),
+    /// Report energy by day, month or year
+    #[cfg(feature = "sqlite")]
+    Report(commands::report::Args),
+    /// Copy, shrink or export the history
+    #[cfg(feature = "sqlite")]
+    History(commands::history::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The [`Failure`] that decides the exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Run(args) => commands::run::run(&args),
+            Self::Check(args) => commands::check::run(&args),
+            Self::Decode(args) => commands::decode::run(&args),
+            #[cfg(feature = "sqlite")]
+            Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
+                .map_err(|error| Failure::new(error.exit(), error)),
+            #[cfg(feature = "sqlite")]
+            Self::History(args) => commands::history::run(&args, &mut io::stdout().lock())
+                .map_err(|error| Failure::new(error.exit(), error)),
+            Self::Completions(args) => commands::completions::run(&args),
+        }
+    }
+}

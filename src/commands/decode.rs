@@ -1,0 +1,192 @@
+//! `energi-gateway decode`: what the bytes say. No gate, no allowlist, no state.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use energi_decoders::json::{Json, UnknownJson};
+use energi_decoders::{DecoderTable, Frame, FrameError};
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::capture::replay::Replay;
+use crate::capture::{CaptureError, Event, Source};
+use crate::config::{Decoders, Speed};
+use crate::exit::{Exit, Failure};
+use crate::gateway::capture_failure;
+
+/// Arguments of `decode`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Captures (pcap, pcapng, gzipped or not), raw payloads (.bin), hex text, or - for standard
+    /// input
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Experimental decoders to switch on: `all`, or length bytes such as 0x27,0x36
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',')]
+    experimental: Vec<String>,
+    /// Also show records that no decoder which is on reads
+    #[arg(long)]
+    unknown: bool,
+    /// A configuration whose custom decoders to use
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How the result looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// One JSON object a line, as the stdout sink writes them
+    #[default]
+    Json,
+}
+
+/// Decodes each input in turn.
+///
+/// # Errors
+/// The first input that could not be read to its end; those after it are decoded all the same.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let Format::Json = args.format;
+    let mut output = Output {
+        decoders: table(args)?,
+        unknown: args.unknown,
+        lines: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
+    };
+    let mut result = Ok(());
+    for input in &args.inputs {
+        match output.input(input) {
+            Ok(()) => {}
+            Err(Ended::ReaderGone) => return Ok(()),
+            Err(Ended::Failed(failure)) if result.is_ok() => result = Err(failure),
+            Err(Ended::Failed(failure)) => tracing::error!("{failure}"),
+        }
+    }
+    super::quietly_closed(output.lines.flush())?;
+    result
+}
+
+/// The decoders that the arguments switch on, those that a configuration declares among them.
+fn table(args: &Args) -> Result<DecoderTable, Failure> {
+    let mut wanted = Decoders::default();
+    if let Some(path) = &args.config {
+        wanted.custom = super::configuration(Some(path))?.decoders.custom;
+    }
+    for length in &args.experimental {
+        for (known, on) in &mut wanted.experimental {
+            *on |= length == "all" || length.eq_ignore_ascii_case(&known.to_string());
+        }
+        let known = wanted.experimental.keys().map(ToString::to_string).collect::<Vec<_>>();
+        if length != "all" && !known.iter().any(|known| length.eq_ignore_ascii_case(known)) {
+            let message = format!(
+                "--experimental {length}: write `all`, or length bytes of experimental decoders: {}",
+                known.join(",")
+            );
+            return Err(Failure::message(Exit::Usage, message));
+        }
+    }
+    wanted.table().map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::message(Exit::Config, problems.join("\n"))
+    })
+}
+
+/// Why an input was not decoded to its end.
+enum Ended {
+    /// Nobody reads the result any more.
+    ReaderGone,
+    Failed(Failure),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match super::quietly_closed(Err(error)) {
+            Ok(()) => Self::ReaderGone,
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<CaptureError> for Ended {
+    fn from(error: CaptureError) -> Self {
+        Self::Failed(capture_failure(error))
+    }
+}
+
+/// Where the result goes, and what is shown of an input.
+struct Output {
+    decoders: DecoderTable,
+    unknown: bool,
+    lines: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    fn input(&mut self, path: &Path) -> Result<(), Ended> {
+        let mut source = Replay::open(path, Speed::Max)?;
+        // Whoever watches a stream wants to see each packet as it comes.
+        let streams = source.progress().total().is_none();
+        let (mut packets, mut foreign, mut unread) = (0_u64, 0_u64, 0_u64);
+        let ended = loop {
+            match source.next() {
+                Ok(Event::Packet(packet)) => {
+                    packets += 1;
+                    match packet.frame() {
+                        Ok(frame) => unread += self.frame(&frame, packet.time)?,
+                        // Captures of a whole network are full of other ethertypes.
+                        Err(FrameError::Ethertype(_)) => {}
+                        Err(error) => {
+                            if foreign == 0 {
+                                warn!(packet = packets, "not a frame of this protocol: {error}");
+                            }
+                            foreign += 1;
+                        }
+                    }
+                    if streams {
+                        self.lines.flush()?;
+                    }
+                }
+                Ok(Event::Idle) => {}
+                Ok(Event::End) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        if foreign > 1 {
+            warn!("{}: {foreign} packets were not frames of this protocol", path.display());
+        }
+        if unread > 0 && !self.unknown {
+            info!(
+                "{}: {unread} records have no decoder that is on; --unknown shows them",
+                path.display()
+            );
+        }
+        ended
+    }
+
+    /// Shows the records of a frame, and returns how many of them no decoder reads.
+    fn frame(&mut self, frame: &Frame<'_>, time: Option<Timestamp>) -> io::Result<u64> {
+        let (mac, mut unread) = (frame.source(), 0);
+        for record in frame.records() {
+            let mut known = false;
+            for decoder in self.decoders.decoders(&record) {
+                if let Ok(mut reading) = decoder.decode(&record) {
+                    known = true;
+                    (reading.time, reading.mac) = (time, mac);
+                    writeln!(self.lines, "{}", Json(&reading))?;
+                }
+            }
+            unread += u64::from(!known);
+            if self.unknown && !known {
+                writeln!(self.lines, "{}", UnknownJson { time, mac, record })?;
+            }
+        }
+        Ok(unread)
+    }
+}

@@ -1,0 +1,43 @@
+//! The commands, one file each: its arguments and what it does.
+
+pub mod check;
+pub mod completions;
+#[cfg(feature = "sqlite")]
+mod dates;
+pub mod decode;
+#[cfg(feature = "sqlite")]
+pub mod history;
+#[cfg(feature = "sqlite")]
+pub mod report;
+pub mod run;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use crate::config::{self, Config};
+use crate::exit::{Exit, Failure};
+
+/// The configuration at `path`, or else the first where one is looked for.
+fn configuration(path: Option<&Path>) -> Result<Config, Failure> {
+    let wrong = |errors| Failure::new(Exit::Config, errors);
+    match path {
+        Some(path) => config::load(path).map_err(wrong),
+        None => config::load(&config::find().map_err(wrong)?).map_err(wrong),
+    }
+}
+
+/// Prints a result on standard output. A reader that has gone ends the program quietly.
+fn print(result: &[u8]) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    quietly_closed(output.write_all(result).and_then(|()| output.flush()))
+}
+
+/// Takes a closed pipe for what it is: the reader has seen enough.
+fn quietly_closed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::message(Exit::Io, format_args!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

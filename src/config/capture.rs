@@ -1,0 +1,248 @@
+//! The `capture` section: where frames come from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use energi_sinks::settings::Problem;
+
+use crate::capture::live::InterfaceName;
+
+/// Where frames come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Capture {
+    /// A network interface.
+    Live(Live),
+    /// A capture file or stream.
+    Replay(Replay),
+    /// A made-up household.
+    Simulator(Simulator),
+}
+
+impl Capture {
+    /// Whether readings carry the time of this machine's clock: a recording and a made-up household
+    /// have times of their own.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    pub(super) fn validate(&self) -> Vec<Problem> {
+        match self {
+            Self::Live(_) => Vec::new(),
+            Self::Replay(replay) => replay.validate(),
+            Self::Simulator(simulator) => simulator.validate(),
+        }
+    }
+}
+
+/// The value of `capture.type`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CaptureType {
+    Live,
+    Replay,
+    Simulator,
+}
+
+/// Frames of a network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Live {
+    /// Its name, such as `eth0`.
+    pub interface: InterfaceName,
+    /// Whether the interface is asked for every frame on the wire; needed only where it does not
+    /// filter multicast properly.
+    #[serde(default)]
+    pub promiscuous: bool,
+}
+
+/// Frames of a recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// A pcap, pcapng (gzipped too) or `.bin` file, relative to the working directory, or `-` for
+    /// a stream on standard input.
+    pub path: PathBuf,
+    /// How fast.
+    #[serde(default)]
+    pub speed: Speed,
+}
+
+impl Replay {
+    fn validate(&self) -> Vec<Problem> {
+        if self.path.as_os_str().is_empty() {
+            return vec![Problem::new(
+                "path",
+                "name a capture file, or `\"-\"` for standard input",
+            )];
+        }
+        Vec::new()
+    }
+}
+
+/// Frames of a made-up household with an eddi.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Simulator {
+    /// How many eddis there are.
+    pub devices: u32,
+    /// The same seed gives the same household.
+    pub seed: u64,
+    /// How fast its time passes.
+    pub speed: Speed,
+    /// When its time begins.
+    pub start: Start,
+}
+
+/// More devices than any household has; each takes memory in every sink.
+const MOST_DEVICES: u32 = 100;
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self { devices: 1, seed: 7, speed: Speed::Times(1.0), start: Start::Now }
+    }
+}
+
+impl Simulator {
+    fn validate(&self) -> Vec<Problem> {
+        if (1..=MOST_DEVICES).contains(&self.devices) {
+            return Vec::new();
+        }
+        vec![Problem::new("devices", format!("simulate 1 to {MOST_DEVICES} devices"))]
+    }
+}
+
+/// How fast recorded or simulated time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Speed {
+    /// As fast as the sinks take it.
+    #[default]
+    Max,
+    /// So many seconds a second; more than 0.
+    Times(f64),
+}
+
+impl Serialize for Speed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Max => serializer.serialize_str("max"),
+            #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+            Self::Times(times) if times.fract() == 0.0 && times < 1e15 => {
+                serializer.serialize_i64(times as i64)
+            }
+            Self::Times(times) => serializer.serialize_f64(times),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Speed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpeedVisitor)
+    }
+}
+
+struct SpeedVisitor;
+
+impl Visitor<'_> for SpeedVisitor {
+    type Value = Speed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "`max`, 1 (as recorded) or another number above 0, such as 60 (a minute a second)",
+        )
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody minds the last digit of 2^53")]
+    fn visit_u64<E: de::Error>(self, times: u64) -> Result<Speed, E> {
+        self.visit_f64(times as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, times: f64) -> Result<Speed, E> {
+        if times.is_finite() && times > 0.0 {
+            Ok(Speed::Times(times))
+        } else {
+            Err(E::invalid_value(Unexpected::Float(times), &self))
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Speed, E> {
+        match text.parse() {
+            Ok(times) => self.visit_f64(times),
+            Err(_) if text == "max" => Ok(Speed::Max),
+            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+/// When simulated time begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// When the gateway starts.
+    #[default]
+    Now,
+    /// At this moment.
+    At(Timestamp),
+    /// When clocks in the configured timezone show this.
+    Local(DateTime),
+}
+
+impl Start {
+    /// The moment itself.
+    ///
+    /// # Errors
+    /// A local time at the very edge of the calendar may be no moment at all.
+    pub fn resolve(self, now: Timestamp, timezone: &TimeZone) -> Result<Timestamp, jiff::Error> {
+        match self {
+            Self::Now => Ok(now),
+            Self::At(moment) => Ok(moment),
+            Self::Local(local) => {
+                local.to_zoned(timezone.clone()).map(|zoned: Zoned| zoned.timestamp())
+            }
+        }
+    }
+}
+
+impl Serialize for Start {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Now => serializer.serialize_str("now"),
+            Self::At(moment) => serializer.collect_str(moment),
+            Self::Local(local) => serializer.collect_str(local),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Start {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(StartVisitor)
+    }
+}
+
+struct StartVisitor;
+
+impl Visitor<'_> for StartVisitor {
+    type Value = Start;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "`now`, a local time such as 2026-06-20T06:00 or a moment such as 2026-06-20T05:00:00Z",
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Start, E> {
+        if text == "now" {
+            return Ok(Start::Now);
+        }
+        let moment = text.parse().map(Start::At);
+        moment
+            .or_else(|_| text.parse().map(Start::Local))
+            .map_err(|_: jiff::Error| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}

@@ -1,0 +1,109 @@
+//! The configuration: one YAML file.
+
+mod capture;
+mod checked;
+mod decoders;
+mod devices;
+mod document;
+mod environment;
+mod error;
+mod keys;
+mod load;
+mod made_up;
+mod place;
+mod reading;
+mod syntax;
+mod wrong;
+mod zone;
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+use serde_yaml::Value;
+
+use energi_sinks::Context;
+use energi_sinks::registry::AnyConfig;
+use energi_sinks::settings::Period;
+
+pub use capture::{Capture, Live, Replay, Simulator, Speed, Start};
+pub use decoders::{Decoders, ExperimentalLength};
+pub use devices::{Device, Devices};
+pub use environment::Environment;
+pub use error::{ConfigErrors, Fault};
+pub use load::{find, load, parse};
+
+/// A whole configuration, valid, every default filled in.
+///
+/// Serialized it shows no secret.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// A label of the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Where days begin.
+    #[serde(serialize_with = "zone_name", skip_serializing_if = "has_no_name")]
+    pub timezone: TimeZone,
+    /// How long sinks may take to finish once the gateway is told to stop.
+    pub shutdown_timeout: Period,
+    /// Where frames come from.
+    pub capture: Capture,
+    /// Names of devices, and who is let in.
+    pub devices: Devices,
+    /// Which decoders are on.
+    pub decoders: Decoders,
+    /// Where readings go: one sink at least, each name once.
+    pub sinks: Vec<SinkEntry>,
+}
+
+/// One sink of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinkEntry {
+    /// What tells it apart; its type where the configuration does not say.
+    pub name: String,
+    /// Its type and keys.
+    #[serde(flatten)]
+    pub config: AnyConfig,
+}
+
+impl Config {
+    /// What the sink called `name` is told about the gateway.
+    #[must_use]
+    pub fn context(&self, name: &str) -> Context {
+        Context {
+            name: name.to_owned(),
+            site: self.site.clone(),
+            timezone: self.timezone.clone(),
+            device_names: Arc::new(self.devices.names()),
+            live: self.capture.is_live(),
+        }
+    }
+
+    /// The configuration as YAML that reads back as the same, but for secrets: they are `***`.
+    ///
+    /// # Errors
+    /// A path that is not UTF-8 cannot be written.
+    pub fn to_yaml(&self) -> Result<String, serde_yaml::Error> {
+        let mut document = serde_yaml::to_value(self)?;
+        escape_dollars(&mut document);
+        serde_yaml::to_string(&document)
+    }
+}
+
+fn zone_name<S: Serializer>(timezone: &TimeZone, serializer: S) -> Result<S::Ok, S::Error> {
+    timezone.iana_name().serialize(serializer)
+}
+
+/// A system may keep its time zone as rules without a name.
+fn has_no_name(timezone: &TimeZone) -> bool {
+    timezone.iana_name().is_none()
+}
+
+fn escape_dollars(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = environment::escape(text),
+        Value::Sequence(list) => list.iter_mut().for_each(escape_dollars),
+        Value::Mapping(map) => map.values_mut().for_each(escape_dollars),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}
+    }
+}

@@ -1,0 +1,128 @@
+//! The error type under which values are read: it keeps what serde knows, and says it in the terms
+//! of somebody who edits YAML.
+
+use std::fmt;
+
+use serde::de::{self, Expected, Unexpected};
+
+/// The merge key of YAML 1.1: `<<: *name`.
+pub(super) const MERGE_KEY: &str = "<<";
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// No such key; these are known.
+    UnknownKey(&'static [&'static str]),
+    /// A merge key, which would take the keys of another mapping.
+    MergeKey,
+    /// The key is there twice.
+    TwiceKey,
+    /// A key that must be there is not.
+    MissingKey(&'static str),
+    /// Anything else.
+    Value(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey(_) => f.write_str("unknown key"),
+            Self::MergeKey => {
+                f.write_str("merge keys are not read; write the keys here, or alias single values")
+            }
+            Self::TwiceKey => f.write_str("this key is there twice; keep one"),
+            Self::MissingKey(key) => write!(f, "the key `{key}` is missing"),
+            Self::Value(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Value(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let expected = in_yaml_terms(&expected.to_string());
+        Self::Value(format!("expected {expected}, found {}", Found(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn invalid_length(found: usize, expected: &dyn Expected) -> Self {
+        let expected = in_yaml_terms(&expected.to_string());
+        Self::Value(format!("expected {expected}, found {found}"))
+    }
+
+    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownKey(known)
+    }
+
+    fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
+        let nearest = nearest(found, known.iter().copied()).unwrap_or_default();
+        let known = list(known);
+        let message = format!("`{found}` is not one of {known}; did you mean `{nearest}`?");
+        Self::Value(message)
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Self::MissingKey(key)
+    }
+
+    fn duplicate_field(_: &'static str) -> Self {
+        Self::TwiceKey
+    }
+}
+
+/// The known word that is most like `word`.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(word, known);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}
+
+fn list(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What serde calls expected, as YAML calls it.
+pub(super) fn in_yaml_terms(expected: &str) -> String {
+    let in_yaml = match expected {
+        "a boolean" => "true or false",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number, 0 or more",
+        "f64" => "a number",
+        "a string" | "path string" => "text",
+        "a sequence" => "a list",
+        "a map" => "a mapping (`key: value`)",
+        "an array of length 2" => "a list of 2 values",
+        _ if expected.starts_with("struct ") => "a mapping (`key: value`)",
+        _ => expected,
+    };
+    in_yaml.to_owned()
+}
+
+/// What was found, as YAML calls it.
+struct Found<'a>(Unexpected<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Bool(value) => write!(f, "`{value}`"),
+            Unexpected::Unsigned(value) => write!(f, "`{value}`"),
+            Unexpected::Signed(value) => write!(f, "`{value}`"),
+            Unexpected::Float(value) => write!(f, "`{value}`"),
+            Unexpected::Str(text) => write!(f, "`{text}`"),
+            Unexpected::Unit | Unexpected::Option => f.write_str("nothing"),
+            Unexpected::Seq => f.write_str("a list"),
+            Unexpected::Map => f.write_str("a mapping"),
+            Unexpected::Enum => f.write_str("a YAML tag"),
+            other => other.fmt(f),
+        }
+    }
+}

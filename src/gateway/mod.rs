@@ -1,0 +1,163 @@
+//! The running gateway: one capture thread, one task a sink, signals, and an orderly end.
+
+mod signals;
+mod sinks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{info, warn};
+
+use crate::capture::{CaptureError, Source};
+use crate::exit::{Exit, Failure};
+use crate::pipeline::{Pace, Pipeline};
+use crate::progress::Bar;
+
+use signals::Signals;
+pub use sinks::Output;
+use sinks::Sinks;
+
+/// How often the counters are said while live.
+const REPORT_EVERY: Duration = Duration::from_mins(1);
+
+/// How often the progress of a replay is drawn.
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a capture thread gets to end by itself; one that blocks on its input never does.
+const CAPTURE_GRACE: Duration = Duration::from_millis(500);
+
+/// Everything that a run needs.
+pub struct Gateway {
+    /// Where packets come from.
+    pub source: Box<dyn Source>,
+    /// What happens to them.
+    pub pipeline: Pipeline,
+    /// Where readings go.
+    pub outputs: Vec<Output>,
+    /// How long the sinks may take to drain after a signal.
+    pub shutdown_timeout: Duration,
+    /// Shows how far a replay is.
+    pub progress: Option<Bar>,
+}
+
+/// Why the gateway began to end.
+enum Cause {
+    CaptureEnded(Result<(), CaptureError>),
+    Signal,
+    NobodyToWriteFor,
+}
+
+impl Gateway {
+    /// Runs until the source ends, a signal comes or nobody is left to write for; then drains.
+    ///
+    /// # Errors
+    /// The [`Failure`] that decides the exit code: the capture's, or that of a sink that could not
+    /// finish.
+    pub async fn run(self) -> Result<(), Failure> {
+        let Self { mut source, mut pipeline, outputs, shutdown_timeout, progress } = self;
+        let (stop, counters, pace) =
+            (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.pace);
+        let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, pace);
+        let mut signals = Signals::listen()?;
+
+        let (ended, mut capture_ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || {
+                let result = pipeline.run(&mut *source);
+                // The channel closes with its publisher: only then can the sinks drain.
+                drop(pipeline);
+                // Nobody listens any more when the gateway has given up waiting for this thread.
+                let _ = ended.send(result);
+            })
+            .map_err(|error| Failure::new(Exit::Io, error))?;
+
+        let cause = {
+            let mut report = tokio::time::interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
+            report.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut redraw = tokio::time::interval(REDRAW_EVERY);
+            redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                tokio::select! {
+                    biased;
+                    // First: Ctrl-C ends the writer of a stream too, and its end is no failure then.
+                    () = signals.next() => break Cause::Signal,
+                    ended = &mut capture_ended => break Cause::CaptureEnded(died(ended)),
+                    done = sinks.supervise(), if sinks.any_left() => {
+                        if done {
+                            break Cause::NobodyToWriteFor;
+                        }
+                    }
+                    _ = redraw.tick(), if progress.is_some() => {
+                        progress.iter().for_each(Bar::update);
+                    }
+                    _ = report.tick(), if pace == Pace::Live => {
+                        info!("{counters}");
+                        info!("{sinks}");
+                    }
+                }
+            }
+        };
+
+        drop(progress);
+        stop.raise();
+        let mut by_signal = matches!(cause, Cause::Signal);
+        let captured = match cause {
+            Cause::CaptureEnded(result) => result,
+            _ => match tokio::time::timeout(CAPTURE_GRACE, capture_ended).await {
+                Ok(ended) => died(ended),
+                Err(_) => Ok(()),
+            },
+        };
+        sinks.hub.close();
+        // Somebody waits for a recording's end, so its sinks may take their time, until a signal.
+        let mut bounded = by_signal || sinks.endless();
+        loop {
+            tokio::select! {
+                () = sinks.drain() => break,
+                () = tokio::time::sleep(shutdown_timeout), if bounded => break,
+                () = signals.next() => {
+                    if by_signal {
+                        warn!("a second signal: ending at once");
+                        break;
+                    }
+                    (by_signal, bounded) = (true, true);
+                }
+            }
+        }
+        if sinks.reader_gone() {
+            // Whoever closed the pipe knows what is missing.
+            return Ok(());
+        }
+        info!("{counters}");
+        info!("{sinks}");
+        sinks.say_undelivered(&counters);
+        match captured {
+            // Who stops the gateway may well stop what it listens to.
+            Err(error) if by_signal => warn!("{error}"),
+            captured => captured.map_err(capture_failure)?,
+        }
+        if by_signal { Ok(()) } else { sinks.outcome() }
+    }
+}
+
+/// A capture thread that ended without a word has panicked; the panic has been printed.
+fn died(
+    ended: Result<Result<(), CaptureError>, oneshot::error::RecvError>,
+) -> Result<(), CaptureError> {
+    ended.unwrap_or_else(|_| Err(CaptureError::Io("the capture thread died".to_owned())))
+}
+
+/// The exit code of a capture's error.
+#[must_use]
+pub fn capture_failure(error: CaptureError) -> Failure {
+    let exit = match error {
+        CaptureError::Missing(_) => Exit::NoInput,
+        CaptureError::Data(_) => Exit::Data,
+        CaptureError::Permission(_) => Exit::Permission,
+        CaptureError::Io(_) => Exit::Io,
+    };
+    Failure::new(exit, error)
+}

@@ -1,0 +1,193 @@
+//! The sinks of a running gateway: started, watched, started again, drained.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use energi_sinks::backoff::Backoff;
+use energi_sinks::channel::Hub;
+use energi_sinks::runner::{Patience, RunError, Runner};
+use energi_sinks::stats::SinkStats;
+use energi_sinks::{Context, SinkConfig};
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::{error, warn};
+
+use crate::exit::{Exit, Failure};
+use crate::pipeline::Pace;
+use crate::pipeline::counters::Counters;
+
+/// One sink as the gateway runs it.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// What the configuration says of it.
+    pub config: Arc<dyn SinkConfig>,
+    /// What it is told about the gateway, its name among it.
+    pub context: Context,
+    /// What it counts.
+    pub stats: Arc<SinkStats>,
+    /// How long it goes on when it fails.
+    pub patience: Patience,
+}
+
+/// The sinks' tasks, and how each of them ended.
+pub(super) struct Sinks {
+    pub(super) hub: Hub,
+    pace: Pace,
+    outputs: Vec<Output>,
+    tasks: JoinSet<Result<(), RunError>>,
+    /// Which output each running task serves, for tasks that die without telling.
+    serves: HashMap<Id, usize>,
+    given_up: Vec<(usize, String)>,
+    /// Whether nobody reads a sink's output any more.
+    reader_gone: bool,
+    /// How long each sink waits before it is started again after it died.
+    backoffs: Vec<Backoff>,
+}
+
+impl Sinks {
+    /// Starts a task for each output.
+    pub(super) fn start(hub: Hub, outputs: Vec<Output>, pace: Pace) -> Self {
+        let mut sinks = Self {
+            hub,
+            pace,
+            tasks: JoinSet::new(),
+            serves: HashMap::new(),
+            given_up: Vec::new(),
+            reader_gone: false,
+            backoffs: outputs.iter().map(|_| Backoff::default()).collect(),
+            outputs,
+        };
+        for index in 0..sinks.outputs.len() {
+            sinks.spawn(index, Duration::ZERO);
+        }
+        sinks
+    }
+
+    fn spawn(&mut self, index: usize, delay: Duration) {
+        let Some(subscription) = self.hub.subscribe() else { return };
+        let output = self.outputs[index].clone();
+        let Output { config, context, stats, patience } = output;
+        let runner = Runner::new(config, context, subscription, stats, patience);
+        let task = self.tasks.spawn(async move {
+            tokio::time::sleep(delay).await;
+            runner.run().await
+        });
+        self.serves.insert(task.id(), index);
+    }
+
+    /// Whether a sink is left.
+    pub(super) fn any_left(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Waits for a sink to end before the gateway does. Returns whether the gateway should end too:
+    /// nobody is left to write for.
+    pub(super) async fn supervise(&mut self) -> bool {
+        let Some(joined) = self.tasks.join_next_with_id().await else { return true };
+        if let Some(index) = self.ended(joined)
+            && self.pace == Pace::Live
+        {
+            let delay = self.backoffs[index].next_wait();
+            self.spawn(index, delay);
+        }
+        self.reader_gone || self.tasks.is_empty()
+    }
+
+    /// Waits for every sink to end.
+    pub(super) async fn drain(&mut self) {
+        while let Some(joined) = self.tasks.join_next_with_id().await {
+            self.ended(joined);
+        }
+    }
+
+    /// Notes how a sink ended, and returns the output whose sink died.
+    fn ended(&mut self, joined: Joined) -> Option<usize> {
+        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let index = self.serves.remove(&id)?;
+        match joined {
+            Ok((_, Ok(()))) => None,
+            Ok((_, Err(RunError::Closed))) => {
+                self.reader_gone = true;
+                None
+            }
+            Ok((_, Err(RunError::GivenUp(error)))) => {
+                self.given_up.push((index, error.to_string()));
+                None
+            }
+            Err(died) => {
+                let name = &self.outputs[index].context.name;
+                error!(sink = name, "the sink died: {died}");
+                if self.pace == Pace::Lossless {
+                    self.given_up.push((index, "it died".to_owned()));
+                }
+                Some(index)
+            }
+        }
+    }
+
+    /// Whether a reader has closed its end of a pipe.
+    pub(super) fn reader_gone(&self) -> bool {
+        self.reader_gone
+    }
+
+    /// Says of each sink how many readings did not get through it.
+    pub(super) fn say_undelivered(&self, counters: &Counters) {
+        for output in &self.outputs {
+            let missing = counters.readings.get().saturating_sub(output.stats.settled());
+            if missing > 0 {
+                let name = &output.context.name;
+                warn!(sink = name, readings = missing, "not delivered");
+            }
+        }
+    }
+
+    /// Whether a sink may go on trying for ever.
+    pub(super) fn endless(&self) -> bool {
+        self.outputs.iter().any(|output| output.patience == Patience::Endless)
+    }
+
+    /// The failure that names every sink that could not finish, given up or still at it.
+    pub(super) fn outcome(&self) -> Result<(), Failure> {
+        let given_up = self.given_up.iter().map(|(index, why)| (*index, why.as_str()));
+        let running = self.serves.values().map(|index| (*index, "it ran out of time"));
+        let unfinished: Vec<_> = given_up.chain(running).collect();
+        let Some((first, _)) = unfinished.first() else { return Ok(()) };
+        let remote = self.outputs[*first].config.is_remote();
+        let exit = if remote { Exit::Unavailable } else { Exit::Io };
+        let name = |index: usize| &self.outputs[index].context.name;
+        let words: Vec<_> = unfinished
+            .iter()
+            .map(|(index, why)| format!("sink `{}` could not finish: {why}", name(*index)))
+            .collect();
+        Err(Failure::message(exit, words.join("; ")))
+    }
+}
+
+/// A task that ended, and how.
+type Joined = Result<(Id, Result<(), RunError>), JoinError>;
+
+/// One line for people: what each sink has done, only what is not zero.
+impl fmt::Display for Sinks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sinks:")?;
+        for (index, output) in self.outputs.iter().enumerate() {
+            let (name, stats) = (&output.context.name, &output.stats);
+            let separator = if index == 0 { "" } else { ";" };
+            let (received, written) = (stats.received.get(), stats.written.get());
+            write!(f, "{separator} {name}: {received} received, {written} written")?;
+            for (what, count) in [
+                ("passed over", stats.passed_over.get()),
+                ("missed", stats.lagged.get()),
+                ("retried", stats.retried.get()),
+                ("queued", stats.queued.get()),
+                ("failed", stats.failed.get()),
+            ] {
+                if count > 0 {
+                    write!(f, ", {count} {what}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

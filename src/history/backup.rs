@@ -1,0 +1,149 @@
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Error, History};
+
+/// What to do where the backup would replace a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse.
+    Keep,
+    /// Replace it.
+    Replace,
+}
+
+/// Writes a consistent copy of the history at `source` to `target`, which appears there whole or
+/// not at all. The gateway may be writing to the history meanwhile: the copy is of one moment.
+/// Returns its size in bytes.
+///
+/// # Errors
+/// [`Error`] where the source is no history, where the target exists and is to be kept or is in
+/// use as a database, and where it cannot be written.
+pub fn backup(source: &Path, target: &Path, existing: Existing) -> Result<u64, Error> {
+    let history = History::open(source)?;
+    check_target(source, target, existing)?;
+
+    let directory = directory_of(target);
+    let temporary = tempfile::Builder::new()
+        .prefix(".energi-backup-")
+        .tempfile_in(directory)
+        .map_err(|error| target_error(directory, &error))?;
+    // VACUUM INTO reads in one transaction, so a writer neither waits nor starts it again, and
+    // leaves free pages behind.
+    let name = temporary
+        .path()
+        .to_str()
+        .ok_or_else(|| Error::Usage(format!("{}: --to must be valid UTF-8", target.display())))?;
+    history
+        .connection()
+        .execute("VACUUM INTO ?1", [name])
+        .map_err(|error| copy_error(&history, target, &error))?;
+
+    let permissions =
+        fs::metadata(source).map_err(|error| Error::io(source, &error))?.permissions();
+    let size = temporary
+        .as_file()
+        .set_permissions(permissions)
+        .and_then(|()| temporary.as_file().sync_all())
+        .and_then(|()| temporary.as_file().metadata())
+        .map_err(|error| target_error(target, &error))?
+        .len();
+    let persisted = match existing {
+        Existing::Keep => temporary.persist_noclobber(target),
+        Existing::Replace => temporary.persist(target),
+    };
+    persisted.map_err(|error| target_error(target, &error.error))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| target_error(directory, &error))?;
+    Ok(size)
+}
+
+fn directory_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn check_target(source: &Path, target: &Path, existing: Existing) -> Result<(), Error> {
+    match fs::metadata(target) {
+        Ok(found) => check_existing(source, target, &found, existing)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(target_error(target, &error)),
+    }
+    // SQLite would play such a log into whatever database it finds beside it, a new one too.
+    for suffix in ["-wal", "-journal"] {
+        let log = beside(target, suffix);
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Err(Error::Usage(format!(
+                "{}: {} beside it is the log of a database in use, or of one that is gone; --to \
+                 takes another path",
+                target.display(),
+                log.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_existing(
+    source: &Path,
+    target: &Path,
+    found: &Metadata,
+    existing: Existing,
+) -> Result<(), Error> {
+    let history = fs::metadata(source).map_err(|error| Error::io(source, &error))?;
+    if (found.dev(), found.ino()) == (history.dev(), history.ino()) {
+        return Err(Error::Usage(format!(
+            "{}: the history itself; --to takes the path of a new file",
+            target.display()
+        )));
+    }
+    if !found.is_file() {
+        return Err(Error::Usage(format!(
+            "{}: not a file; --to takes the path of a new file",
+            target.display()
+        )));
+    }
+    match existing {
+        Existing::Keep => Err(exists(target)),
+        Existing::Replace => Ok(()),
+    }
+}
+
+fn exists(target: &Path) -> Error {
+    Error::Usage(format!("{}: exists already; --force replaces it", target.display()))
+}
+
+/// The file that SQLite keeps beside `database` under its name and `suffix`.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn target_error(path: &Path, error: &io::Error) -> Error {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => exists(&path),
+        io::ErrorKind::PermissionDenied => Error::Permission {
+            path,
+            why: "permission denied; --to takes a path in a directory that you may write to".into(),
+        },
+        _ => Error::Io { path, why: format!("cannot write the backup: {error}") },
+    }
+}
+
+/// SQLite does not say which of the two files an error is about; only a few can be the copy's.
+fn copy_error(history: &History, target: &Path, error: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    match error.sqlite_error_code() {
+        Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure) => {
+            Error::Io { path: target.to_owned(), why: format!("cannot write the backup: {error}") }
+        }
+        _ => history.error(error),
+    }
+}

@@ -1,0 +1,126 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use crate::exit::{Exit, Failure};
+
+/// Why a history could not be read, copied or made smaller.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no such file.
+    #[error("{}: no such file; --db takes the `path` of a sqlite sink", .0.display())]
+    Missing(PathBuf),
+    /// The file is something else, or what it holds cannot be.
+    #[error("{}: {why}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// Another process keeps the file to itself.
+    #[error("{}: {why}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// Who that may be, and what to do.
+        why: String,
+    },
+    /// The operating system forbids it.
+    #[error("{}: {why}", path.display())]
+    Permission {
+        /// The file.
+        path: PathBuf,
+        /// What was refused, and what to do.
+        why: String,
+    },
+    /// Reading or writing failed.
+    #[error("{}: {why}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        why: String,
+    },
+    /// The results could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+impl Error {
+    /// The exit code of its class.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Data { .. } => Exit::Data,
+            Self::Missing(_) => Exit::NoInput,
+            Self::Busy { .. } => Exit::Unavailable,
+            Self::Io { .. } | Self::Output(_) => Exit::Io,
+            Self::Permission { .. } => Exit::Permission,
+        }
+    }
+
+    /// A reader of the output that has gone wants no more: that is no failure.
+    pub(crate) fn unless_unread(self) -> Result<(), Self> {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Err(other),
+        }
+    }
+
+    /// What the operating system said about `path`.
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing(path),
+            io::ErrorKind::PermissionDenied => Self::Permission {
+                path,
+                why: "permission denied; run this as the user that the gateway runs as".into(),
+            },
+            _ => Self::Io { path, why: error.to_string() },
+        }
+    }
+
+    /// What SQLite said about `path`.
+    pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Data {
+                path,
+                why: "not an SQLite database; --db takes the `path` of a sqlite sink".into(),
+            },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Data {
+                path,
+                why: format!("the database is damaged ({error}); use the latest backup"),
+            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy {
+                path,
+                why: "another process keeps the database locked; try again when it has finished"
+                    .into(),
+            },
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::Permission {
+                    path,
+                    why: format!(
+                        "cannot open the database and its -wal and -shm files ({error}); run this \
+                         as the user that the gateway runs as"
+                    ),
+                }
+            }
+            Some(_) => Self::Io { path, why: error.to_string() },
+            None => Self::Data { path, why: error.to_string() },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error.exit(), error)
+    }
+}

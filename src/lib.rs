@@ -1,0 +1,23 @@
+//! The gateway: capture, pipeline, configuration and commands.
+//!
+//! A frame's way: a [`capture`] source gives it to the [`pipeline`], which decodes it with
+//! `energi-decoders` and publishes its readings to the sinks of `energi-sinks`.
+
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
+
+pub mod assemble;
+pub mod capture;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod exit;
+pub mod gateway;
+#[cfg(feature = "sqlite")]
+pub mod history;
+pub mod logging;
+pub mod pipeline;
+pub mod progress;
+#[cfg(feature = "sqlite")]
+pub mod report;
+pub mod stop;

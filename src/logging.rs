@@ -1,0 +1,77 @@
+//! Logs on standard error, beside the progress bar where there is one.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use tracing::warn;
+use tracing_subscriber::EnvFilter;
+
+use crate::progress;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging: `RUST_LOG` says what (default `info`), `NO_COLOR` is honoured, and under
+/// journald, which stamps each line itself, lines carry no time.
+pub fn start(format: LogFormat) {
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = Some(wanted.as_str()).filter(|wanted| !wanted.is_empty()).unwrap_or("info");
+    let (filter, wrong) = match EnvFilter::try_new(filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(colours_wanted())
+        .with_writer(|| BesideProgress);
+    let journald = goes_to_journald();
+    match (format, journald) {
+        (LogFormat::Text, false) => logs.init(),
+        (LogFormat::Text, true) => logs.without_time().init(),
+        (LogFormat::Json, false) => logs.json().init(),
+        (LogFormat::Json, true) => logs.json().without_time().init(),
+    }
+    if let Some(error) = wrong {
+        warn!("RUST_LOG={wanted}: {error}; logging at `info`");
+    }
+}
+
+/// Whether standard error is the very stream that systemd connected to journald, which it names
+/// by device and inode (systemd.exec(5)); programs that inherit the variable may write elsewhere.
+fn goes_to_journald() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr())
+        .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Whether standard error is a terminal whose user wants colours (no-color.org).
+fn colours_wanted() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Standard error, with the progress bar out of the way while something is written.
+struct BesideProgress;
+
+impl Write for BesideProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A log that nobody reads any more is no reason to fail; told of it, the subscriber would
+        // write that to standard error, and panic.
+        let _ = progress::suspended(|| io::stderr().write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

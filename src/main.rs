@@ -1,0 +1,38 @@
+//! The program: command line, logs, command, exit code.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use energi_gateway::cli::Cli;
+use energi_gateway::exit::Exit;
+use energi_gateway::logging;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed standard output leaves nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { code(Exit::Usage) } else { ExitCode::SUCCESS };
+        }
+    };
+    logging::start(cli.log_format);
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Of damaged input everything readable was delivered: no more than a warning.
+            if failure.exit == Exit::Data {
+                tracing::warn!("{failure}");
+            } else {
+                tracing::error!("{failure}");
+            }
+            code(failure.exit)
+        }
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,135 @@
+//! Which devices may be heard, and how many may create state.
+//!
+//! Anyone on the network can send frames with any serial number: what each device costs in memory,
+//! rows and topics is bounded here, before anything is kept for it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use energi_decoders::MacAddress;
+use energi_decoders::reading::is_no_device;
+
+/// Which devices may be heard.
+#[derive(Debug, Default)]
+pub struct Admission {
+    listed: BTreeMap<u32, Option<MacAddress>>,
+    only_listed: bool,
+    max: usize,
+    seen: HashSet<u32>,
+    unlisted: usize,
+}
+
+/// Whether a device may be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admit {
+    /// Yes, and it was heard before.
+    Known,
+    /// Yes, once it says something plausible: then it is [remembered](Admission::remember).
+    New,
+    /// No: the serial number is 0 or `0xFFFFFFFF`, which only blank records show.
+    NoDevice,
+    /// No: only listed devices are heard, and this is none.
+    NotListed,
+    /// No: it is listed with another address.
+    OtherAddress,
+    /// No: as many unlisted devices as may be were heard before it.
+    TooMany,
+}
+
+impl Admission {
+    /// Everybody may be heard, up to `max` devices that are not in `listed`.
+    #[must_use]
+    pub fn open(listed: BTreeMap<u32, Option<MacAddress>>, max: usize) -> Self {
+        Self { listed, max, ..Self::default() }
+    }
+
+    /// Only the devices in `listed`, each from its own address where one is given.
+    #[must_use]
+    pub fn listed_only(listed: BTreeMap<u32, Option<MacAddress>>) -> Self {
+        Self { listed, only_listed: true, ..Self::default() }
+    }
+
+    /// Whether the device with this serial number, heard from this address, may be heard.
+    #[must_use]
+    pub fn judge(&self, serial: u32, mac: Option<MacAddress>) -> Admit {
+        if is_no_device(serial) {
+            return Admit::NoDevice;
+        }
+        let listed = self.listed.get(&serial);
+        match (self.only_listed, listed) {
+            (true, None) => return Admit::NotListed,
+            (true, Some(Some(wanted))) if mac != Some(*wanted) => return Admit::OtherAddress,
+            _ => {}
+        }
+        if self.seen.contains(&serial) {
+            Admit::Known
+        } else if listed.is_none() && self.unlisted >= self.max {
+            Admit::TooMany
+        } else {
+            Admit::New
+        }
+    }
+
+    /// Remembers a new device, which takes a place where it is not listed. Only a device that said
+    /// something plausible is worth one: noise and junk must not crowd out real devices.
+    pub fn remember(&mut self, serial: u32) {
+        if self.seen.insert(serial) && !self.listed.contains_key(&serial) {
+            self.unlisted += 1;
+        }
+    }
+
+    /// How many devices are remembered.
+    #[cfg(test)]
+    pub(super) fn seen_count(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: MacAddress = MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5]);
+    const OTHER: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+
+    #[test]
+    fn a_device_is_new_until_it_said_something_plausible() {
+        let mut admission = Admission::open(BTreeMap::new(), 32);
+        assert_eq!(admission.judge(7, Some(OURS)), Admit::New);
+        assert_eq!(admission.judge(7, Some(OURS)), Admit::New);
+        admission.remember(7);
+        assert_eq!(admission.judge(7, Some(OURS)), Admit::Known);
+    }
+
+    #[test]
+    fn the_serial_numbers_of_blank_records_are_never_heard() {
+        let listed = BTreeMap::from([(0, None), (u32::MAX, None)]);
+        for admission in [Admission::open(listed.clone(), 32), Admission::listed_only(listed)] {
+            assert_eq!(admission.judge(0, Some(OURS)), Admit::NoDevice);
+            assert_eq!(admission.judge(u32::MAX, Some(OURS)), Admit::NoDevice);
+        }
+    }
+
+    #[test]
+    fn only_so_many_unlisted_devices_are_heard_and_listed_ones_always() {
+        let mut admission = Admission::open(BTreeMap::from([(1, None)]), 2);
+        for serial in [10, 11, 11] {
+            admission.remember(serial);
+        }
+        assert_eq!(admission.judge(12, None), Admit::TooMany);
+        assert_eq!(admission.judge(1, None), Admit::New);
+        assert_eq!(admission.judge(10, None), Admit::Known);
+    }
+
+    #[test]
+    fn with_only_listed_a_stranger_and_a_forged_address_are_not_heard() {
+        let listed = BTreeMap::from([(1, Some(OURS)), (2, None)]);
+        let mut admission = Admission::listed_only(listed);
+        assert_eq!(admission.judge(1, Some(OTHER)), Admit::OtherAddress);
+        assert_eq!(admission.judge(1, None), Admit::OtherAddress);
+        assert_eq!(admission.judge(1, Some(OURS)), Admit::New);
+        admission.remember(1);
+        assert_eq!(admission.judge(1, Some(OTHER)), Admit::OtherAddress);
+        assert_eq!(admission.judge(2, Some(OTHER)), Admit::New);
+        assert_eq!(admission.judge(3, Some(OURS)), Admit::NotListed);
+    }
+}

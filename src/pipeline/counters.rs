@@ -1,0 +1,165 @@
+//! Everything that is counted between the wire and the channel, in one place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use energi_sinks::stats::Counter;
+
+use crate::capture::live::LiveCounters;
+
+/// What became of a record. The greater says more: a record with two decoders counts as decoded
+/// when either of them read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// No decoder that is on reads it.
+    Unknown,
+    /// Its device is not to be heard.
+    Refused,
+    /// Nothing in it was plausible.
+    Withheld,
+    /// The gateway was told to stop before there was room for it.
+    Stopped,
+    /// A reading was published.
+    Decoded,
+}
+
+/// Why bytes were not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// Cut off before the first record.
+    Truncated,
+    /// Another ethertype.
+    Ethertype,
+    /// The ethertype is right, the magic is not.
+    Magic,
+    /// The first record's length byte is wrong.
+    Length,
+    /// Something other than padding follows the last whole record.
+    Tail,
+}
+
+/// The counters of the capture thread.
+#[derive(Debug)]
+pub struct Counters {
+    /// Frames and pieces of frames that were not usable, by [`Unusable`].
+    unusable: [Counter; 5],
+    /// Records by length byte and [`Outcome`].
+    records: Box<[[Counter; 5]; 256]>,
+    /// Readings published.
+    pub readings: Counter,
+    /// Readings of serial number 0 or `0xFFFFFFFF`.
+    pub no_device: Counter,
+    /// Readings of devices that are not listed.
+    pub not_listed: Counter,
+    /// Readings of devices beyond `devices.max`.
+    pub too_many: Counter,
+    /// Readings of listed devices from another address than theirs.
+    pub other_address: Counter,
+    /// What a network interface counts, where there is one.
+    live: OnceLock<Arc<LiveCounters>>,
+    /// Values withheld by key. Locked only when something is withheld.
+    withheld: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            unusable: Default::default(),
+            records: Box::new(std::array::from_fn(|_| Default::default())),
+            readings: Counter::default(),
+            no_device: Counter::default(),
+            not_listed: Counter::default(),
+            too_many: Counter::default(),
+            other_address: Counter::default(),
+            live: OnceLock::new(),
+            withheld: Mutex::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// Shows what a network interface counts, too. The first that is given stays.
+    pub fn watch(&self, live: Arc<LiveCounters>) {
+        let _ = self.live.set(live);
+    }
+
+    /// Counts something unusable.
+    pub fn unusable(&self, what: Unusable) {
+        self.unusable[what as usize].add(1);
+    }
+
+    /// Counts a record, and returns whether it is the first of its length with this outcome.
+    pub fn record(&self, length: u8, outcome: Outcome) -> bool {
+        let counter = &self.records[usize::from(length)][outcome as usize];
+        counter.add(1);
+        counter.get() == 1
+    }
+
+    /// Counts a withheld value.
+    pub fn withheld(&self, key: &str) {
+        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        match withheld.get_mut(key) {
+            Some(count) => *count += 1,
+            None => {
+                withheld.insert(key.to_owned(), 1);
+            }
+        }
+    }
+
+    /// How often something was unusable for this reason.
+    #[must_use]
+    pub fn unusable_count(&self, what: Unusable) -> u64 {
+        self.unusable[what as usize].get()
+    }
+}
+
+/// One line for people: only what is not zero.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} readings", self.readings.get())?;
+        for (outcome, name) in [
+            (Outcome::Decoded, "decoded"),
+            (Outcome::Unknown, "without a decoder"),
+            (Outcome::Withheld, "withheld whole"),
+            (Outcome::Refused, "refused"),
+            (Outcome::Stopped, "left at the end"),
+        ] {
+            let mut separator = format!("; records {name}: ");
+            for (length, by_outcome) in self.records.iter().enumerate() {
+                let count = by_outcome[outcome as usize].get();
+                if count > 0 {
+                    write!(f, "{separator}0x{length:02X} {count}")?;
+                    ", ".clone_into(&mut separator);
+                }
+            }
+        }
+        let live = |counter: fn(&LiveCounters) -> &Counter| {
+            self.live.get().map_or(0, |live| counter(live).get())
+        };
+        let plain = [
+            ("cut-off frames", self.unusable_count(Unusable::Truncated)),
+            ("frames of other ethertypes", self.unusable_count(Unusable::Ethertype)),
+            ("frames of other programs", self.unusable_count(Unusable::Magic)),
+            ("wrong length bytes", self.unusable_count(Unusable::Length)),
+            ("damaged frame ends", self.unusable_count(Unusable::Tail)),
+            ("without a device", self.no_device.get()),
+            ("of unlisted devices", self.not_listed.get()),
+            ("from another address", self.other_address.get()),
+            ("of devices beyond the maximum", self.too_many.get()),
+            ("passed by the kernel", live(|live| &live.kernel_passed)),
+            ("dropped by the kernel", live(|live| &live.kernel_drops)),
+            ("reopenings", live(|live| &live.reopened)),
+        ];
+        for (name, count) in plain.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, "; {name}: {count}")?;
+        }
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut separator = "; values withheld: ";
+        for (key, count) in withheld.iter() {
+            write!(f, "{separator}{key} {count}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}

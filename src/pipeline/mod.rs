@@ -1,0 +1,170 @@
+//! From a captured packet to the channel: envelope, records, decoders, admission, gate.
+//!
+//! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
+//! the channel.
+
+pub mod admission;
+pub mod counters;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use energi_decoders::{DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict};
+use energi_sinks::channel::Publisher;
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use crate::capture::{CaptureError, Event, Packet, Source};
+use crate::stop::Stop;
+use admission::{Admission, Admit};
+use counters::{Counters, Outcome, Unusable};
+
+/// Whether the channel is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The world does not wait: a sink that is too slow misses readings.
+    Live,
+    /// A recording waits for its slowest sink.
+    Lossless,
+}
+
+/// The way of a packet.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The decoders that are switched on.
+    pub decoders: DecoderTable,
+    /// Which devices may be heard.
+    pub admission: Admission,
+    /// What withholds implausible values.
+    pub gate: Gate,
+    /// Where everything is counted.
+    pub counters: Arc<Counters>,
+    /// Where readings go.
+    pub publisher: Publisher,
+    /// Whether the channel is waited for.
+    pub pace: Pace,
+    /// Raised when the gateway should end.
+    pub stop: Stop,
+}
+
+impl Pipeline {
+    /// Drives `source` until it ends, fails or the gateway should stop.
+    ///
+    /// # Errors
+    /// The source's own error, after every packet before it was dealt with.
+    pub fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
+        while !self.stop.is_raised() {
+            match source.next()? {
+                Event::Packet(packet) => self.packet(packet),
+                Event::Idle => {}
+                Event::End => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with one packet.
+    pub fn packet(&mut self, packet: Packet<'_>) {
+        match packet.frame() {
+            Ok(frame) => self.frame(&frame, packet.time),
+            Err(error) => {
+                debug!("a packet is not a frame: {error}");
+                self.counters.unusable(match error {
+                    FrameError::Truncated(_) => Unusable::Truncated,
+                    FrameError::Ethertype(_) => Unusable::Ethertype,
+                    FrameError::Magic => Unusable::Magic,
+                    FrameError::Length { .. } => Unusable::Length,
+                });
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, time: Option<Timestamp>) {
+        let mut records = frame.records();
+        for record in records.by_ref() {
+            let outcome = self.record(&record, frame, time);
+            if self.counters.record(record.length(), outcome) && outcome == Outcome::Unknown {
+                info!(
+                    packet = format_args!("{:#04X}", record.length()),
+                    record_type = format_args!("{:#06X}", record.record_type()),
+                    "records of this length have no decoder that is on"
+                );
+            }
+        }
+        if records.rest().first().is_some_and(|byte| *byte != 0) {
+            self.counters.unusable(Unusable::Tail);
+        }
+    }
+
+    fn record(
+        &mut self,
+        record: &Record<'_>,
+        frame: &Frame<'_>,
+        time: Option<Timestamp>,
+    ) -> Outcome {
+        let mut outcome = Outcome::Unknown;
+        for index in 0..self.decoders.decoders(record).len() {
+            let decoded = self.decoders.decoders(record)[index].decode(record);
+            let Ok(mut reading) = decoded else {
+                continue;
+            };
+            reading.time = time;
+            reading.mac = frame.source();
+            outcome = outcome.max(self.reading(reading));
+        }
+        outcome
+    }
+
+    fn reading(&mut self, mut reading: Reading) -> Outcome {
+        let (serial, mac) = (reading.serial, reading.mac);
+        let admit = self.admission.judge(serial, mac);
+        if !matches!(admit, Admit::Known | Admit::New) {
+            self.refuse(admit, &reading);
+            return Outcome::Refused;
+        }
+        let counters = &self.counters;
+        if self.gate.pass(&mut reading, |key| counters.withheld(key)) == Verdict::Empty {
+            return Outcome::Withheld;
+        }
+        if admit == Admit::New {
+            self.admission.remember(serial);
+            let mac = mac.map(tracing::field::display);
+            info!(serial, mac, "heard a device for the first time");
+        }
+        let stop = &self.stop;
+        if self.pace == Pace::Lossless && !self.publisher.wait_for_room(|| !stop.is_raised()) {
+            return Outcome::Stopped;
+        }
+        self.counters.readings.add(1);
+        self.publisher.publish(Arc::new(reading));
+        Outcome::Decoded
+    }
+
+    /// Counts a reading that is not to be heard. Each reason is said once: anyone can send frames,
+    /// and the log is not theirs to fill.
+    fn refuse(&self, admit: Admit, reading: &Reading) {
+        let (serial, mac) = (reading.serial, reading.mac.map(tracing::field::display));
+        let (counter, why) = match admit {
+            Admit::NoDevice => (
+                &self.counters.no_device,
+                "a record shows serial number 0 or 0xFFFFFFFF, which no device has; it is counted only",
+            ),
+            Admit::OtherAddress => (
+                &self.counters.other_address,
+                "a listed device is heard from another address than its `mac`; it is counted only",
+            ),
+            Admit::TooMany => (
+                &self.counters.too_many,
+                "more unlisted devices than `devices.max`; the rest are counted only",
+            ),
+            _ => {
+                (&self.counters.not_listed, "a device is not in `devices.list`; it is counted only")
+            }
+        };
+        if counter.get() == 0 {
+            warn!(serial, mac, "{why}");
+        }
+        counter.add(1);
+    }
+}

@@ -1,0 +1,347 @@
+//! What the pipeline makes of packets, byte by byte.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use energi_decoders::{MacAddress, Plausibility, Value};
+use energi_sinks::channel::{Delivery, Subscription};
+
+use super::*;
+use crate::capture::Link;
+use crate::capture::live::LiveCounters;
+
+#[path = "../../sinks/tests/delivery/logs.rs"]
+mod logs;
+
+use logs::Logs;
+
+const OURS: MacAddress = MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5]);
+const EDDI: u32 = 17_589_669;
+
+/// To the multicast group, from [`OURS`], up to the first record.
+const HEADER: [u8; 14 + 0x18] = [
+    0x71, 0xb3, 0xd5, 0x3a, 0x6f, 0x00, 0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5, 0x88,
+    0xb5, // Ethernet
+    0xcb, 0xda, 0xe9, 0xf8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+];
+
+/// Grid 300 W, generation 200 W, 100 W diverted.
+fn power(serial: u32) -> Vec<u8> {
+    let s = serial.to_le_bytes();
+    vec![
+        0x22, 0x53, 0x10, 0x35, 0, 0xff, 0x2c, 0x01, 0, 0, 0xc8, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, s[0], s[1], s[2], s[3], 0x64, 0x00, 0, 0, 0, 0, 0, 0,
+    ]
+}
+
+/// 50.00 Hz, 1.00 kWh, 230.0 V.
+fn mains(serial: u32) -> Vec<u8> {
+    let s = serial.to_le_bytes();
+    vec![
+        0x1f, 0x53, 0x08, 0x21, 0, 0xff, s[0], s[1], s[2], s[3], 0x88, 0x13, 0, 0, 0, 0, 0, 0, 0,
+        0, 0x64, 0x00, 0, 0, 0, 0, 0xfc, 0x08, 0, 0, 0,
+    ]
+}
+
+/// 0 Hz, 655.35 kWh, 0 V: none of it can be.
+fn junk(serial: u32) -> Vec<u8> {
+    let mut record = mains(serial);
+    record[10..12].fill(0);
+    record[20..22].fill(0xff);
+    record[26..28].fill(0);
+    record
+}
+
+/// A record that no decoder reads.
+fn unknown(length: u8) -> Vec<u8> {
+    let mut record = vec![0; usize::from(length)];
+    record[..6].copy_from_slice(&[length, 0x53, 0x34, 0x12, 0, 0xff]);
+    record
+}
+
+fn frame(records: &[&[u8]]) -> Vec<u8> {
+    [&HEADER[..], &records.concat()].concat()
+}
+
+struct Bench {
+    pipeline: Pipeline,
+    subscription: Subscription,
+}
+
+impl Bench {
+    fn new(admission: Admission) -> Self {
+        let pipeline = Pipeline {
+            decoders: DecoderTable::confirmed(),
+            admission,
+            gate: Gate::new(Plausibility::Withhold),
+            counters: Arc::default(),
+            publisher: Publisher::default(),
+            pace: Pace::Live,
+            stop: Stop::default(),
+        };
+        let subscription = pipeline.publisher.hub().subscribe().unwrap();
+        Self { pipeline, subscription }
+    }
+
+    fn open(max: usize) -> Self {
+        Self::new(Admission::open(BTreeMap::new(), max))
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        self.pipeline.packet(Packet { time: None, link: Link::Ethernet, bytes });
+    }
+
+    /// The packet bytes and serial numbers of what was published since.
+    fn published(&mut self) -> Vec<(u8, u32)> {
+        let mut published = Vec::new();
+        while let Some(Delivery::Reading(reading)) = self.subscription.try_next() {
+            published.push((reading.packet(), reading.serial));
+        }
+        published
+    }
+
+    fn counted(&self) -> String {
+        self.pipeline.counters.to_string()
+    }
+}
+
+#[test]
+fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
+    let mut bench = Bench::open(32);
+    let time = Timestamp::from_second(1_781_953_323).ok();
+    let bytes = frame(&[&mains(EDDI), &unknown(0x30), &power(EDDI), &[0; 9]]);
+    bench.pipeline.packet(Packet { time, link: Link::Ethernet, bytes: &bytes });
+    for (packet, key, value) in
+        [(0x1f, "voltage", Value::Float(230.0)), (0x22, "divert_pwr", Value::Integer(100))]
+    {
+        let Some(Delivery::Reading(reading)) = bench.subscription.try_next() else { panic!() };
+        assert_eq!(
+            (reading.packet(), reading.serial, reading.get(key)),
+            (packet, EDDI, Some(value))
+        );
+        assert_eq!((reading.time, reading.mac), (time, Some(OURS)));
+    }
+    assert!(bench.subscription.try_next().is_none());
+    assert_eq!(
+        bench.counted(),
+        "2 readings; records decoded: 0x1F 1, 0x22 1; records without a decoder: 0x30 1"
+    );
+}
+
+#[test]
+fn records_without_a_decoder_are_counted_and_said_once_a_length() {
+    let logs = Logs::capture();
+    let mut bench = Bench::open(32);
+    for _ in 0..3 {
+        bench.hear(&frame(&[&unknown(0x30), &unknown(0x27)]));
+    }
+    assert_eq!(bench.counted(), "0 readings; records without a decoder: 0x27 3, 0x30 3");
+    let said = "INFO records of this length have no decoder that is on";
+    assert_eq!(
+        logs.lines(),
+        [
+            format!("{said} packet=0x30 record_type=0x1234"),
+            format!("{said} packet=0x27 record_type=0x1234"),
+        ]
+    );
+}
+
+#[test]
+fn junk_takes_no_place_from_a_real_device() {
+    let logs = Logs::capture();
+    let mut bench = Bench::open(1);
+    (1..=100).for_each(|serial| bench.hear(&frame(&[&junk(serial)])));
+    bench.hear(&frame(&[&mains(EDDI)]));
+    bench.hear(&frame(&[&mains(EDDI)]));
+    assert_eq!(bench.published(), [(0x1f, EDDI), (0x1f, EDDI)]);
+    assert_eq!(
+        bench.counted(),
+        "2 readings; records decoded: 0x1F 2; records withheld whole: 0x1F 100; \
+         values withheld: diverted_kWh 100, frequency 100, voltage 100"
+    );
+    let heard = "INFO heard a device for the first time serial=17589669 mac=70:b3:d5:0c:65:a5";
+    assert_eq!(logs.lines(), [heard]);
+}
+
+#[test]
+fn whoever_is_not_to_be_heard_is_counted_and_said_once() {
+    let other = MacAddress([2, 0, 0, 0, 0, 1]);
+    let listed = BTreeMap::from([(EDDI, Some(other))]);
+    let only = || Admission::listed_only(listed.clone());
+    let none = || Admission::open(BTreeMap::new(), 0);
+    for (admission, serial, counted, said) in [
+        (none(), 0, "without a device", "which no device has"),
+        (none(), u32::MAX, "without a device", "which no device has"),
+        (only(), 7, "of unlisted devices", "not in `devices.list`"),
+        (only(), EDDI, "from another address", "another address than its `mac`"),
+        (none(), 7, "of devices beyond the maximum", "more unlisted devices than `devices.max`"),
+    ] {
+        let logs = Logs::capture();
+        let mut bench = Bench::new(admission);
+        (0..3).for_each(|_| bench.hear(&frame(&[&power(serial)])));
+        assert_eq!(bench.published(), []);
+        let expected = format!("0 readings; records refused: 0x22 3; {counted}: 3");
+        assert_eq!(bench.counted(), expected);
+        let [line] = &logs.lines()[..] else { panic!("{:?}", logs.lines()) };
+        assert!(line.starts_with("WARN ") && line.contains(said), "{line}");
+        assert!(line.ends_with(&format!("serial={serial} mac={OURS}")), "{line}");
+    }
+}
+
+#[test]
+fn a_million_made_up_devices_cost_no_more_than_the_most_that_may_be_heard() {
+    for (admission, most) in [
+        (Admission::open(BTreeMap::new(), 32), 32),
+        (Admission::listed_only(BTreeMap::from([(EDDI, None)])), 0),
+    ] {
+        let logs = Logs::capture();
+        let mut bench = Bench::new(admission);
+        let mut bytes = frame(&[&mains(1)]);
+        let at = HEADER.len() + 6;
+        for serial in 1..=1_000_000_u32 {
+            bytes[at..at + 4].copy_from_slice(&serial.to_le_bytes());
+            bench.hear(&bytes);
+        }
+        assert_eq!(bench.pipeline.admission.seen_count(), most);
+        assert_eq!(bench.published().len(), most);
+        assert_eq!(logs.lines().len(), most + 1);
+    }
+}
+
+#[test]
+fn damage_is_counted_by_its_kind_and_costs_only_what_it_hit() {
+    let mut bench = Bench::open(32);
+    let whole = frame(&[&power(EDDI)]);
+    // The end: a length byte that cannot be, and a record that is cut off.
+    bench.hear(&frame(&[&power(EDDI), &[3, 0, 0]]));
+    bench.hear(&frame(&[&power(EDDI), &power(EDDI)[..20]]));
+    assert_eq!(bench.published().len(), 2);
+    bench.hear(&whole[..10]);
+    bench.hear(&[&whole[..12], &[0x08, 0x00], &whole[14..]].concat());
+    bench.hear(&[&whole[..14], &[0xff], &whole[15..]].concat());
+    bench.hear(&frame(&[&[5, 0, 0, 0, 0]]));
+    assert_eq!(bench.published(), []);
+    assert_eq!(
+        bench.counted(),
+        "2 readings; records decoded: 0x22 2; cut-off frames: 1; frames of other ethertypes: 1; \
+         frames of other programs: 1; wrong length bytes: 1; damaged frame ends: 2"
+    );
+}
+
+#[test]
+fn the_counters_say_in_one_line_everything_that_is_not_zero() {
+    let counters = Counters::default();
+    assert_eq!(counters.to_string(), "0 readings");
+    counters.readings.add(1);
+    for (count, outcome) in [
+        (1, Outcome::Decoded),
+        (2, Outcome::Unknown),
+        (3, Outcome::Withheld),
+        (4, Outcome::Refused),
+        (5, Outcome::Stopped),
+    ] {
+        for _ in 0..count {
+            counters.record(0x22, outcome);
+        }
+    }
+    for (count, what) in [
+        (1, Unusable::Truncated),
+        (2, Unusable::Ethertype),
+        (3, Unusable::Magic),
+        (4, Unusable::Length),
+        (5, Unusable::Tail),
+    ] {
+        (0..count).for_each(|_| counters.unusable(what));
+    }
+    counters.no_device.add(6);
+    counters.not_listed.add(7);
+    counters.other_address.add(8);
+    counters.too_many.add(9);
+    let live = Arc::new(LiveCounters::default());
+    live.kernel_passed.add(10);
+    live.kernel_drops.add(11);
+    live.reopened.add(12);
+    counters.watch(live);
+    for key in ["voltage", "frequency", "voltage"] {
+        counters.withheld(key);
+    }
+    assert_eq!(
+        counters.to_string(),
+        "1 readings; records decoded: 0x22 1; records without a decoder: 0x22 2; \
+         records withheld whole: 0x22 3; records refused: 0x22 4; records left at the end: 0x22 5; \
+         cut-off frames: 1; frames of other ethertypes: 2; frames of other programs: 3; \
+         wrong length bytes: 4; damaged frame ends: 5; without a device: 6; \
+         of unlisted devices: 7; from another address: 8; of devices beyond the maximum: 9; \
+         passed by the kernel: 10; dropped by the kernel: 11; reopenings: 12; \
+         values withheld: frequency 1, voltage 2"
+    );
+}
+
+#[test]
+fn a_recording_that_is_stopped_leaves_what_there_is_no_room_for_and_the_world_waits_for_nobody() {
+    let bytes = frame(&[&power(EDDI)]);
+    let most = energi_sinks::channel::CAPACITY;
+    let mut bench = Bench::open(32);
+    bench.pipeline.pace = Pace::Lossless;
+    bench.pipeline.stop.raise();
+    (0..=most).for_each(|_| bench.hear(&bytes));
+    let published = bench.published().len();
+    assert!(published <= most);
+    assert_eq!(
+        bench.counted(),
+        format!(
+            "{published} readings; records decoded: 0x22 {published}; \
+             records left at the end: 0x22 {}",
+            most + 1 - published
+        )
+    );
+
+    let mut bench = Bench::open(32);
+    (0..=most).for_each(|_| bench.hear(&bytes));
+    assert!(matches!(bench.subscription.try_next(), Some(Delivery::Lagged(1))));
+}
+
+/// A source that gives what it holds, then fails or ends, and asks for the stop where it is told.
+struct Script {
+    packets: VecDeque<Vec<u8>>,
+    given: Vec<u8>,
+    fails: bool,
+    stop_at: Option<(usize, Stop)>,
+}
+
+impl Source for Script {
+    fn next(&mut self) -> Result<Event<'_>, CaptureError> {
+        if let Some((left, stop)) = &self.stop_at
+            && *left == self.packets.len()
+        {
+            stop.raise();
+            return Ok(Event::Idle);
+        }
+        let Some(packet) = self.packets.pop_front() else {
+            return if self.fails {
+                Err(CaptureError::Data("cut off".to_owned()))
+            } else {
+                Ok(Event::End)
+            };
+        };
+        self.given = packet;
+        Ok(Event::Packet(Packet { time: None, link: Link::Ethernet, bytes: &self.given }))
+    }
+}
+
+#[test]
+fn a_source_is_read_until_it_ends_fails_or_the_gateway_stops() {
+    let script = |fails, stop_at| Script {
+        packets: (1..=5).map(|serial| frame(&[&power(serial)])).collect(),
+        given: Vec::new(),
+        fails,
+        stop_at,
+    };
+    let mut bench = Bench::open(32);
+    bench.pipeline.run(&mut script(false, None)).unwrap();
+    assert_eq!(bench.published().len(), 5);
+    let error = bench.pipeline.run(&mut script(true, None)).unwrap_err();
+    assert_eq!((error.to_string().as_str(), bench.published().len()), ("cut off", 5));
+    let stop = bench.pipeline.stop.clone();
+    bench.pipeline.run(&mut script(true, Some((2, stop)))).unwrap();
+    assert_eq!(bench.published().len(), 3);
+}

@@ -1,0 +1,68 @@
+//! The progress bar of a recording, on a terminal.
+
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::capture::replay::Progress;
+
+/// The one bar of the process: logs have to know of it to write around it.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// How far a replay is, shown on standard error.
+#[derive(Debug)]
+pub struct Bar {
+    progress: Progress,
+    bar: &'static ProgressBar,
+}
+
+impl Bar {
+    /// The bar of a replay; `None` where there is nothing to show it on or nothing to show: standard
+    /// error is no terminal, readings scroll over the same terminal, or the input is a stream.
+    #[must_use]
+    pub fn of(progress: Progress, readings: Readings) -> Option<Self> {
+        let total = progress.total()?;
+        let scrolls = readings == Readings::OnStdout && io::stdout().is_terminal();
+        if scrolls || !io::stderr().is_terminal() {
+            return None;
+        }
+        let bar = BAR.get_or_init(|| {
+            let style = ProgressStyle::with_template(
+                "{bar:40} {percent:>3} %  {bytes} of {total_bytes}, {eta} to go",
+            );
+            let bar = ProgressBar::new(total);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Some(Self { progress, bar })
+    }
+
+    /// Shows where the replay is now.
+    pub fn update(&self) {
+        self.bar.set_position(self.progress.read());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Where readings go, as far as a progress bar minds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readings {
+    /// To standard output, among others.
+    OnStdout,
+    /// Elsewhere.
+    Elsewhere,
+}
+
+/// Does something while the bar, if there is one, is out of the way.
+pub fn suspended<R>(action: impl FnOnce() -> R) -> R {
+    match BAR.get() {
+        Some(bar) => bar.suspend(action),
+        None => action(),
+    }
+}

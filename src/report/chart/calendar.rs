@@ -1,0 +1,179 @@
+//! Which periods a chart spans, and how its time axis is labelled.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use crate::report::period::{Period, Step, Total};
+
+/// The periods from the first to the last, those without data among them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calendar {
+    step: Step,
+    first: Date,
+    last: Date,
+}
+
+/// A label of the time axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) text: String,
+    /// The first of the slots it speaks of.
+    pub(super) slot: usize,
+    /// How many slots it speaks of.
+    pub(super) slots: usize,
+}
+
+/// The two rows of labels.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Labels {
+    /// Of slots, or of what they are too narrow for.
+    pub(super) fine: Vec<Label>,
+    /// Of the months or years around them.
+    pub(super) coarse: Vec<Label>,
+}
+
+impl Calendar {
+    /// `None` where there is nothing.
+    pub(super) fn of(totals: &[Total], step: Step) -> Option<Self> {
+        let starts = || totals.iter().map(|total| total.period.start);
+        Some(Self { step, first: starts().min()?, last: starts().max()? })
+    }
+
+    pub(super) fn step(self) -> Step {
+        self.step
+    }
+
+    /// How many periods there are.
+    pub(super) fn slots(self) -> usize {
+        self.slot(self.last) + 1
+    }
+
+    /// The number, from 0, of the period that `date` lies in.
+    pub(super) fn slot(self, date: Date) -> usize {
+        let number = |date: Date| match self.step {
+            Step::Day => self.first.until(date).map_or(0, |span| span.get_days().into()),
+            Step::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
+            Step::Year => i64::from(date.year()),
+        };
+        usize::try_from(number(date) - number(self.first)).unwrap_or(0)
+    }
+
+    /// The periods in words: their first date to their last.
+    pub(super) fn range(self) -> String {
+        let format = match self.step {
+            Step::Day => "%-d %B %Y",
+            Step::Month => "%B %Y",
+            Step::Year => "%Y",
+        };
+        let (first, last) = (self.first.strftime(format), self.last.strftime(format));
+        if self.first == self.last { first.to_string() } else { format!("{first} – {last}") }
+    }
+
+    /// The labels that fit where a slot is `pitch` pixels wide.
+    pub(super) fn labels(self, pitch: u32) -> Labels {
+        let rows = match (self.step, pitch) {
+            (Step::Day, 18..) => (self.days(|_| true), self.months("%B %Y")),
+            (Step::Day, 5..) => {
+                (self.days(|day| matches!(day, 1 | 5 | 10 | 15 | 20 | 25)), self.months("%B %Y"))
+            }
+            (Step::Day, _) | (Step::Month, 30..) => (self.months("%b"), self.years(1)),
+            (Step::Month, 14..) => (self.initials(), self.years(1)),
+            (Step::Month, _) => (Vec::new(), self.years(every(12 * pitch))),
+            (Step::Year, _) => (self.years(every(pitch)), Vec::new()),
+        };
+        Labels { fine: rows.0, coarse: rows.1 }
+    }
+
+    fn days(self, wanted: impl Fn(i8) -> bool) -> Vec<Label> {
+        self.units(Step::Day, |date| wanted(date.day()).then(|| date.day().to_string()))
+    }
+
+    fn months(self, format: &str) -> Vec<Label> {
+        self.units(Step::Month, |date| Some(date.strftime(format).to_string()))
+    }
+
+    fn initials(self) -> Vec<Label> {
+        self.units(Step::Month, |date| date.strftime("%b").to_string().get(..1).map(str::to_owned))
+    }
+
+    fn years(self, every: i16) -> Vec<Label> {
+        self.units(Step::Year, |date| (date.year() % every == 0).then(|| date.year().to_string()))
+    }
+
+    /// A label for each unit that `text` has one for, cut to the calendar.
+    fn units(self, unit: Step, text: impl Fn(Date) -> Option<String>) -> Vec<Label> {
+        let next = |date: Date| {
+            let span = match unit {
+                Step::Day => 1.day(),
+                Step::Month => 1.month(),
+                Step::Year => 1.year(),
+            };
+            date.checked_add(span).ok()
+        };
+        std::iter::successors(Some(Period::of(self.first, unit).start), |date| next(*date))
+            .take_while(|date| *date <= self.last)
+            .filter_map(|date| {
+                let slot = self.slot(date.max(self.first));
+                let end = next(date).filter(|end| *end <= self.last);
+                let end = end.map_or(self.slots(), |end| self.slot(end));
+                Some(Label { text: text(date)?, slot, slots: end - slot })
+            })
+            .collect()
+    }
+}
+
+/// How many years apart labels are, where a year is `pixels` wide.
+fn every(pixels: u32) -> i16 {
+    /// Of a label, with room around it, in pixels.
+    const WIDTH: u32 = 44;
+    [1_u16, 2, 5, 10, 20, 50, 100, 200, 500]
+        .into_iter()
+        .find(|years| u32::from(*years) * pixels >= WIDTH)
+        .and_then(|years| i16::try_from(years).ok())
+        .unwrap_or(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn calendar(step: Step, first: Date, last: Date) -> Calendar {
+        Calendar { step, first, last }
+    }
+
+    fn texts(labels: &[Label]) -> Vec<&str> {
+        labels.iter().map(|label| label.text.as_str()).collect()
+    }
+
+    #[test]
+    fn dates_without_data_have_their_place() {
+        let june = calendar(Step::Day, date(2026, 6, 28), date(2026, 7, 2));
+        assert_eq!(june.slots(), 5);
+        assert_eq!(june.slot(date(2026, 7, 1)), 3);
+        let months = calendar(Step::Month, date(2025, 11, 1), date(2026, 2, 1));
+        assert_eq!(months.slots(), 4);
+        let decade = calendar(Step::Day, date(2017, 1, 1), date(2026, 12, 31));
+        assert_eq!(decade.slots(), 3652);
+    }
+
+    #[test]
+    fn labels_thin_out_as_slots_get_narrower() {
+        let days = calendar(Step::Day, date(2026, 6, 28), date(2026, 7, 2));
+        assert_eq!(texts(&days.labels(100).fine), ["28", "29", "30", "1", "2"]);
+        assert_eq!(
+            days.labels(100).coarse,
+            [
+                Label { text: "June 2026".into(), slot: 0, slots: 3 },
+                Label { text: "July 2026".into(), slot: 3, slots: 2 },
+            ]
+        );
+        assert_eq!(texts(&days.labels(6).fine), ["1"]);
+
+        let decade = calendar(Step::Month, date(2017, 3, 1), date(2026, 8, 1));
+        assert_eq!(texts(&decade.labels(3).coarse), ["2018", "2020", "2022", "2024", "2026"]);
+        let century = calendar(Step::Year, date(1950, 1, 1), date(2050, 1, 1));
+        assert_eq!(texts(&century.labels(10).fine).len(), 21);
+    }
+}

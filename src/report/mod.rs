@@ -1,0 +1,45 @@
+//! Energy reports: what a history says of each day, month or year, as a table, CSV, JSON or a
+//! chart.
+
+mod chart;
+mod energy;
+mod period;
+mod record;
+mod table;
+
+use std::io::Write;
+
+pub use energy::{Day, Energy, Selection, days};
+pub use period::{Period, Step, Total, totals};
+
+use crate::history::Error;
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people, folded to a terminal's width in columns where there is one.
+    Table {
+        /// The terminal's width in columns.
+        width: Option<u16>,
+    },
+    /// Comma-separated values with a header; unknown is empty.
+    Csv,
+    /// An array of objects, one a line; unknown is null.
+    Json,
+    /// A chart.
+    Svg,
+}
+
+/// Writes what `days`, ordered by serial number and date, say for each `step`.
+///
+/// # Errors
+/// [`Error::Output`] where `out` fails.
+pub fn write(days: &[Day], step: Step, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+    let written = match format {
+        Format::Table { width } => table::write(days, step, width, out),
+        Format::Csv => record::write_csv(days, step, out),
+        Format::Json => record::write_json(days, step, out),
+        Format::Svg => chart::write(days, step, out),
+    };
+    written.and_then(|()| out.flush()).map_err(Error::Output)
+}
