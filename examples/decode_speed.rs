@@ -1,0 +1,42 @@
+//! How many frames of a capture one core decodes in a second, every value worked out.
+//!
+//! `cargo run --release --example decode_speed -- examples/captures/eddi-day.pcapng.gz`
+
+#![allow(clippy::unwrap_used, reason = "an example may panic")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use energi_decoders::{DecoderTable, Frame};
+use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::{Event, Source};
+use energi_gateway::config::Speed;
+
+fn main() {
+    let path = std::env::args().nth(1).unwrap();
+    let mut replay = Replay::open(Path::new(&path), Speed::Max).unwrap();
+    let mut frames = Vec::new();
+    while let Event::Packet(packet) = replay.next().unwrap() {
+        frames.push(packet.bytes.to_vec());
+    }
+    let table = DecoderTable::confirmed();
+    let (started, mut decoded) = (Instant::now(), 0_u32);
+    while started.elapsed() < Duration::from_secs(2) {
+        decode(&frames, &table);
+        decoded += u32::try_from(frames.len()).unwrap();
+    }
+    println!("{:.0}", f64::from(decoded) / started.elapsed().as_secs_f64());
+}
+
+fn decode(frames: &[Vec<u8>], table: &DecoderTable) {
+    for frame in frames.iter().filter_map(|bytes| Frame::parse(bytes).ok()) {
+        for record in frame.records() {
+            for reading in table.decoders(&record).iter().filter_map(|it| it.decode(&record).ok()) {
+                for (field, value) in reading.fields() {
+                    black_box((field.key(), value));
+                }
+            }
+        }
+    }
+}
