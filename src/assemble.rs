@@ -14,12 +14,12 @@ use crate::capture::Source;
 use crate::capture::live::{self, Live, LiveSettings};
 use crate::capture::replay::Replay;
 use crate::capture::simulator::{self, Simulator};
-use crate::config::{Capture, Config, Devices, Speed};
+use crate::config::{Capture, Config, Devices};
 use crate::exit::{Exit, Failure};
 use crate::gateway::{Gateway, Output, capture_failure};
+use crate::pipeline::Pipeline;
 use crate::pipeline::admission::Admission;
 use crate::pipeline::counters::Counters;
-use crate::pipeline::{Pace, Pipeline};
 use crate::progress::{Bar, Readings};
 use crate::stop::Stop;
 
@@ -45,7 +45,7 @@ pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
             gate: Gate::new(config.decoders.plausibility),
             counters,
             publisher: Publisher::default(),
-            pace: pace(&config.capture),
+            pace: config.capture.pace(),
             stop: Stop::default(),
         },
         outputs: config
@@ -93,16 +93,6 @@ fn source(
             (Box::new(Simulator::new(settings, wanted.speed)), None)
         }
     })
-}
-
-/// A recording waits for its sinks; the world does not, nor does a household simulated in its own
-/// time.
-fn pace(capture: &Capture) -> Pace {
-    match capture {
-        Capture::Replay(_) => Pace::Lossless,
-        Capture::Simulator(simulator) if simulator.speed == Speed::Max => Pace::Lossless,
-        Capture::Live(_) | Capture::Simulator(_) => Pace::Live,
-    }
 }
 
 /// Somebody waits for the end of a recording; nobody for that of a gateway in a cupboard, nor of a

@@ -4,6 +4,10 @@
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use gateway::{Desk, Running, example_day, stderr, stdout};
+use gateway::{Desk, example_day, stderr, stdout};
+use process::Running;
 
 /// What a machine with other things to do may add to any time.
 const SLACK: Duration = Duration::from_secs(4);

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../sinks/tests/delivery/logs.rs"]
+#[path = "support/logs.rs"]
 mod logs;
 #[path = "support/network.rs"]
 mod network;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -17,9 +19,10 @@ use energi_gateway::capture::live::{
 };
 use energi_gateway::capture::{CaptureError, Event, Source};
 use logs::Logs;
-use network::{Namespace, Network, Sender, device_frame, ethernet, number_of, skip};
+use network::{Namespace, Network, Sender, device_frame, ethernet, number_of};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use rustix::time::{ClockId, clock_gettime};
+use skip::skip;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 

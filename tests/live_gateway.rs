@@ -6,6 +6,10 @@
 mod gateway;
 #[path = "support/network.rs"]
 mod network;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -13,8 +17,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use gateway::{Desk, Running};
+use gateway::Desk;
 use network::{Namespace, Network, Sender, device_frame, ethernet};
+use process::Running;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SERIAL: u32 = 17_589_669;

@@ -4,6 +4,10 @@
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use gateway::{Desk, Running, example_day, root, stderr, stdout};
+use gateway::{Desk, example_day, root, stderr, stdout};
+use process::Running;
 
 const EMPTY: &str = "nothing on standard output, nor an error beside the word of it";
 

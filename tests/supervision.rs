@@ -13,12 +13,12 @@ use energi_decoders::{DecoderTable, Gate, Plausibility, Reading};
 use energi_gateway::capture::{CaptureError, Event, Link, Packet, Source};
 use energi_gateway::exit::{Exit, Failure};
 use energi_gateway::gateway::{Gateway, Output};
+use energi_gateway::pipeline::Pipeline;
 use energi_gateway::pipeline::admission::Admission;
-use energi_gateway::pipeline::{Pace, Pipeline};
 use energi_gateway::stop::Stop;
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::{AT_ONCE, Patience};
-use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError};
+use energi_sinks::{Batching, Context, Pace, Sink, SinkConfig, SinkError};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -150,6 +150,7 @@ impl Running {
                 timezone: jiff::tz::TimeZone::UTC,
                 device_names: Arc::default(),
                 live: setting.pace == Pace::Live,
+                pace: setting.pace,
             };
             let output = Output {
                 config: Arc::new(Moody { moods, tell, remote: setting.remote }),

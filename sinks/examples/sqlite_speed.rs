@@ -15,7 +15,7 @@ use std::time::Instant;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::Config;
-use energi_sinks::{Context, SinkConfig};
+use energi_sinks::{Context, Pace, SinkConfig};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
@@ -39,6 +39,7 @@ async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(
         timezone: TimeZone::get("Europe/London")?,
         device_names: Arc::new(BTreeMap::new()),
         live: false,
+        pace: Pace::Lossless,
     };
     let mut sink = config.open(&context).await?;
     for batch in readings.chunks(batch) {

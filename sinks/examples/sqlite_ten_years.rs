@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use energi_sinks::sqlite::{Config, open_for_reading};
-use energi_sinks::{Context, SinkConfig};
+use energi_sinks::{Context, Pace, SinkConfig};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -41,6 +41,7 @@ async fn main() -> Result<(), Failure> {
         timezone: TimeZone::get("Europe/London")?,
         device_names: Arc::new(BTreeMap::new()),
         live: false,
+        pace: Pace::Lossless,
     };
 
     years_before(&config, &context, start).await?;

@@ -20,7 +20,7 @@ pub mod stats;
 #[cfg(feature = "stdout")]
 pub mod stdout;
 
-pub use sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+pub use sink::{Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 
 #[cfg(all(test, feature = "sqlite"))]
 #[path = "../tests/household/mod.rs"]

@@ -76,6 +76,17 @@ pub struct Context {
     /// Whether readings come from a network interface, stamped by this machine's clock, rather than
     /// from a recording or a simulated household. Only then can that clock be wrong.
     pub live: bool,
+    /// Whether the source waits for this sink.
+    pub pace: Pace,
+}
+
+/// Whether a source waits for its sinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The world does not wait: a sink that is too slow misses readings.
+    Live,
+    /// A recording waits for its slowest sink.
+    Lossless,
 }
 
 /// What a sink must have for itself.

@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use energi_sinks::Pace;
 use energi_sinks::settings::Problem;
 
 use crate::capture::live::InterfaceName;
@@ -31,6 +32,17 @@ impl Capture {
     #[must_use]
     pub fn is_live(&self) -> bool {
         matches!(self, Self::Live(_))
+    }
+
+    /// A recording waits for its sinks; the world does not, nor does a household simulated in its
+    /// own time.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        match self {
+            Self::Replay(_) => Pace::Lossless,
+            Self::Simulator(simulator) if simulator.speed == Speed::Max => Pace::Lossless,
+            Self::Live(_) | Self::Simulator(_) => Pace::Live,
+        }
     }
 
     pub(super) fn validate(&self) -> Vec<Problem> {

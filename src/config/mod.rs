@@ -76,6 +76,7 @@ impl Config {
             timezone: self.timezone.clone(),
             device_names: Arc::new(self.devices.names()),
             live: self.capture.is_live(),
+            pace: self.capture.pace(),
         }
     }
 

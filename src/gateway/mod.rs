@@ -6,13 +6,14 @@ mod sinks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use energi_sinks::Pace;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::capture::{CaptureError, Source};
 use crate::exit::{Exit, Failure};
-use crate::pipeline::{Pace, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::progress::Bar;
 
 use signals::Signals;

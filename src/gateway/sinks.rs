@@ -9,12 +9,11 @@ use energi_sinks::backoff::Backoff;
 use energi_sinks::channel::Hub;
 use energi_sinks::runner::{Patience, RunError, Runner};
 use energi_sinks::stats::SinkStats;
-use energi_sinks::{Context, SinkConfig};
+use energi_sinks::{Context, Pace, SinkConfig};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, warn};
 
 use crate::exit::{Exit, Failure};
-use crate::pipeline::Pace;
 use crate::pipeline::counters::Counters;
 
 /// One sink as the gateway runs it.

@@ -11,6 +11,7 @@ mod tests;
 use std::sync::Arc;
 
 use energi_decoders::{DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict};
+use energi_sinks::Pace;
 use energi_sinks::channel::Publisher;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
@@ -19,15 +20,6 @@ use crate::capture::{CaptureError, Event, Packet, Source};
 use crate::stop::Stop;
 use admission::{Admission, Admit};
 use counters::{Counters, Outcome, Unusable};
-
-/// Whether the channel is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// The world does not wait: a sink that is too slow misses readings.
-    Live,
-    /// A recording waits for its slowest sink.
-    Lossless,
-}
 
 /// The way of a packet.
 #[derive(Debug)]

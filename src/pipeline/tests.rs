@@ -9,7 +9,7 @@ use super::*;
 use crate::capture::Link;
 use crate::capture::live::LiveCounters;
 
-#[path = "../../sinks/tests/delivery/logs.rs"]
+#[path = "../../tests/support/logs.rs"]
 mod logs;
 
 use logs::Logs;

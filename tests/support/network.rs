@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, IntoRawFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +14,8 @@ use pnet::datalink::{self, ChannelType, Config, DataLinkReceiver, DataLinkSender
 use rustix::process::setpriority_process;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Socket, Type};
+
+use crate::skip::skip;
 
 /// What a packet socket is bound to that hears everything: `ETH_P_ALL`.
 const EVERY_ETHERTYPE: u16 = 3;
@@ -130,7 +131,7 @@ impl Network {
                 Some(network)
             }
             Err(why) => {
-                skip(&why);
+                skip(&format!("it makes network namespaces, which takes root: {why}"));
                 None
             }
         }
@@ -148,14 +149,6 @@ impl Network {
         self.home.ip("link set eth0 up");
         self.world.ip(&format!("link set {name} up"));
     }
-}
-
-/// Says that a test cannot run here, or fails it where all are required.
-pub(crate) fn skip(why: &str) {
-    assert!(std::env::var("ENERGI_REQUIRE_ALL").as_deref() != Ok("1"), "cannot run: {why}");
-    // Not by a macro, whose words are kept back for a test that passes.
-    let said = format!("skipped: it makes network namespaces, which takes root: {why}\n");
-    std::io::stderr().write_all(said.as_bytes()).unwrap();
 }
 
 /// Puts frames on a wire.

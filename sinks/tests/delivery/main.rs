@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod channel;
+#[path = "../../../tests/support/logs.rs"]
 mod logs;
 mod runner;
 mod scripted;

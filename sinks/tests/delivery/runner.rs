@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use energi_sinks::Context;
 use energi_sinks::channel::{CAPACITY, Publisher};
 use energi_sinks::runner::{Patience, RunError, Runner};
 use energi_sinks::stats::SinkStats;
+use energi_sinks::{Context, Pace};
 use tokio::time::{Instant, sleep};
 
 use crate::logs::Logs;
@@ -25,6 +25,7 @@ fn runner(sink: &Scripted, publisher: &Publisher, patience: Patience) -> (Runner
         timezone: jiff::tz::TimeZone::UTC,
         device_names: Arc::default(),
         live: false,
+        pace: Pace::Lossless,
     };
     let stats = Arc::new(SinkStats::default());
     let subscription = publisher.hub().subscribe().unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use energi_sinks::SinkError;
 
 use crate::household::Device;
-use crate::place::{Place, at, hour, hours, rows, skipped};
+use crate::place::{Place, at, hour, hours, rows};
 
 fn damage(path: &Path, from: usize) {
     let mut bytes = std::fs::read(path).unwrap();
@@ -121,7 +121,7 @@ async fn a_full_disk_loses_nothing() {
         output.is_ok_and(|output| output.status.success())
     };
     if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
-        return skipped("only root can mount a small disk");
+        return crate::skip::skip("only root can mount a small disk");
     }
     place.at = Some(disk.clone());
     let readings = Device::default().life(at("2026-01-20T00:00:00Z"), hours(24));

@@ -10,4 +10,6 @@ mod files;
 mod household;
 mod place;
 mod samples;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
 mod writers;

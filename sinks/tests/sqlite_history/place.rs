@@ -7,7 +7,7 @@ use std::sync::Arc;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::{Config, Retention};
-use energi_sinks::{Context, Sink, SinkConfig, SinkError};
+use energi_sinks::{Context, Pace, Sink, SinkConfig, SinkError};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -52,6 +52,7 @@ impl Place {
             timezone: TimeZone::get(self.timezone).unwrap(),
             device_names: Arc::new(BTreeMap::new()),
             live: self.live,
+            pace: Pace::Lossless,
         }
     }
 
@@ -137,14 +138,6 @@ pub(crate) fn day(place: &Place, date: &str) -> Option<Row> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )
         .ok()
-}
-
-/// Skips a test that cannot run here, unless it must.
-pub(crate) fn skipped(why: &str) {
-    assert!(std::env::var_os("ENERGI_REQUIRE_ALL").is_none(), "{why}");
-    // Not by a macro, whose words are kept back for a test that passes.
-    std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {why}\n").as_bytes())
-        .unwrap();
 }
 
 /// An hour of a household.

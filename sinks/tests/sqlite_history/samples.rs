@@ -10,7 +10,7 @@ use energi_sinks::stats::SinkStats;
 use jiff::Timestamp;
 
 use crate::household::{Device, SERIAL};
-use crate::place::{Place, Readings, at, day, hour, hours, rows, skipped};
+use crate::place::{Place, Readings, at, day, hour, hours, rows};
 
 #[tokio::test]
 async fn samples_are_what_the_readings_said() {
@@ -236,7 +236,7 @@ async fn an_old_command_line_reads_the_public_tables() {
              SELECT date FROM daily_energy;"
         ))
         .output();
-    let Ok(output) = output else { return skipped("sqlite3 is not installed") };
+    let Ok(output) = output else { return crate::skip::skip("sqlite3 is not installed") };
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "150\n60\n2026-01-20\n");
 }
 

@@ -1,0 +1,37 @@
+//! Processes that tests start, and what they need.
+
+#![allow(dead_code, reason = "each test uses the part it needs")]
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use crate::skip::skip;
+
+/// A process that a test started, ended with it.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where a server that a test needs is installed. None: the test has been skipped.
+pub(crate) fn installed(server: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers where an unprivileged user does not look.
+    let places = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
+    let found = places.map(|place| place.join(server)).find(|program| program.is_file());
+    if found.is_none() {
+        skip(&format!("`{server}` is not installed"));
+    }
+    found
+}
+
+/// A port of the loopback address that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
