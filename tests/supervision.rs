@@ -149,6 +149,8 @@ impl Running {
                 site: None,
                 timezone: jiff::tz::TimeZone::UTC,
                 device_names: Arc::default(),
+                only_devices: None,
+                layouts: Arc::default(),
                 live: setting.pace == Pace::Live,
                 pace: setting.pace,
             };

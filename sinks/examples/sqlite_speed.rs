@@ -38,6 +38,8 @@ async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(
         site: None,
         timezone: TimeZone::get("Europe/London")?,
         device_names: Arc::new(BTreeMap::new()),
+        only_devices: None,
+        layouts: Arc::default(),
         live: false,
         pace: Pace::Lossless,
     };

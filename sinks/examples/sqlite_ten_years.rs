@@ -40,6 +40,8 @@ async fn main() -> Result<(), Failure> {
         site: None,
         timezone: TimeZone::get("Europe/London")?,
         device_names: Arc::new(BTreeMap::new()),
+        only_devices: None,
+        layouts: Arc::default(),
         live: false,
         pace: Pace::Lossless,
     };

@@ -1,11 +1,12 @@
 //! What a sink is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use energi_decoders::Reading;
+use energi_decoders::{Layout, Reading};
 use thiserror::Error;
 
 use crate::settings::Problem;
@@ -72,7 +73,11 @@ pub struct Context {
     /// Where days begin.
     pub timezone: jiff::tz::TimeZone,
     /// The names that the configuration gives to devices, by serial number.
-    pub device_names: Arc<std::collections::BTreeMap<u32, String>>,
+    pub device_names: Arc<BTreeMap<u32, String>>,
+    /// The only devices that are heard, by serial number, where the configuration lists them.
+    pub only_devices: Option<Arc<BTreeSet<u32>>>,
+    /// The tables of the decoders that are on: every key that may come.
+    pub layouts: Arc<[Layout]>,
     /// Whether readings come from a network interface, stamped by this machine's clock, rather than
     /// from a recording or a simulated household. Only then can that clock be wrong.
     pub live: bool,

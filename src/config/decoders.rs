@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use energi_decoders::custom::{CustomDecoder, Hex};
-use energi_decoders::{DecoderTable, Plausibility, TableDecoder};
+use energi_decoders::{DecoderTable, Layout, Plausibility, TableDecoder};
 use energi_sinks::settings::Problem;
 
 /// Which decoders are on, and what the gate does with implausible values.
@@ -107,5 +107,13 @@ impl Decoders {
             }
         }
         if problems.is_empty() { Ok(table) } else { Err(problems) }
+    }
+
+    /// The tables of the decoders that are on, by length; none where [`Decoders::table`] fails.
+    #[must_use]
+    pub fn layouts(&self) -> Vec<Layout> {
+        let tables =
+            |table: DecoderTable| table.iter().map(|decoder| decoder.layout().clone()).collect();
+        self.table().map(tables).unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 //! The `devices` section: names, and who is let in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -46,6 +46,12 @@ impl Devices {
     pub fn names(&self) -> BTreeMap<u32, String> {
         let named = |device: &Device| Some((device.serial, device.name.clone()?));
         self.list.iter().filter_map(named).collect()
+    }
+
+    /// The serial numbers of the only devices that are heard; `None` where unlisted ones are too.
+    #[must_use]
+    pub fn only(&self) -> Option<BTreeSet<u32>> {
+        self.only_listed.then(|| self.list.iter().map(|device| device.serial).collect())
     }
 
     pub(super) fn validate(&self) -> Vec<Problem> {

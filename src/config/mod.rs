@@ -75,6 +75,8 @@ impl Config {
             site: self.site.clone(),
             timezone: self.timezone.clone(),
             device_names: Arc::new(self.devices.names()),
+            only_devices: self.devices.only().map(Arc::new),
+            layouts: self.decoders.layouts().into(),
             live: self.capture.is_live(),
             pace: self.capture.pace(),
         }

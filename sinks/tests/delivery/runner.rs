@@ -24,6 +24,8 @@ fn runner(sink: &Scripted, publisher: &Publisher, patience: Patience) -> (Runner
         site: None,
         timezone: jiff::tz::TimeZone::UTC,
         device_names: Arc::default(),
+        only_devices: None,
+        layouts: Arc::default(),
         live: false,
         pace: Pace::Lossless,
     };

@@ -51,6 +51,8 @@ impl Place {
             site: None,
             timezone: TimeZone::get(self.timezone).unwrap(),
             device_names: Arc::new(BTreeMap::new()),
+            only_devices: None,
+            layouts: Arc::default(),
             live: self.live,
             pace: Pace::Lossless,
         }
