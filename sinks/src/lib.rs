@@ -10,6 +10,8 @@
 pub mod backoff;
 pub mod channel;
 pub mod clock;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 pub mod registry;
 pub mod runner;
 pub mod settings;
@@ -19,6 +21,8 @@ pub mod sqlite;
 pub mod stats;
 #[cfg(feature = "stdout")]
 pub mod stdout;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use sink::{Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 

@@ -21,6 +21,7 @@ macro_rules! sinks {
         /// What YAML says of one sink of any type.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "type")]
+        #[allow(clippy::large_enum_variant, reason = "there are as many as sinks: a handful")]
         pub enum AnyConfig {
             $(
                 #[cfg(feature = $name)]
@@ -84,6 +85,7 @@ macro_rules! sinks {
 sinks! {
     Stdout "stdout" => crate::stdout::Config,
     Sqlite "sqlite" => crate::sqlite::Config,
+    Mqtt "mqtt" => crate::mqtt::Config,
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and

@@ -1,0 +1,258 @@
+//! What YAML may say of an `mqtt` sink.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use energi_decoders::{Field, Raw, packets};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::broker::Broker;
+use super::message::Assurance;
+use super::topics;
+use crate::settings::{Period, Problem, Secret, check_pair};
+
+/// An MQTT broker, and how to publish to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the broker is.
+    pub url: Broker,
+    /// The topic that all others stand below.
+    #[serde(default = "default::topic")]
+    pub topic: String,
+    /// The user's name, where the broker asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The user's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// A file with the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// What the connection calls itself; one that no other client has by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// A connection without traffic is tried this often; the broker takes it for dead after one and
+    /// a half times as long.
+    #[serde(default = "default::keep_alive")]
+    pub keep_alive: Period,
+    /// How surely values arrive.
+    #[serde(default)]
+    pub qos: Assurance,
+    /// Whether the broker keeps values for those who subscribe later.
+    #[serde(default)]
+    pub retain: bool,
+    /// The least time between two messages of a topic; none sends every reading.
+    #[serde(default = "default::interval")]
+    pub interval: Period,
+    /// By how much a value must have moved to be sent before [`heartbeat`](Self::heartbeat), by
+    /// key.
+    #[serde(default)]
+    pub deadband: BTreeMap<String, f64>,
+    /// A value that has not moved is sent again after this time.
+    #[serde(default = "default::heartbeat")]
+    pub heartbeat: Period,
+    /// Whether all values of a device are published as one JSON object too.
+    #[serde(default = "default::state")]
+    pub state: bool,
+    /// A device that is silent for so long is offline.
+    #[serde(default = "default::device_timeout")]
+    pub device_timeout: Period,
+    /// How Home Assistant is told of the devices; `false` for not at all.
+    #[serde(default = "default::discovery", with = "switch")]
+    pub discovery: Option<Discovery>,
+    /// The certificate of the authority that vouches for the broker; the system's by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate by which the broker knows this client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<PathBuf>,
+    /// The private key to [`client_cert`](Self::client_cert).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
+}
+
+/// How Home Assistant is told of the devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Discovery {
+    /// The topic that Home Assistant listens below.
+    pub prefix: String,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { prefix: "homeassistant".to_owned() }
+    }
+}
+
+mod default {
+    use super::{Discovery, Period};
+
+    pub(super) fn topic() -> String {
+        "myenergi".to_owned()
+    }
+
+    pub(super) fn keep_alive() -> Period {
+        Period::from_secs(30)
+    }
+
+    pub(super) fn interval() -> Period {
+        Period::from_secs(10)
+    }
+
+    pub(super) fn heartbeat() -> Period {
+        Period::from_secs(60)
+    }
+
+    pub(super) fn state() -> bool {
+        true
+    }
+
+    pub(super) fn device_timeout() -> Period {
+        Period::from_secs(120)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the type of what it is the default of")]
+    pub(super) fn discovery() -> Option<Discovery> {
+        Some(Discovery::default())
+    }
+}
+
+/// Something that is either configured or `false`.
+mod switch {
+    use super::{Discovery, Serialize, Serializer, SwitchVisitor};
+    use serde::Deserializer;
+
+    #[expect(clippy::ref_option, reason = "as serde asks")]
+    pub(super) fn serialize<S: Serializer>(
+        discovery: &Option<Discovery>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match discovery {
+            Some(discovery) => discovery.serialize(serializer),
+            None => serializer.serialize_bool(false),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Discovery>, D::Error> {
+        deserializer.deserialize_any(SwitchVisitor)
+    }
+}
+
+struct SwitchVisitor;
+
+impl<'de> Visitor<'de> for SwitchVisitor {
+    type Value = Option<Discovery>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping such as {prefix: homeassistant}, or false")
+    }
+
+    fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
+        Ok(on.then(Discovery::default))
+    }
+
+    /// Every key below it may be commented out.
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        self.visit_bool(true)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Discovery::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+}
+
+/// The keep-alive of MQTT is a whole number of seconds in 16 bits.
+const LONGEST_KEEP_ALIVE: Period = Period::from_secs(65_535);
+
+/// Longer, and nobody could tell a quiet device from a lost one.
+const LONGEST_THROTTLE: Period = Period::from_days(1);
+
+impl Config {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));
+        if let Some(fault) = topics::fault(&self.topic) {
+            refuse("topic", fault);
+        }
+        if let Some(Discovery { prefix }) = &self.discovery
+            && let Some(fault) = topics::fault(prefix)
+        {
+            refuse("discovery.prefix", fault);
+        }
+        let password = self.password.is_some() || self.password_file.is_some();
+        if password && self.username.is_none() {
+            refuse("username", "a password needs a `username` too");
+        }
+        if self.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 200) {
+            refuse("client_id", "1 to 200 bytes; leave it out for one that nobody else has");
+        }
+        let keep_alive = self.keep_alive.duration();
+        if keep_alive < Duration::from_secs(1)
+            || keep_alive.subsec_nanos() > 0
+            || self.keep_alive > LONGEST_KEEP_ALIVE
+        {
+            refuse("keep_alive", "whole seconds, from 1 to 65535");
+        }
+        for (key, period) in [("interval", self.interval), ("heartbeat", self.heartbeat)] {
+            if period > LONGEST_THROTTLE {
+                refuse(key, "1d at most");
+            }
+        }
+        if self.device_timeout.is_zero() {
+            refuse("device_timeout", "longer than a device is silent by itself, such as 120s");
+        }
+        for (key, width) in &self.deadband {
+            if let Some(fault) = deadband_fault(key, *width) {
+                refuse(&format!("deadband.{key}"), fault);
+            }
+        }
+        if !self.url.encrypted {
+            for (key, file) in self.certificates() {
+                if file.is_some() {
+                    refuse(key, "only an encrypted connection uses it; write mqtts:// in `url`");
+                }
+            }
+        }
+        if self.client_cert.is_some() != self.client_key.is_some() {
+            let (key, other) = match self.client_cert {
+                Some(_) => ("client_key", "`client_cert` needs its `client_key`"),
+                None => ("client_cert", "`client_key` needs its `client_cert`"),
+            };
+            refuse(key, other);
+        }
+        let (given, file) = (self.password.as_ref(), self.password_file.as_deref());
+        problems.extend(check_pair("password", given, file).err());
+        problems
+    }
+
+    fn certificates(&self) -> [(&'static str, Option<&Path>); 3] {
+        [
+            ("ca_file", self.ca_file.as_deref()),
+            ("client_cert", self.client_cert.as_deref()),
+            ("client_key", self.client_key.as_deref()),
+        ]
+    }
+}
+
+/// What is wrong with a deadband, if anything. Keys with a prefix are as the user names them.
+fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
+    let field = packets::ALL.iter().flat_map(|layout| layout.fields.iter()).find(is(key));
+    match field {
+        _ if !(width.is_finite() && width >= 0.0) => Some("a number that is not negative"),
+        Some(Field { raw: Raw::Bit(_), .. }) => Some("a flag has none: its change goes at once"),
+        None if !key.starts_with("0x") => Some("no value is published under this key"),
+        _ => None,
+    }
+}
+
+fn is(key: &str) -> impl Fn(&&Field) -> bool {
+    move |field| field.key() == key
+}

@@ -1,0 +1,90 @@
+//! What is published.
+
+use std::fmt;
+
+use rumqttc::QoS;
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where to.
+    pub topic: String,
+    /// What it says. Nothing and [`retain`](Self::retain) together take a retained message away.
+    pub payload: String,
+    /// How surely it arrives.
+    pub qos: Assurance,
+    /// Whether the broker keeps it for those who subscribe later.
+    pub retain: bool,
+}
+
+impl Message {
+    /// A message for those who come later as well: retained, and acknowledged by the broker.
+    #[must_use]
+    pub fn lasting(topic: String, payload: impl Into<String>) -> Self {
+        Self { topic, payload: payload.into(), qos: Assurance::AtLeastOnce, retain: true }
+    }
+}
+
+/// How surely a message arrives: MQTT's quality of service.
+///
+/// Not its level 2: who has to hear each message once asks for a session that outlives the
+/// connection, which this sink does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Assurance {
+    /// Level 0: what is under way when a connection breaks is lost.
+    #[default]
+    AtMostOnce,
+    /// Level 1: sent again until the broker has acknowledged it.
+    AtLeastOnce,
+}
+
+impl From<Assurance> for QoS {
+    fn from(assurance: Assurance) -> Self {
+        match assurance {
+            Assurance::AtMostOnce => Self::AtMostOnce,
+            Assurance::AtLeastOnce => Self::AtLeastOnce,
+        }
+    }
+}
+
+impl Serialize for Assurance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(match self {
+            Self::AtMostOnce => 0,
+            Self::AtLeastOnce => 1,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Assurance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AssuranceVisitor)
+    }
+}
+
+struct AssuranceVisitor;
+
+impl Visitor<'_> for AssuranceVisitor {
+    type Value = Assurance;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0 (at most once) or 1 (at least once)")
+    }
+
+    fn visit_u64<E: de::Error>(self, level: u64) -> Result<Assurance, E> {
+        match level {
+            0 => Ok(Assurance::AtMostOnce),
+            1 => Ok(Assurance::AtLeastOnce),
+            other => Err(E::invalid_value(Unexpected::Unsigned(other), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, level: &str) -> Result<Assurance, E> {
+        match level.parse() {
+            Ok(level) => self.visit_u64(level),
+            Err(_) => Err(E::invalid_value(Unexpected::Str(level), &self)),
+        }
+    }
+}
