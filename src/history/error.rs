@@ -1,6 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use energi_sinks::sqlite::ReadError;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
@@ -74,11 +75,24 @@ impl Error {
         }
     }
 
+    /// Why the history at `path` could not be opened or read.
+    pub(crate) fn read(path: &Path, error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::io(path, &error),
+            ReadError::Sqlite(error) => Self::sqlite(path, &error),
+            ReadError::Data(why) => Self::Data { path: path.to_owned(), why },
+        }
+    }
+
     /// What the operating system said about `path`.
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing(path),
+            io::ErrorKind::IsADirectory => Self::Data {
+                path,
+                why: "a directory, not a database; --db takes the `path` of a sqlite sink".into(),
+            },
             io::ErrorKind::PermissionDenied => Self::Permission {
                 path,
                 why: "permission denied; run this as the user that the gateway runs as".into(),

@@ -6,20 +6,16 @@ mod error;
 mod export;
 mod vacuum;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use energi_sinks::sqlite::open_for_reading;
+use rusqlite::Connection;
 
 pub use backup::{Existing, backup};
 pub use error::Error;
 pub(crate) use export::io_error;
 pub use export::{Samples, export};
 pub use vacuum::{Sizes, vacuum};
-
-/// How long a reader waits for a lock. The gateway never holds one so long.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A table or view that scripts may rely on.
 pub(crate) struct Public {
@@ -60,20 +56,10 @@ impl History {
     /// # Errors
     /// [`Error`] where there is no such file, where it may not be read, and where it is no history.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = open_for_reading(path).map_err(|error| Error::read(path, error))?;
         let history = Self { connection, path: path.to_owned() };
-        match history.require(&DAILY_ENERGY) {
-            Ok(()) => Ok(history),
-            // A write-ahead log's reader wants to write beside the file. Where there is no log the
-            // file is whole, and a reader without that right can do without.
-            Err(Error::Permission { .. }) if !has_log(path) => {
-                let connection = connect_immutable(path)?;
-                let history = Self { connection, ..history };
-                history.require(&DAILY_ENERGY)?;
-                Ok(history)
-            }
-            Err(error) => Err(error),
-        }
+        history.require(&DAILY_ENERGY)?;
+        Ok(history)
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -111,40 +97,4 @@ impl History {
             ),
         })
     }
-}
-
-/// Whether changes may stand in a log beside the file.
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    Path::new(&log).exists()
-}
-
-/// Opens a database that nobody writes to, and writes nothing beside it.
-fn connect_immutable(path: &Path) -> Result<Connection, Error> {
-    let absolute = std::path::absolute(path).map_err(|error| Error::io(path, &error))?;
-    let escaped = absolute.to_string_lossy().replace('%', "%25").replace('?', "%3f");
-    let uri = format!("file:{}?immutable=1", escaped.replace('#', "%23"));
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| Error::sqlite(path, &error))
-}
-
-/// Opens an existing database with `flags`.
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    // SQLite has one error for a missing file, a forbidden one and a directory.
-    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
-    if file.metadata().map_err(|error| Error::io(path, &error))?.is_dir() {
-        return Err(Error::Data {
-            path: path.to_owned(),
-            why: "a directory, not a database; --db takes the `path` of a sqlite sink".into(),
-        });
-    }
-    // SQLite is built to take any name that begins with `file:` for a URI; an absolute path never
-    // does.
-    let absolute = std::path::absolute(path).map_err(|error| Error::io(path, &error))?;
-    let connection = Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .and_then(|connection| connection.busy_timeout(BUSY_TIMEOUT).map(|()| connection))
-        .map_err(|error| Error::sqlite(path, &error))?;
-    Ok(connection)
 }

@@ -2,11 +2,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use energi_sinks::sqlite::{LockError, VERSION, WriterLock};
+use energi_sinks::sqlite::{LockError, VERSION, WriterLock, open_existing};
 use rusqlite::OpenFlags;
 
 use super::backup::beside;
-use super::{Error, History, connect};
+use super::{Error, History};
 
 /// The size of a history on disk, its log included, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub fn vacuum(path: &Path) -> Result<Sizes, Error> {
 
     // Taken first, it says who has the history open. A gateway that starts meanwhile waits.
     let _lock = WriterLock::take(path).map_err(|error| locked(path, error))?;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| Error::read(path, error))?;
     // A gateway that has the history open has it open for good: waiting is of no use.
     connection.busy_timeout(std::time::Duration::ZERO).map_err(|error| failed(&error))?;
     // Exclusive before the first access: it succeeds only where no other process has the database

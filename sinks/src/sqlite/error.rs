@@ -40,9 +40,6 @@ pub(super) enum Refusal {
         /// The newest that this release knows.
         known: i32,
     },
-    /// There is no such file.
-    #[error("there is no history there; the sqlite sink's `path` says where it is")]
-    Missing,
     /// Another process writes to it.
     #[error("{0} writes to it already; stop that one, or choose another `path`")]
     InUse(String),

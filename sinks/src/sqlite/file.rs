@@ -209,7 +209,8 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The file that stands beside `path` under its name and `suffix`.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

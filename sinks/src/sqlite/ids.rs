@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use energi_decoders::{Field, Layout};
+use energi_decoders::{Field, Layout, Value};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::metrics::{METRICS, SLOTS, slot_of};
@@ -45,12 +45,12 @@ impl Shape {
     }
 
     /// The sample that a stored row is.
-    pub(super) fn sample(&self, time: i64, values: &[Option<f64>]) -> Sample {
+    pub(super) fn sample(&self, time: i64, values: &[Option<Value>]) -> Sample {
         let mut raw = [None; SLOTS];
         for (slot, value) in self.slots.iter().zip(values) {
             if let (Some(slot), Some(value)) = (*slot, *value) {
                 #[expect(clippy::cast_possible_truncation, reason = "16 bits, or saturated")]
-                let number = (value * f64::from(METRICS[slot].divide)).round() as i32;
+                let number = (value.as_f64() * f64::from(METRICS[slot].divide)).round() as i32;
                 raw[slot] = Some(number);
             }
         }

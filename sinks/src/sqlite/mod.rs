@@ -25,6 +25,7 @@ mod rollup;
 mod rollups;
 mod schema;
 mod store;
+mod stored;
 mod values;
 mod writer;
 mod zone;
@@ -39,8 +40,9 @@ use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
 
 pub use config::{Config, Retention};
 pub use lock::{LockError, WriterLock};
-pub use reader::open_for_reading;
+pub use reader::{ReadError, open_existing, open_for_reading};
 pub use schema::{APPLICATION_ID, VERSION};
+pub use stored::{Pages, StoredReading, StoredReadings};
 
 use admission::Admission;
 use writer::{Plan, Writer};

@@ -1,46 +1,105 @@
 //! Reads a history that a gateway may be writing to.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use thiserror::Error;
 
 use super::error::{Refusal, StoreError};
-use super::file::{Header, connect, look};
+use super::file::{Header, connect, look, with_suffix};
 use super::lock::{self, Reserved, Sign};
 use super::schema::{self, Identity};
 use crate::sink::SinkError;
 
-/// How long to wait while a database is recovered after a crash.
+/// How long a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Opens a history for reading, whether or not another process writes to it. A process that writes
-/// to it itself must not: that would take SQLite's locks from its sink.
+/// Why a history could not be opened or read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The operating system said no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// SQLite said no.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// It is no history that this release knows, or damaged.
+    #[error("{0}")]
+    Data(String),
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io(error) => Self::Io(error),
+            StoreError::Sqlite(error) => Self::Sqlite(error),
+            refused @ (StoreError::Refused(_) | StoreError::Damaged(_)) => {
+                Self::Data(refused.to_string())
+            }
+        }
+    }
+}
+
+/// Opens a database for reading, whether or not another process writes to it, and whether or not
+/// this one may write beside it. A process that writes to it itself must not: that would take
+/// SQLite's locks from its sink.
 ///
 /// # Errors
-/// [`SinkError::Broken`] where the file is missing, or not a history that this release knows.
-pub fn open_for_reading(path: &Path) -> Result<Connection, SinkError> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| error.into_sink_error(path))
+/// [`ReadError`] where there is no such file, where it may not be read, and where it is no
+/// database.
+pub fn open_for_reading(path: &Path) -> Result<Connection, ReadError> {
+    let connection = open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    match touch(&connection) {
+        // A write-ahead log's reader wants to write beside the file. Where there is no log the
+        // file is whole, and a reader without that right can do without.
+        Err(error) if is_forbidden(&error) && !with_suffix(path, "-wal").exists() => {
+            let connection = open_immutable(path)?;
+            touch(&connection)?;
+            Ok(connection)
+        }
+        touched => Ok(touched.map(|()| connection)?),
+    }
+}
+
+/// Opens an existing database with `flags`, and waits a while for its locks.
+///
+/// # Errors
+/// [`ReadError`], which tells a missing file, a forbidden one and a directory apart.
+pub fn open_existing(path: &Path, flags: OpenFlags) -> Result<Connection, ReadError> {
+    // SQLite has one error for all three.
+    if File::open(path)?.metadata()?.is_dir() {
+        return Err(io::Error::from(ErrorKind::IsADirectory).into());
+    }
+    let connection = connect(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// Opens a database that nobody writes to, and writes nothing beside it.
+fn open_immutable(path: &Path) -> Result<Connection, ReadError> {
+    let absolute = std::path::absolute(path)?;
+    let escaped = absolute.to_string_lossy().replace('%', "%25").replace('?', "%3f");
+    let uri = format!("file:{}?immutable=1", escaped.replace('#', "%23"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+}
+
+/// Reads something, so that what hinders reading shows.
+fn touch(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))
+}
+
+fn is_forbidden(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
 }
 
 /// Says what is at `path` and whether a sink could write there, and changes nothing.
 pub(super) fn probe(path: &Path) -> Result<String, SinkError> {
     describe(path).map_err(|error| error.into_sink_error(path))
-}
-
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    match look(path)? {
-        Header::Nothing => return Err(Refusal::Missing.into()),
-        Header::Foreign => return Err(Refusal::NotADatabase.into()),
-        Header::Database(_) => {}
-    }
-    let connection = connect(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    match schema::identify(&connection)? {
-        Identity::Empty => Err(Refusal::OtherProgram.into()),
-        Identity::Ours(_) => Ok(connection),
-    }
 }
 
 fn describe(path: &Path) -> Result<String, StoreError> {
@@ -52,11 +111,15 @@ fn describe(path: &Path) -> Result<String, StoreError> {
         tempfile::tempfile_in(directory)
             .map_err(|error| StoreError::at(directory.to_owned(), error))?;
     }
-    if header == Header::Nothing {
-        return match lock::sign(path) {
-            Sign::Foreign => Err(Refusal::ForeignLock(lock).into()),
-            Sign::Nothing | Sign::Ours => Ok(format!("{} will be made", path.display())),
-        };
+    match header {
+        Header::Nothing => {
+            return match lock::sign(path) {
+                Sign::Foreign => Err(Refusal::ForeignLock(lock).into()),
+                Sign::Nothing | Sign::Ours => Ok(format!("{} will be made", path.display())),
+            };
+        }
+        Header::Foreign => return Err(Refusal::NotADatabase.into()),
+        Header::Database(_) => {}
     }
     let writable = OpenOptions::new().write(true).open(path);
     writable.map_err(|error| StoreError::at(path.to_owned(), error))?;
@@ -64,7 +127,11 @@ fn describe(path: &Path) -> Result<String, StoreError> {
         return Err(Refusal::ReadOnly(path.to_owned()).into());
     }
     // A read-only connection would leave the files of its log behind.
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    if schema::identify(&connection)? == Identity::Empty {
+        return Err(Refusal::OtherProgram.into());
+    }
     let days: i64 =
         connection
             .query_row("SELECT count(DISTINCT date) FROM daily_energy", [], |row| row.get(0))?;

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use energi_decoders::Reading;
-use serde::de::{Deserialize, Deserializer, Visitor};
+use energi_decoders::{Reading, Value};
+use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 /// Writes the values of `reading` to `text`, null for what was withheld and for what is no finite
 /// number.
@@ -23,25 +23,24 @@ pub(super) fn write(text: &mut String, reading: &Reading) {
     text.push(']');
 }
 
-/// Reads values back; flags are 0 and 1.
-pub(super) fn read(text: &str) -> serde_json::Result<Vec<Option<f64>>> {
-    let values: Vec<Number> = serde_json::from_str(text)?;
-    Ok(values.into_iter().map(|Number(value)| value).collect())
+/// Reads values back.
+pub(super) fn read(text: &str) -> serde_json::Result<Vec<Option<Value>>> {
+    let values: Vec<Stored> = serde_json::from_str(text)?;
+    Ok(values.into_iter().map(|Stored(value)| value).collect())
 }
 
-struct Number(Option<f64>);
+struct Stored(Option<Value>);
 
-impl<'de> Deserialize<'de> for Number {
+impl<'de> Deserialize<'de> for Stored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor).map(Self)
+        deserializer.deserialize_any(StoredVisitor).map(Self)
     }
 }
 
-struct NumberVisitor;
+struct StoredVisitor;
 
-#[expect(clippy::cast_precision_loss, reason = "raw values have 32 bits at most")]
-impl Visitor<'_> for NumberVisitor {
-    type Value = Option<f64>;
+impl Visitor<'_> for StoredVisitor {
+    type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number, a flag or null")
@@ -52,26 +51,27 @@ impl Visitor<'_> for NumberVisitor {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
-        Ok(Some(f64::from(u8::from(flag))))
+        Ok(Some(Value::Flag(flag)))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(number as f64))
+        Ok(Some(Value::Integer(number)))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number as f64))
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        let unexpected = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+        i64::try_from(number).map(|number| Some(Value::Integer(number))).map_err(unexpected)
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Some(number))
+        Ok(Some(Value::Float(number)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use energi_decoders::field::{Raw, Status};
-    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder};
+    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Value};
 
     #[test]
     fn a_number_without_end_is_stored_as_none() {
@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn numbers_flags_and_what_was_withheld_read_back() {
-        let values = super::read("[-12,50.01,true,null,false]").unwrap();
-        assert_eq!(values, [Some(-12.0), Some(50.01), Some(1.0), None, Some(0.0)]);
+        let values = super::read("[-12,50.01,5.0,true,null,false]").unwrap();
+        let numbers = [Value::Integer(-12), Value::Float(50.01), Value::Float(5.0)].map(Some);
+        let flags = [Some(Value::Flag(true)), None, Some(Value::Flag(false))];
+        assert_eq!(values, [numbers, flags].concat());
     }
 }

@@ -12,4 +12,5 @@ mod place;
 mod samples;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
+mod stored;
 mod writers;

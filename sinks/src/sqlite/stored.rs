@@ -1,0 +1,235 @@
+//! The readings that a history holds, as the gateway took them: to the microsecond, record by
+//! record. The view `sample` rounds times down; what is sent elsewhere later must be the same as
+//! what was sent live.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use energi_decoders::Value;
+use jiff::Timestamp;
+use rusqlite::{Connection, Row};
+
+use super::error::Refusal;
+use super::reader::{ReadError, open_for_reading};
+use super::schema::{self, Identity};
+use super::values;
+
+/// A reading of a history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredReading {
+    /// When the frame was captured, to the microsecond.
+    pub time: Timestamp,
+    /// The device's serial number.
+    pub serial: u32,
+    keys: Arc<[String]>,
+    values: Vec<Option<Value>>,
+}
+
+impl StoredReading {
+    /// The keys and their values in the order of the record, those withheld left out.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, Value)> {
+        let keys = self.keys.iter().map(String::as_str);
+        keys.zip(&self.values).filter_map(|(key, value)| Some((key, (*value)?)))
+    }
+}
+
+/// A history opened for its readings.
+#[derive(Debug)]
+pub struct StoredReadings {
+    connection: Connection,
+    devices: Vec<Device>,
+    shapes: HashMap<i64, Arc<[String]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Device {
+    id: i64,
+    serial: u32,
+}
+
+/// Where a page ended: the rest of the primary key, after the device.
+#[derive(Debug)]
+struct Place {
+    time: i64,
+    us: i64,
+    shape: i64,
+    vals: String,
+}
+
+/// The readings of a span of time, page by page: those of a device in the order of time, device
+/// after device.
+#[derive(Debug)]
+pub struct Pages {
+    time: Range<Timestamp>,
+    devices: std::vec::IntoIter<Device>,
+    device: Option<Device>,
+    after: Place,
+}
+
+impl StoredReadings {
+    /// Opens the history at `path`, which a gateway may be writing to.
+    ///
+    /// # Errors
+    /// [`ReadError`] where there is none, where it may not be read, and where another release
+    /// wrote it that this one does not know.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let connection = open_for_reading(path)?;
+        if schema::identify(&connection)? == Identity::Empty {
+            return Err(ReadError::Data(Refusal::OtherProgram.to_string()));
+        }
+        let devices = connection
+            .prepare("SELECT id, serial FROM device ORDER BY serial")?
+            .query_map([], |row| Ok(Device { id: row.get(0)?, serial: row.get(1)? }))?
+            .collect::<Result<_, _>>()?;
+        Ok(Self { connection, devices, shapes: HashMap::new() })
+    }
+
+    /// Keeps to these devices; all of them where none is given.
+    #[must_use]
+    pub fn of(mut self, serials: &[u32]) -> Self {
+        self.devices.retain(|device| serials.is_empty() || serials.contains(&device.serial));
+        self
+    }
+
+    /// The time of the first reading from `time` on.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the history cannot be read.
+    pub fn first_from(&self, time: Timestamp) -> Result<Option<Timestamp>, ReadError> {
+        self.extreme("SELECT min(time) FROM reading WHERE device = ?1 AND time >= ?2", time)
+            .map(|times| times.into_iter().min())
+    }
+
+    /// The time of the last reading before `time`, to the millisecond.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the history cannot be read.
+    pub fn last_before(&self, time: Timestamp) -> Result<Option<Timestamp>, ReadError> {
+        self.extreme("SELECT max(time) FROM reading WHERE device = ?1 AND time < ?2", time)
+            .map(|times| times.into_iter().max())
+    }
+
+    fn extreme(&self, sql: &str, time: Timestamp) -> Result<Vec<Timestamp>, ReadError> {
+        let mut select = self.connection.prepare_cached(sql)?;
+        let mut times = Vec::new();
+        for device in &self.devices {
+            let ms: Option<i64> =
+                select.query_row((device.id, time.as_millisecond()), |row| row.get(0))?;
+            times.extend(ms.map(|ms| timestamp(ms, 0)).transpose()?);
+        }
+        Ok(times)
+    }
+
+    /// The readings from the start of `time` up to but without its end, both in whole
+    /// milliseconds.
+    #[must_use]
+    pub fn pages(&self, time: Range<Timestamp>) -> Pages {
+        let mut devices = self.devices.clone().into_iter();
+        let device = devices.next();
+        let after = Place::before(time.start);
+        Pages { time, devices, device, after }
+    }
+
+    /// The next readings of `pages`, at most `limit`; none once all were read. Each page is a read
+    /// of its own: a reader that stays would keep the gateway's log from being taken in.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the history cannot be read or is damaged.
+    pub fn next(
+        &mut self,
+        pages: &mut Pages,
+        limit: usize,
+    ) -> Result<Vec<StoredReading>, ReadError> {
+        let mut page = Vec::with_capacity(limit);
+        while let Some(device) = pages.device {
+            self.fill(device, pages, &mut page, limit)?;
+            if page.len() >= limit {
+                break;
+            }
+            pages.device = pages.devices.next();
+            pages.after = Place::before(pages.time.start);
+        }
+        Ok(page)
+    }
+
+    fn fill(
+        &mut self,
+        device: Device,
+        pages: &mut Pages,
+        page: &mut Vec<StoredReading>,
+        limit: usize,
+    ) -> Result<(), ReadError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT time, us, shape, vals FROM reading WHERE device = ?1 AND time < ?2
+                 AND (time, us, shape, vals) > (?3, ?4, ?5, ?6)
+             ORDER BY time, us, shape, vals LIMIT ?7",
+        )?;
+        let (end, after) = (pages.time.end.as_millisecond(), &pages.after);
+        let room = limit.saturating_sub(page.len());
+        let mut rows = select.query((
+            device.id,
+            end,
+            after.time,
+            after.us,
+            after.shape,
+            &after.vals,
+            i64::try_from(room).unwrap_or(i64::MAX),
+        ))?;
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            let place = Place::of(row)?;
+            page.push(StoredReading {
+                time: timestamp(place.time, place.us)?,
+                serial: device.serial,
+                keys: keys(&self.connection, &mut self.shapes, place.shape)?,
+                values: values::read(&place.vals).map_err(|error| damaged(&error))?,
+            });
+            last = Some(place);
+        }
+        if let Some(last) = last {
+            pages.after = last;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Before every reading from `time` on.
+    fn before(time: Timestamp) -> Self {
+        Self { time: time.as_millisecond(), us: -1, shape: 0, vals: String::new() }
+    }
+
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { time: row.get(0)?, us: row.get(1)?, shape: row.get(2)?, vals: row.get(3)? })
+    }
+}
+
+/// The keys of a shape. A gateway may add one at any time.
+fn keys(
+    connection: &Connection,
+    shapes: &mut HashMap<i64, Arc<[String]>>,
+    shape: i64,
+) -> Result<Arc<[String]>, ReadError> {
+    if let Some(keys) = shapes.get(&shape) {
+        return Ok(Arc::clone(keys));
+    }
+    let text: String = connection
+        .prepare_cached("SELECT keys FROM shape WHERE id = ?1")?
+        .query_row([shape], |row| row.get(0))?;
+    let keys: Vec<String> = serde_json::from_str(&text).map_err(|error| damaged(&error))?;
+    let keys: Arc<[String]> = keys.into();
+    shapes.insert(shape, Arc::clone(&keys));
+    Ok(keys)
+}
+
+fn timestamp(ms: i64, us: i64) -> Result<Timestamp, ReadError> {
+    let micros = ms.checked_mul(1000).and_then(|ms| ms.checked_add(us));
+    let time = micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    time.ok_or_else(|| ReadError::Data(format!("damaged: a reading at {ms} ms, out of range")))
+}
+
+fn damaged(error: &dyn std::error::Error) -> ReadError {
+    ReadError::Data(format!("damaged: a reading's values: {error}; use the latest backup"))
+}
