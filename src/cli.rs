@@ -44,6 +44,8 @@ pub enum Command {
     /// Copy, shrink or export the history
     #[cfg(feature = "sqlite")]
     History(commands::history::Args),
+    /// Find out what unknown packets mean
+    Research(commands::research::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
@@ -64,6 +66,7 @@ impl Command {
             #[cfg(feature = "sqlite")]
             Self::History(args) => commands::history::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),
+            Self::Research(args) => commands::research::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
         }
     }

@@ -20,4 +20,5 @@ pub mod pipeline;
 pub mod progress;
 #[cfg(feature = "sqlite")]
 pub mod report;
+pub mod research;
 pub mod stop;

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod history;
 #[cfg(feature = "sqlite")]
 pub mod report;
+pub mod research;
 pub mod run;
 
 use std::io::{self, ErrorKind, Write};

@@ -1,0 +1,76 @@
+//! Captures, read from beginning to end.
+
+use std::path::PathBuf;
+
+use energi_decoders::Frame;
+use jiff::Timestamp;
+use tracing::{error, warn};
+
+use crate::capture::replay::Replay;
+use crate::capture::{CaptureError, Event, Source};
+use crate::config::Speed;
+use crate::exit::Failure;
+use crate::gateway::capture_failure;
+
+/// What every question needs: captures, and how the answer looks.
+#[derive(Debug, clap::Args)]
+pub(super) struct Captures {
+    /// Captures (pcap, pcapng, gzipped or not), or - for standard input
+    #[arg(required = true, value_name = "CAPTURE")]
+    captures: Vec<PathBuf>,
+}
+
+/// How the reading of captures ended, once there is something to answer with: the first failure,
+/// which decides the exit code after the answer.
+pub(super) type Ended = Result<(), Failure>;
+
+impl Captures {
+    /// Shows every frame of every capture to `look`, in order. A capture that is damaged is read as
+    /// far as it goes.
+    ///
+    /// # Errors
+    /// Nothing at all could be read.
+    pub(super) fn read(
+        &self,
+        mut look: impl FnMut(&Frame<'_>, Option<Timestamp>),
+    ) -> Result<Ended, Failure> {
+        let mut frames = 0_u64;
+        let mut ended = Ok(());
+        for path in &self.captures {
+            let result = Replay::open(path, Speed::Max).and_then(|mut source| {
+                each_frame(&mut source, |frame, time| {
+                    frames += 1;
+                    look(frame, time);
+                })
+            });
+            match result.map_err(capture_failure) {
+                Ok(()) => {}
+                Err(failure) if ended.is_ok() => ended = Err(failure),
+                Err(failure) => error!("{failure}"),
+            }
+        }
+        if frames == 0 {
+            ended?;
+            warn!("no frame of this protocol is in the capture");
+            return Ok(Ok(()));
+        }
+        Ok(ended)
+    }
+}
+
+fn each_frame(
+    source: &mut dyn Source,
+    mut look: impl FnMut(&Frame<'_>, Option<Timestamp>),
+) -> Result<(), CaptureError> {
+    loop {
+        match source.next()? {
+            Event::Packet(packet) => {
+                if let Ok(frame) = packet.frame() {
+                    look(&frame, packet.time);
+                }
+            }
+            Event::Idle => {}
+            Event::End => return Ok(()),
+        }
+    }
+}

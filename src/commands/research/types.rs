@@ -1,0 +1,122 @@
+//! `energi-gateway research types`: which kinds of records a capture holds.
+
+use energi_decoders::{Layout, Status};
+use serde::Serialize;
+use tracing::warn;
+
+use super::input::Captures;
+use super::output::{self, Format, NONE};
+use crate::exit::Failure;
+use crate::research::kinds::{self, Key, Kind, Kinds};
+
+/// Arguments of `research types`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    captures: Captures,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One kind of record, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct Row {
+    length: String,
+    record_type: String,
+    source: Option<String>,
+    count: u64,
+    /// Median seconds from one to the next.
+    interval: Option<f64>,
+    first: Option<String>,
+    last: Option<String>,
+    decoder: Option<String>,
+    status: &'static str,
+    sample: String,
+}
+
+impl Row {
+    fn new(key: &Key, kind: &Kind) -> Self {
+        let layout = kinds::built_in(key.length);
+        let time = |time: jiff::Timestamp| format!("{time:.6}");
+        Self {
+            length: format!("0x{:02X}", key.length),
+            record_type: format!("0x{:04X}", key.record_type),
+            source: key.source.map(|source| source.to_string()),
+            count: kind.count,
+            interval: kind.interval().map(|interval| round(interval.as_secs_f64())),
+            first: kind.first.map(time),
+            last: kind.last.map(time),
+            decoder: layout.map(|layout| layout.name.to_string()),
+            status: status(layout),
+            sample: output::hex(&kind.sample),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        const SHOWN: usize = "0x".len() + 2 * 18;
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
+        // To the second: "2026-06-20T11:02:03".
+        let time = |time: &Option<String>| {
+            or_none(time).split('.').next().map(|time| time.replace('T', " ")).unwrap_or_default()
+        };
+        let sample = self.sample.get(..SHOWN).map(|shown| format!("{shown}…"));
+        vec![
+            self.length.clone(),
+            self.record_type.clone(),
+            or_none(&self.source),
+            self.count.to_string(),
+            self.interval.map_or_else(|| NONE.to_owned(), |seconds| format!("{seconds:.1} s")),
+            time(&self.first),
+            time(&self.last),
+            or_none(&self.decoder),
+            self.status.to_owned(),
+            sample.unwrap_or_else(|| self.sample.clone()),
+        ]
+    }
+}
+
+const HEADINGS: &[&str] = &[
+    "<Length",
+    "<Type",
+    "<Source",
+    "Count",
+    "Every",
+    "<First (UTC)",
+    "<Last (UTC)",
+    "<Decoder",
+    "<Status",
+    "<Sample",
+];
+
+/// To the millisecond: what lies below is the network's.
+fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+fn status(layout: Option<&Layout>) -> &'static str {
+    match layout.map(|layout| layout.status) {
+        Some(Status::Confirmed) => "confirmed",
+        Some(Status::Experimental | Status::Declared) => "experimental",
+        None => "unknown",
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let mut kinds = Kinds::default();
+    let ended = args.captures.read(|frame, time| {
+        for record in frame.records() {
+            kinds.add(&record, time, frame.source());
+        }
+    })?;
+    if kinds.untold > 0 {
+        warn!("{} records are of further kinds, which are not told apart", kinds.untold);
+    }
+    let rows: Vec<_> = kinds.iter().map(|(key, kind)| Row::new(key, kind)).collect();
+    let answer = match args.format {
+        Format::Table => output::table(HEADINGS, rows.iter().map(Row::cells)),
+        Format::Json => output::json(&rows)?,
+    };
+    super::super::print(answer.as_bytes())?;
+    ended
+}

@@ -1,0 +1,68 @@
+//! A bounded sample of a stream whose length is not known beforehand.
+
+/// At most so many items of a stream, evenly spread over it: every item while there is room, then
+/// every second, every fourth and so on.
+#[derive(Debug, Clone)]
+pub struct Thinned<T> {
+    items: Vec<T>,
+    most: usize,
+    /// One of so many items is kept.
+    stride: usize,
+    /// Items still to pass over before one is kept.
+    pass_over: usize,
+}
+
+impl<T> Thinned<T> {
+    /// Keeps up to `most` items, two at least.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { items: Vec::new(), most: most.max(2), stride: 1, pass_over: 0 }
+    }
+
+    /// Takes the next item of the stream.
+    pub fn push(&mut self, item: T) {
+        if self.pass_over > 0 {
+            self.pass_over -= 1;
+            return;
+        }
+        if self.items.len() == self.most {
+            let mut index = 0;
+            self.items.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.stride *= 2;
+        }
+        self.items.push(item);
+        self.pass_over = self.stride - 1;
+    }
+
+    /// What was kept, in the stream's order.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// One of so many items was kept; 1 where all were.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_stream_is_bounded_and_evenly_spread() {
+        for (length, stride) in [(0, 1), (8, 1), (9, 2), (16, 2), (17, 4), (1000, 128)] {
+            let mut sample = Thinned::new(8);
+            (0..length).for_each(|item| sample.push(item));
+            assert_eq!(sample.stride(), stride, "{length}");
+            assert!(sample.items().len() <= 8);
+            let expected: Vec<_> = (0..length).step_by(stride).collect();
+            assert_eq!(sample.items(), expected, "{length}");
+        }
+    }
+}
