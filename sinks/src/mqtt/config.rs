@@ -187,6 +187,13 @@ impl Config {
         {
             refuse("discovery.prefix", fault);
         }
+        if self.retain && self.discovery.is_some() {
+            refuse(
+                "retain",
+                "Home Assistant would take an old value for a new one after a restart; leave \
+                 `retain` out, or write `discovery: false`",
+            );
+        }
         let password = self.password.is_some() || self.password_file.is_some();
         if password && self.username.is_none() {
             refuse("username", "a password needs a `username` too");

@@ -2,9 +2,10 @@
 
 mod broker;
 mod config;
-#[expect(dead_code, clippy::unused_self, reason = "nobody asks yet")]
+#[allow(dead_code, reason = "nobody asks yet")]
 mod discovery;
 mod message;
+mod status;
 mod topics;
 
 use async_trait::async_trait;

@@ -21,6 +21,12 @@ impl Topics {
         format!("{}/bridge/state", self.base)
     }
 
+    /// What all topics of a device begin with, but for a slash.
+    #[must_use]
+    pub fn device(&self, serial: u32) -> String {
+        format!("{}/{serial}", self.base)
+    }
+
     /// One value of a device. The key of an experimental one has a slash in it, and so one level
     /// more.
     #[must_use]

@@ -1,0 +1,86 @@
+//! The discovery message of one device.
+//!
+//! Source: <https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>.
+
+use serde::{Serialize, Serializer};
+
+use super::component::Component;
+use crate::mqtt::message::Assurance;
+
+/// What Home Assistant's log and ours know these messages by.
+pub(super) const ORIGIN: &str = "energi-gateway";
+
+/// A device and its entities.
+#[derive(Debug, Serialize)]
+pub(super) struct Payload<'a> {
+    pub(super) dev: Device<'a>,
+    pub(super) o: Origin,
+    /// What all entities follow that do not say otherwise.
+    pub(super) availability: &'a [Availability],
+    pub(super) availability_mode: &'static str,
+    /// The quality of service that states are asked for with.
+    pub(super) qos: Assurance,
+    #[serde(serialize_with = "as_map")]
+    pub(super) cmps: Vec<(&'a str, Entry<'a>)>,
+}
+
+/// The device itself.
+#[derive(Debug, Serialize)]
+pub(super) struct Device<'a> {
+    ids: [String; 1],
+    name: String,
+    mf: &'static str,
+    mdl: &'static str,
+    sn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggested_area: Option<&'a str>,
+}
+
+impl<'a> Device<'a> {
+    pub(super) fn new(serial: u32, name: Option<&str>, site: Option<&'a str>) -> Self {
+        Self {
+            ids: [object_id(serial)],
+            name: name.map_or_else(|| format!("eddi {serial}"), str::to_owned),
+            mf: "myenergi",
+            mdl: "eddi",
+            sn: serial.to_string(),
+            suggested_area: site,
+        }
+    }
+}
+
+/// What a device is called in its discovery topic and by its identifier.
+pub(super) fn object_id(serial: u32) -> String {
+    format!("energi_{serial}")
+}
+
+/// Who sends the message.
+#[derive(Debug, Serialize)]
+pub(super) struct Origin {
+    name: &'static str,
+    sw: &'static str,
+    url: &'static str,
+}
+
+impl Origin {
+    pub(super) const THIS: Self =
+        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: env!("CARGO_PKG_HOMEPAGE") };
+}
+
+/// A topic that says `online` or `offline`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Availability {
+    pub(super) topic: String,
+}
+
+/// An entity that there is, or one that there is no longer: only its platform is said then.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Entry<'a> {
+    Removed { p: &'a str },
+    Present(Box<Component<'a>>),
+}
+
+fn as_map<S: Serializer>(cmps: &[(&str, Entry<'_>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(cmps.iter().map(|(id, entry)| (id, entry)))
+}

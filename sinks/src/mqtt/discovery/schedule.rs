@@ -1,0 +1,123 @@
+//! When devices are announced, and when their values are said once more.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// News of one start are told together.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// How far announcements are kept apart. Home Assistant drops a part of one that comes while it is
+/// still at work on the one before.
+const SPACING: Duration = Duration::from_secs(5);
+
+/// How long Home Assistant may take from an announcement until it listens to the values, which are
+/// not retained.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// What has come due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Announce the devices, then say their values.
+    Announcement,
+    /// Say their values.
+    Values,
+}
+
+/// The two alarms of discovery.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    announce: Option<Instant>,
+    values: Option<Instant>,
+    announced: Option<Instant>,
+}
+
+impl Schedule {
+    /// Announces as soon as possible: the connection is new, and so is everything before it.
+    pub(super) fn at_once(&mut self, now: Instant) {
+        *self = Self { announce: Some(now), ..Self::default() };
+    }
+
+    /// Announces what is new.
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.after(GATHER, now);
+    }
+
+    /// Announces after a while.
+    pub(super) fn after(&mut self, wait: Duration, now: Instant) {
+        let spaced = self.announced.map(|announced| announced + SPACING);
+        let wanted = spaced.map_or(now + wait, |spaced| spaced.max(now + wait));
+        self.announce = Some(self.announce.map_or(wanted, |planned| planned.min(wanted)));
+    }
+
+    /// The next alarm.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.announce.into_iter().chain(self.values).min()
+    }
+
+    /// Whether an announcement is still to come, which is over then.
+    pub(super) fn cut_short(&mut self) -> bool {
+        self.announce.take().is_some()
+    }
+
+    /// The alarm that has come due by `now`, which is over then.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
+        let due = |alarm: Option<Instant>| alarm.is_some_and(|alarm| alarm <= now);
+        if due(self.announce) {
+            *self = Self { announce: None, values: Some(now + SETTLE), announced: Some(now) };
+            Some(Due::Announcement)
+        } else if due(self.values) {
+            self.values = None;
+            Some(Due::Values)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn an_announcement_is_followed_by_the_values_once_more() {
+        let start = Instant::now();
+        let mut schedule = Schedule::default();
+        assert_eq!((schedule.next(), schedule.take(start)), (None, None));
+
+        schedule.at_once(start);
+        assert_eq!(schedule.take(start), Some(Due::Announcement));
+        assert_eq!(schedule.take(start), None);
+        assert_eq!(schedule.next(), Some(start + SETTLE));
+        assert_eq!(schedule.take(start + SETTLE), Some(Due::Values));
+        assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn what_is_new_is_told_together_and_not_too_soon_after_the_last_time() {
+        let start = Instant::now();
+        let mut schedule = Schedule::default();
+        schedule.soon(start);
+        schedule.soon(start + seconds(1));
+        assert_eq!(schedule.next(), Some(start + GATHER));
+        assert_eq!(schedule.take(start + GATHER), Some(Due::Announcement));
+
+        schedule.soon(start + GATHER);
+        assert_eq!(schedule.take(start + GATHER + SPACING - seconds(1)), Some(Due::Values));
+        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::Announcement));
+    }
+
+    #[test]
+    fn a_new_connection_knows_nothing_of_the_last_one() {
+        let start = Instant::now();
+        let mut schedule = Schedule::default();
+        schedule.at_once(start);
+        schedule.take(start);
+        schedule.at_once(start + seconds(1));
+        assert_eq!(schedule.take(start + seconds(1)), Some(Due::Announcement));
+    }
+}

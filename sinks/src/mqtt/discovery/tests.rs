@@ -1,0 +1,367 @@
+//! What Home Assistant is told, and when.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use energi_decoders::custom::CustomDecoder;
+use energi_decoders::{Decoder, Frame, Layout, Status, TableDecoder, packets};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Announcer, Message};
+use crate::mqtt::config::Config;
+use crate::mqtt::topics::Topics;
+use crate::sink::{Context, Pace};
+
+#[path = "../../../tests/mqtt_discovery/rules.rs"]
+mod rules;
+
+use rules::Announcement;
+
+const SERIAL: u32 = 17_589_669;
+const CONFIG: &str = "homeassistant/device/energi_17589669/config";
+
+/// Longer than anything is gathered or kept apart.
+const LATER: Duration = Duration::from_secs(10);
+
+/// A gateway's discovery, at a time of its own.
+struct House {
+    announcer: Announcer,
+    layouts: Arc<[Layout]>,
+    now: Instant,
+}
+
+/// What a house is made of.
+struct Plan<'a> {
+    config: Value,
+    experimental: &'a [u8],
+    custom: Vec<CustomDecoder>,
+    only: Option<&'a [u32]>,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self { config: json!({}), experimental: &[], custom: Vec::new(), only: None }
+    }
+}
+
+impl Plan<'_> {
+    fn build(self) -> House {
+        let mut config = self.config;
+        config["url"] = json!("mqtt://broker");
+        let config: Config = serde_json::from_value(config).unwrap();
+        let confirmed = |layout: &&Layout| layout.status == Status::Confirmed;
+        let on = |layout: &&Layout| confirmed(layout) || self.experimental.contains(&layout.length);
+        let built_in = packets::ALL.iter().copied().filter(on).cloned();
+        let custom = self.custom.iter().map(|custom| custom.layout().unwrap());
+        let context = Context {
+            name: "mqtt".to_owned(),
+            site: Some("home".to_owned()),
+            timezone: jiff::tz::TimeZone::UTC,
+            device_names: Arc::new([(SERIAL, "Hot water".to_owned())].into()),
+            only_devices: self.only.map(|only| Arc::new(only.iter().copied().collect())),
+            layouts: built_in.chain(custom).collect(),
+            live: true,
+            pace: Pace::Live,
+        };
+        let layouts = Arc::clone(&context.layouts);
+        let announcer = Announcer::new(&config, &Topics::new(&config.topic), &context).unwrap();
+        House { announcer, layouts, now: Instant::now() }
+    }
+}
+
+impl House {
+    /// A device sends a packet.
+    fn sends(&mut self, serial: u32, length: u8) {
+        let layout = self.layouts.iter().find(|layout| layout.length == length).unwrap().clone();
+        let mut payload = vec![0; 0x18 + usize::from(length)];
+        payload[..4].copy_from_slice(&[0xCB, 0xDA, 0xE9, 0xF8]);
+        payload[0x18] = length;
+        payload[usize::from(layout.serial)..][..4].copy_from_slice(&serial.to_le_bytes());
+        let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
+        let reading = TableDecoder::new(layout).decode(&record).unwrap();
+        self.announcer.observe(&reading, self.now);
+    }
+
+    /// Everything that is published in the next seconds.
+    fn publishes(&mut self) -> Vec<Message> {
+        let end = self.now + LATER;
+        let mut messages = Vec::new();
+        while let Some(due) = self.announcer.due().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            messages.extend(self.announcer.act(self.now).unwrap());
+        }
+        self.now = end;
+        messages
+    }
+
+    /// The broker hands over what it has kept.
+    fn recalls(&mut self, messages: &[Message]) {
+        for message in messages {
+            self.announcer.hear(&message.topic, message.payload.as_bytes(), true, self.now);
+        }
+    }
+
+    fn announces(&mut self) -> Announcement {
+        let messages = self.publishes();
+        let [message] = &messages[..] else { panic!("not one message: {messages:?}") };
+        announcement(message)
+    }
+}
+
+fn announcement(message: &Message) -> Announcement {
+    assert!(message.retain, "Home Assistant may start later");
+    Announcement::new(&message.topic, &message.payload)
+}
+
+fn custom(json: Value) -> CustomDecoder {
+    serde_json::from_value(json).unwrap()
+}
+
+fn boiler() -> CustomDecoder {
+    custom(json!({
+        "length": "0x2C", "name": "boiler",
+        "fields": [
+            {"key": "tank_temp", "offset": "0x30", "type": "i16", "divide": 10, "unit": "°C"},
+            {"key": "Busy-now", "offset": "0x2E", "bit": 4},
+        ],
+    }))
+}
+
+fn ids(announcement: &Announcement) -> Vec<&str> {
+    announcement.components().keys().map(String::as_str).collect()
+}
+
+const CONFIRMED: [&str; 13] = [
+    "boost",
+    "divert_cur",
+    "divert_pwr",
+    "diverted_kwh",
+    "frequency",
+    "gen_pwr",
+    "grid_pwr",
+    "heater1",
+    "heater2",
+    "max_power",
+    "status",
+    "stopped",
+    "voltage",
+];
+
+#[test]
+fn a_device_is_announced_as_the_golden_file_has_it() {
+    let mut house =
+        Plan { experimental: &[0x2B], custom: vec![boiler()], ..Plan::default() }.build();
+    for length in [0x22, 0x2B, 0x2C] {
+        house.sends(SERIAL, length);
+    }
+    let announced = house.announces();
+    assert_eq!(announced.topic, CONFIG);
+    let shown = serde_json::to_string_pretty(&announced.payload).unwrap() + "\n";
+    let shown = shown.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mqtt_discovery/device.json");
+    let golden = std::fs::read_to_string(path).unwrap();
+    assert_eq!(shown, golden);
+}
+
+#[test]
+fn whatever_is_announced_keeps_home_assistants_rules() {
+    let every: Vec<u8> = packets::ALL.iter().map(|layout| layout.length).chain([0x2C]).collect();
+    for config in [
+        json!({}),
+        json!({"topic": "a/b", "discovery": {"prefix": "ha/x"}, "qos": 1}),
+        json!({"interval": 0, "heartbeat": "1500ms"}),
+        json!({"interval": 0, "heartbeat": 0}),
+    ] {
+        let plan = Plan { config, experimental: &every, custom: vec![boiler()], only: None };
+        let mut house = plan.build();
+        for length in &every {
+            house.sends(SERIAL, *length);
+            house.sends(1, *length);
+        }
+        let messages = house.publishes();
+        assert_eq!(messages.len(), 2);
+        for message in messages {
+            announcement(&message).hold_to_the_rules();
+            // What a packet may have by default is set higher; a broker may have a limit too.
+            assert!(message.payload.len() < 64 * 1024, "{} bytes", message.payload.len());
+        }
+    }
+}
+
+#[test]
+fn ids_are_the_keys_in_lower_case_for_ever() {
+    let mut house = Plan { experimental: &[0x27], ..Plan::default() }.build();
+    house.sends(SERIAL, 0x27);
+    let announced = house.announces();
+    let of = |id: &str, key: &str| announced.components()[id][key].as_str().unwrap().to_owned();
+    assert_eq!(of("diverted_kwh", "unique_id"), "energi_17589669_diverted_kwh");
+    assert_eq!(of("diverted_kwh", "state_topic"), "myenergi/17589669/diverted_kWh");
+    assert_eq!(of("0x27_v5", "unique_id"), "energi_17589669_0x27_v5");
+    assert_eq!(of("0x27_v5", "default_entity_id"), "sensor.energi_17589669_0x27_v5");
+    assert_eq!(of("0x27_v5", "state_topic"), "myenergi/17589669/0x27/V5");
+}
+
+#[test]
+fn live_values_expire_after_three_times_what_may_lie_between_two_of_them() {
+    for (config, expected) in [
+        (json!({}), json!(180)),
+        (json!({"interval": "5m"}), json!(900)),
+        (json!({"interval": 0}), json!(180)),
+        (json!({"interval": 0, "heartbeat": "500ms"}), json!(2)),
+        // Nothing says when the next one comes.
+        (json!({"interval": 0, "heartbeat": 0}), Value::Null),
+    ] {
+        let mut house = Plan { config, ..Plan::default() }.build();
+        house.sends(SERIAL, 0x22);
+        let announced = house.announces();
+        assert_eq!(announced.components()["grid_pwr"]["expire_after"], expected);
+        assert_eq!(announced.components()["stopped"]["expire_after"], expected);
+        assert_eq!(announced.components()["diverted_kwh"]["expire_after"], Value::Null);
+    }
+}
+
+#[test]
+fn a_device_is_named_by_the_configuration_or_else_by_its_serial_number() {
+    let mut house = Plan::default().build();
+    house.sends(SERIAL, 0x22);
+    house.sends(7, 0x22);
+    let named: Vec<_> = house.publishes().iter().map(announcement).collect();
+    let device = |index: usize, key: &str| named[index].payload["dev"][key].clone();
+    assert_eq!((device(0, "name"), device(0, "sn")), (json!("eddi 7"), json!("7")));
+    assert_eq!((device(1, "name"), device(1, "sn")), (json!("Hot water"), json!("17589669")));
+    assert_eq!(device(0, "suggested_area"), json!("home"));
+}
+
+#[test]
+fn an_unconfirmed_metric_joins_once_its_packet_is_heard() {
+    let mut house = Plan { experimental: &[0x27, 0x36], ..Plan::default() }.build();
+    house.sends(SERIAL, 0x1F);
+    assert_eq!(ids(&house.announces()), CONFIRMED);
+
+    house.sends(SERIAL, 0x1F);
+    assert_eq!(house.publishes(), [], "there is nothing new");
+
+    house.sends(SERIAL, 0x36);
+    let announced = house.announces();
+    assert_eq!(ids(&announced).len(), CONFIRMED.len() + 17);
+    assert!(ids(&announced).iter().all(|id| !id.starts_with("0x27")));
+}
+
+#[test]
+fn values_are_said_again_once_home_assistant_listens_to_them() {
+    let mut house = Plan::default().build();
+    house.sends(SERIAL, 0x22);
+    let first = house.announcer.due().unwrap();
+    assert_eq!(house.announcer.act(first).unwrap().len(), 1);
+    let second = house.announcer.due().unwrap();
+    assert!(second > first + Duration::from_secs(1));
+    assert_eq!(house.announcer.act(second), Some(Vec::new()));
+    assert_eq!(house.announcer.due(), None);
+}
+
+#[test]
+fn devices_are_announced_again_at_each_connect_and_when_home_assistant_has_started() {
+    let mut house = Plan::default().build();
+    house.sends(SERIAL, 0x22);
+    let first = house.publishes();
+
+    house.announcer.connected(house.now);
+    assert_eq!(house.announcer.due(), Some(house.now), "at once");
+    assert_eq!(house.publishes(), first);
+
+    for (payload, announced) in [("offline", 0), ("online", 1)] {
+        house.announcer.hear("homeassistant/status", payload.as_bytes(), false, house.now);
+        assert!(house.announcer.due().is_none_or(|due| due > house.now), "others answer too");
+        assert_eq!(house.publishes().len(), announced, "{payload}");
+    }
+}
+
+#[test]
+fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_back() {
+    let plan = || Plan { experimental: &[0x27, 0x36], ..Plan::default() };
+    let mut house = plan().build();
+    for length in [0x22, 0x27, 0x36] {
+        house.sends(SERIAL, length);
+    }
+    let kept = house.publishes();
+
+    let mut same = plan().build();
+    same.recalls(&kept);
+    assert_eq!(same.publishes(), kept, "although only one packet was heard so far");
+    assert_eq!(same.announcer.unheard().collect::<Vec<_>>(), [SERIAL]);
+    same.sends(SERIAL, 0x22);
+    assert_eq!(same.announcer.unheard().count(), 0);
+
+    let mut less = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    less.recalls(&kept);
+    let messages = less.publishes();
+    let [taken_back, clean] = &messages[..] else { panic!("{messages:?}") };
+    let taken_back = announcement(taken_back);
+    assert_eq!(taken_back.components()["0x27_v5"], json!({"p": "sensor"}));
+    assert_eq!(ids(&taken_back).len(), CONFIRMED.len() + 11 + 17);
+    assert_eq!(ids(&announcement(clean)).len(), CONFIRMED.len() + 17);
+    assert!(taken_back.text.find("0x27_v5") < taken_back.text.find("grid_pwr"), "first of all");
+
+    // A kill between the two: the rest is made up for.
+    let mut again = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    again.recalls(&messages[..1]);
+    assert_eq!(again.publishes(), messages);
+}
+
+#[test]
+fn a_device_that_is_no_longer_let_in_is_taken_back() {
+    let mut house = Plan::default().build();
+    house.sends(SERIAL, 0x22);
+    house.sends(7, 0x22);
+    let kept = house.publishes();
+
+    let mut fewer = Plan { only: Some(&[SERIAL]), ..Plan::default() }.build();
+    fewer.recalls(&kept);
+    let messages = fewer.publishes();
+    let emptied: Vec<_> = messages
+        .iter()
+        .filter(|message| message.payload.is_empty() && message.retain)
+        .map(|message| message.topic.as_str())
+        .collect();
+    assert_eq!(emptied, ["homeassistant/device/energi_7/config", "myenergi/7/availability"]);
+    assert_eq!(messages.last(), kept.last(), "the other one stays");
+}
+
+#[test]
+fn what_others_have_announced_is_left_alone() {
+    let mut other = Plan { config: json!({"topic": "myenergi2"}), ..Plan::default() }.build();
+    other.sends(7, 0x22);
+    let mut kept = other.publishes();
+    let mut foreign = kept[0].clone();
+    foreign.payload = foreign.payload.replace("energi-gateway", "another program");
+    kept.push(foreign);
+    for (topic, payload) in [
+        ("homeassistant/device/energi_7/config", ""),
+        ("homeassistant/device/energi_7/config", "[1"),
+        ("homeassistant/device/energi_7/config", r#"{"o":{"name":"energi-gateway"},"cmps":{}}"#),
+        ("homeassistant/device/energi_x/config", r#"{"cmps":{}}"#),
+        ("homeassistant/device/zigbee/config", "{}"),
+    ] {
+        kept.push(Message::lasting(topic.to_owned(), payload));
+    }
+    let mut house = Plan { only: Some(&[SERIAL]), ..Plan::default() }.build();
+    house.recalls(&kept);
+    assert_eq!(house.publishes(), []);
+    assert_eq!(house.announcer.unheard().count(), 0);
+
+    // Nor is our own message taken for one that the broker had kept.
+    house.sends(SERIAL, 0x22);
+    let ours = house.publishes().remove(0);
+    house.announcer.hear(&ours.topic, ours.payload.as_bytes(), false, house.now);
+    assert_eq!(house.publishes(), []);
+}
+
+#[test]
+fn a_short_run_still_says_everything() {
+    let mut house = Plan::default().build();
+    house.sends(SERIAL, 0x22);
+    assert_eq!(house.announcer.finish(house.now).len(), 1);
+    assert_eq!(house.announcer.finish(house.now), []);
+}
