@@ -38,6 +38,8 @@ pub enum Command {
     Check(commands::check::Args),
     /// Decode captures, payloads or hex text to JSON lines
     Decode(commands::decode::Args),
+    /// Save what the devices send to a capture file
+    Record(commands::record::Args),
     /// Report energy by day, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::Args),
@@ -60,6 +62,7 @@ impl Command {
             Self::Run(args) => commands::run::run(&args),
             Self::Check(args) => commands::check::run(&args),
             Self::Decode(args) => commands::decode::run(&args),
+            Self::Record(args) => commands::record::run(&args),
             #[cfg(feature = "sqlite")]
             Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),

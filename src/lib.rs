@@ -18,7 +18,9 @@ pub mod history;
 pub mod logging;
 pub mod pipeline;
 pub mod progress;
+pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;
 pub mod research;
+mod signals;
 pub mod stop;

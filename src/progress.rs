@@ -1,4 +1,4 @@
-//! The progress bar of a recording, on a terminal.
+//! How far something is, on a terminal: a bar where the end is known, else a line of words.
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
@@ -47,6 +47,37 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A line on standard error that says how things stand.
+#[derive(Debug)]
+pub struct StatusLine(&'static ProgressBar);
+
+impl StatusLine {
+    /// The line; `None` where standard error is no terminal.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        if !io::stderr().is_terminal() {
+            return None;
+        }
+        Some(Self(BAR.get_or_init(|| {
+            let style = ProgressStyle::with_template("{wide_msg}");
+            let line = ProgressBar::new_spinner();
+            line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            line
+        })))
+    }
+
+    /// Replaces its words.
+    pub fn show(&self, words: String) {
+        self.0.set_message(words);
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -7,6 +7,7 @@ mod dates;
 pub mod decode;
 #[cfg(feature = "sqlite")]
 pub mod history;
+pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;
 pub mod research;
@@ -14,6 +15,9 @@ pub mod run;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+
+use serde::de::value::{self, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
 use crate::exit::{Exit, Failure};
@@ -25,6 +29,12 @@ fn configuration(path: Option<&Path>) -> Result<Config, Failure> {
         Some(path) => config::load(path).map_err(wrong),
         None => config::load(&config::find().map_err(wrong)?).map_err(wrong),
     }
+}
+
+/// A duration or a size on the command line, as the configuration takes it.
+fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
+    T::deserialize(text).map_err(|error| error.to_string())
 }
 
 /// Prints a result on standard output. A reader that has gone ends the program quietly.

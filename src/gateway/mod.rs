@@ -1,6 +1,5 @@
 //! The running gateway: one capture thread, one task a sink, signals, and an orderly end.
 
-mod signals;
 mod sinks;
 
 use std::sync::Arc;
@@ -15,8 +14,8 @@ use crate::capture::{CaptureError, Source};
 use crate::exit::{Exit, Failure};
 use crate::pipeline::Pipeline;
 use crate::progress::Bar;
+use crate::signals::Signals;
 
-use signals::Signals;
 pub use sinks::Output;
 use sinks::Sinks;
 

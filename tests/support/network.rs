@@ -48,6 +48,23 @@ impl Namespace {
         run(Command::new("ip").args(["-n", &self.0]).args(arguments.split(' ')))
     }
 
+    /// The same program with the same arguments, environment and folder, to be run in the namespace.
+    pub(crate) fn inside(&self, program: &Command) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).arg(program.get_program());
+        command.args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = program.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command
+    }
+
     /// Runs `work` on a thread that lives in the namespace.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,

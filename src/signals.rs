@@ -1,4 +1,4 @@
-//! The signals that end the gateway.
+//! The signals that end what runs until it is told to stop.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure};
 
-/// The signals that end the gateway: SIGINT and SIGTERM.
-pub(super) struct Signals {
+/// The signals that end a run: SIGINT and SIGTERM.
+pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     last: Option<Instant>,
@@ -20,7 +20,7 @@ const ECHO: Duration = Duration::from_millis(200);
 
 impl Signals {
     /// Listens from now on.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Io, error));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -30,7 +30,7 @@ impl Signals {
     }
 
     /// Waits for a signal that is not the echo of one before it.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => {}

@@ -1,0 +1,165 @@
+//! Saving what is heard: the frames of a source, in capture files, whatever the disk does.
+//!
+//! The capture thread only copies frames into a bounded [`Queue`]; a second thread, the
+//! [`Recorder`], chooses among them and writes. A disk that is too slow for longer than the queue
+//! lasts costs frames, which are counted, and never delays the capture.
+
+mod counters;
+mod file;
+mod queue;
+mod selection;
+mod series;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::capture::live::LiveCounters;
+use crate::stop::Stop;
+pub use counters::Counters;
+pub use file::Existing;
+pub use queue::{Batch, Queue};
+pub use selection::Only;
+use series::{Full, Series};
+pub use series::{Place, Rotation};
+
+/// How often what has come is written, and so the most that `kill -9` costs.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// Why frames could not be saved.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// There is a file of that name, and nobody said to replace it.
+    #[error("{}: exists already; --force replaces it", .0.display())]
+    Exists(PathBuf),
+    /// Another process writes it.
+    #[error("{}: another process is recording to it", .0.display())]
+    Busy(PathBuf),
+    /// The operating system forbids it.
+    #[error("{}: no permission to write it: choose a folder that you may write to", .0.display())]
+    Permission(PathBuf),
+    /// Writing failed. What was written before is readable.
+    #[error("{}: {doing}: {error}{}", path.display(), consequence(error))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// Whoever read the stream has gone.
+    #[error("the reader of the stream has gone")]
+    ReaderGone,
+}
+
+/// What to do about an error, and what it cost.
+fn consequence(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; the frames before are saved and readable: make room, or limit the files with \
+             --max-size"
+        }
+        io::ErrorKind::NotFound => ": make its folder first",
+        _ => "",
+    }
+}
+
+impl RecordError {
+    fn io(path: &Path, doing: &'static str, error: io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::Exists(path),
+            io::ErrorKind::PermissionDenied => Self::Permission(path),
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Io { path, doing, error },
+        }
+    }
+}
+
+/// What is to be saved, and where.
+#[derive(Debug)]
+pub struct Plan {
+    /// The file, or the pattern of its files.
+    pub place: Place,
+    /// The interface that is named in the files.
+    pub interface: String,
+    /// Which frames.
+    pub only: Only,
+    /// The most frames to save.
+    pub frames: Option<u64>,
+}
+
+/// Writes what the queue holds.
+#[derive(Debug)]
+pub struct Recorder {
+    series: Series,
+    selection: selection::Selection,
+    frames: u64,
+    counters: Arc<Counters>,
+}
+
+impl Recorder {
+    /// Makes the first file.
+    ///
+    /// # Errors
+    /// [`RecordError`] where it cannot be made.
+    pub fn create(plan: Plan, live: Arc<LiveCounters>) -> Result<Self, RecordError> {
+        let counters = Arc::new(Counters::new(live));
+        Ok(Self {
+            series: Series::create(plan.place, plan.interface, Arc::clone(&counters))?,
+            selection: selection::Selection::new(plan.only),
+            frames: plan.frames.unwrap_or(u64::MAX),
+            counters,
+        })
+    }
+
+    /// The counters, for whoever shows them.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Writes until the queue is closed and empty, or a limit is reached, which raises `stop`.
+    ///
+    /// # Errors
+    /// [`RecordError`] where a file cannot be written any more; `stop` is raised.
+    pub fn run(mut self, queue: &Queue, stop: &Stop) -> Result<(), RecordError> {
+        let result = self.write_all(queue);
+        stop.raise();
+        let mut rest = Batch::default();
+        // What the capture counted is known when it has ended.
+        while queue.take(&mut rest, WRITE_EVERY) {}
+        self.counters.queue_full.set(queue.dropped());
+        result.and_then(|()| self.series.finish())
+    }
+
+    fn write_all(&mut self, queue: &Queue) -> Result<(), RecordError> {
+        let mut batch = Batch::default();
+        let mut open = true;
+        while open {
+            open = queue.take(&mut batch, WRITE_EVERY);
+            for (time, frame) in batch.frames() {
+                if !self.selection.takes(frame) {
+                    self.counters.passed_over.add(1);
+                    continue;
+                }
+                if self.counters.frames.get() == self.frames {
+                    return self.series.flush();
+                }
+                if self.series.write(time, frame)? == Some(Full) {
+                    return self.series.flush();
+                }
+            }
+            self.counters.queue_full.set(queue.dropped());
+            self.series.flush()?;
+            if self.counters.frames.get() == self.frames {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
