@@ -10,6 +10,8 @@
 pub mod backoff;
 pub mod channel;
 pub mod clock;
+#[cfg(feature = "influxdb")]
+pub mod influxdb;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 pub mod registry;

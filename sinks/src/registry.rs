@@ -50,6 +50,15 @@ macro_rules! sinks {
                 }
             }
 
+            /// Tells the sink that it describes what it is called.
+            pub fn named(&mut self, name: &str) {
+                match *self {
+                    $(#[cfg(feature = $name)] Self::$variant(ref mut config) => {
+                        SinkConfig::named(config, name);
+                    },)+
+                }
+            }
+
             /// The sink that it describes.
             #[must_use]
             pub fn sink(&self) -> &dyn SinkConfig {
@@ -86,6 +95,7 @@ sinks! {
     Stdout "stdout" => crate::stdout::Config,
     Sqlite "sqlite" => crate::sqlite::Config,
     Mqtt "mqtt" => crate::mqtt::Config,
+    Influxdb "influxdb" => crate::influxdb::Config,
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and

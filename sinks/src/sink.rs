@@ -129,6 +129,9 @@ impl Destination {
 /// What YAML says of one sink.
 #[async_trait]
 pub trait SinkConfig: std::fmt::Debug + Send + Sync {
+    /// Fills in the defaults that follow from the sink's name. Most sinks have none.
+    fn named(&mut self, _name: &str) {}
+
     /// What is wrong with values that read well in themselves. A sink without such rules need
     /// not say so.
     fn validate(&self) -> Vec<Problem> {

@@ -242,9 +242,10 @@ fn sink(document: &mut Document<'_>, place: &Place) -> Option<SinkEntry> {
         without_type(document, place, &known, &BUILT.join(", "));
         return None;
     };
-    let config = document.read(place, &["type", "name"], KeysOf(sink_type))?;
-    document.refuse(place, config.sink().validate());
+    let mut config = document.read(place, &["type", "name"], KeysOf(sink_type))?;
     let name = head.name.unwrap_or_else(|| sink_type.name().to_owned());
+    config.named(&name);
+    document.refuse(place, config.sink().validate());
     // Names become parts of file names and labels.
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {

@@ -101,7 +101,7 @@ sinks:
 ",
         "config.yaml:1:11: capture.typ: unknown key `typ`; did you mean `type`?
 config.yaml:3:6: sinks[0].typ: unknown key `typ`; did you mean `type`?
-config.yaml:4:5: sinks[1].type: the key is missing; it is one of stdout, sqlite, mqtt
+config.yaml:4:5: sinks[1].type: the key is missing; it is one of stdout, sqlite, mqtt, influxdb
 config.yaml:4:6: sinks[1].nmae: unknown key `nmae`; did you mean `name`?
 config.yaml:5:6: sinks[2].typ: unknown key `typ`; did you mean `type`?
 config.yaml:5:14: sinks[2].paht: unknown key `paht`; did you mean `path`?",
@@ -227,12 +227,12 @@ sinks:
   - {type: [stdout]}
   - {type: stdout, type: sqlite}
 ",
-        "config.yaml:3:11: sinks[0].type: `sqlight` is not one of `stdout`, `sqlite`, `mqtt`; did you mean `sqlite`?
-config.yaml:4:5: sinks[1].type: the key is missing; it is one of stdout, sqlite, mqtt
+        "config.yaml:3:11: sinks[0].type: `sqlight` is not one of `stdout`, `sqlite`, `mqtt`, `influxdb`; did you mean `sqlite`?
+config.yaml:4:5: sinks[1].type: the key is missing; it is one of stdout, sqlite, mqtt, influxdb
 config.yaml:5:5: sinks[2]: expected a mapping (`key: value`)
 config.yaml:7:5: sinks[4].name: another sink is called `stdout` too; give one of them another `name`
 config.yaml:8:26: sinks[5].name: use 1 to 64 letters, digits, spaces, `-`, `_` and `.`
-config.yaml:9:12: sinks[6].type: expected a type of sink: stdout, sqlite, mqtt
+config.yaml:9:12: sinks[6].type: expected a type of sink: stdout, sqlite, mqtt, influxdb
 config.yaml:10:5: sinks[7].name: another sink is called `stdout` too; give one of them another `name`
 config.yaml:10:20: sinks[7].type: this key is there twice; keep one",
     ),
@@ -406,6 +406,6 @@ config.yaml:2:31: capture.path: `${` is not closed; write `${NAME}` for an envir
         "capture: &c {type: live, interface: eth0}
 sinks: [*c]
 ",
-        "config.yaml:1:20: sinks[0].type: `live` is not one of `stdout`, `sqlite`, `mqtt`; did you mean `sqlite`?",
+        "config.yaml:1:20: sinks[0].type: `live` is not one of `stdout`, `sqlite`, `mqtt`, `influxdb`; did you mean `sqlite`?",
     ),
 ];

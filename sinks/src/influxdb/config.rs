@@ -1,0 +1,212 @@
+//! What YAML may say of an `influxdb` sink.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Period, Problem, Secret, Size, check_pair};
+
+/// The most points that one request may hold: more than any server gains by.
+const MOST_POINTS: usize = 10_000;
+
+/// The smallest queue: room for a few batches.
+const SMALLEST_QUEUE: Size = Size::from_mib(1);
+
+/// A bucket of an InfluxDB 2 server, or of another that takes its write API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The server, such as `http://host:8086`.
+    pub url: String,
+    /// The organization that owns the bucket.
+    pub org: String,
+    /// Where points go.
+    pub bucket: String,
+    /// What lets the gateway write there. A server without accounts needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// The file that holds the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// The authority that signed the server's certificate, as PEM; the system's authorities where
+    /// none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A batch goes out as soon as it holds so many points.
+    #[serde(default = "batch_size")]
+    pub batch_size: usize,
+    /// The longest that a point is nowhere but in memory: what a power cut may cost.
+    #[serde(default = "ten_seconds")]
+    pub flush_interval: Period,
+    /// How long the server may take to answer.
+    #[serde(default = "ten_seconds")]
+    pub timeout: Period,
+    /// Where points wait that the server has not confirmed.
+    #[serde(default)]
+    pub queue: Queue,
+}
+
+/// The queue on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    /// Its file, relative to the working directory; `<sink name>.queue.db` unless it is given.
+    pub path: PathBuf,
+    /// How much may wait there before the oldest goes.
+    pub max_bytes: Size,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), max_bytes: Size::from_mib(256) }
+    }
+}
+
+const fn batch_size() -> usize {
+    500
+}
+
+const fn ten_seconds() -> Period {
+    Period::from_secs(10)
+}
+
+impl Config {
+    /// The server's address, which [`Self::problems`] has found nothing wrong with.
+    pub(super) fn address(&self) -> Result<Url, String> {
+        let form = "write it as http://host:8086";
+        let url =
+            Url::parse(&self.url).map_err(|error| format!("not an address: {error}; {form}"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(format!("not an address of http or https; {form}"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a user name or password does not belong here; use `token`".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(format!("what follows `?` or `#` does not belong here; {form}"));
+        }
+        if url.path() != "/" {
+            return Err(format!(
+                "a path (`{}`) does not reach the server: points go to /api/v2/write of the host \
+                 itself; give the server a host name or port of its own",
+                url.path()
+            ));
+        }
+        Ok(url)
+    }
+
+    /// What is wrong with it.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));
+        match self.address() {
+            Err(problem) => refuse("url", &problem),
+            Ok(url) if url.scheme() == "http" && self.ca_file.is_some() => {
+                refuse("ca_file", "nothing is encrypted to an http:// address; write https://");
+            }
+            Ok(_) => {}
+        }
+        for (key, name) in [("org", &self.org), ("bucket", &self.bucket)] {
+            if name.trim().is_empty() {
+                refuse(key, "name it; a server that does not ask for one takes any");
+            }
+        }
+        if self.token.as_ref().is_some_and(|token| !fits_a_header(token)) {
+            refuse("token", "a token is one line of letters, digits and signs");
+        }
+        if !(1..=MOST_POINTS).contains(&self.batch_size) {
+            refuse("batch_size", "take 1 to 10000; 500 is a good size");
+        }
+        if self.flush_interval > Period::from_secs(3_600) {
+            refuse("flush_interval", "write once in 1h at least");
+        }
+        if self.timeout.is_zero() || self.timeout > Period::from_secs(600) {
+            refuse("timeout", "take more than 0s, and 10m at most");
+        }
+        if self.queue.path.as_os_str().is_empty() {
+            refuse("queue.path", "name a file, such as influxdb.queue.db");
+        }
+        if self.queue.max_bytes < SMALLEST_QUEUE {
+            refuse("queue.max_bytes", "take 1MiB at least");
+        }
+        problems.extend(check_pair("token", self.token.as_ref(), self.token_file.as_deref()).err());
+        problems
+    }
+
+    /// Fills in what follows from the sink's name.
+    pub(super) fn named(&mut self, name: &str) {
+        if self.queue.path.as_os_str().is_empty() {
+            self.queue.path = format!("{name}.queue.db").into();
+        }
+    }
+}
+
+/// Whether a secret can be sent in a header.
+pub(super) fn fits_a_header(secret: &Secret) -> bool {
+    !secret.expose().is_empty() && secret.expose().bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let minimal = r#"{"url": "http://host:8086", "org": "home", "bucket": "energy""#;
+        serde_json::from_str(&format!("{minimal}{more}}}")).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documents() {
+        let mut config = config("");
+        config.named("attic");
+        assert_eq!((config.batch_size, config.problems()), (500, Vec::new()));
+        assert_eq!(config.flush_interval.to_string(), "10s");
+        assert_eq!(config.queue.max_bytes.to_string(), "256MiB");
+        assert_eq!(config.queue.path, PathBuf::from("attic.queue.db"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_is_refused_with_what_to_write() {
+        for (url, word) in [
+            ("host:8086", "http"),
+            ("/3242/23", "not an address"),
+            ("ftp://host", "http or https"),
+            ("http://", "not an address"),
+            ("http://u:hunter2@host", "use `token`"),
+            ("http://host/influx", "`/influx`"),
+            ("http://host/?x=1", "`?`"),
+        ] {
+            let mut config = config("");
+            config.named("influxdb");
+            config.url = url.to_owned();
+            let problem = config.problems()[0].to_string();
+            assert!(problem.starts_with("url: ") && problem.contains(word), "{url}: {problem}");
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
+        for url in ["http://host", "https://host:8086/", "http://[::1]:8086", "http://10.0.0.1"] {
+            let mut config = config("");
+            config.url = url.to_owned();
+            assert_eq!(config.address().map(|url| url.path().to_owned()), Ok("/".to_owned()));
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_at_their_key() {
+        for (more, key) in [
+            (r#", "token": "a", "token_file": "b""#, "token_file"),
+            (r#", "token": "a\nb""#, "token"),
+            (r#", "ca_file": "ca.pem""#, "ca_file"),
+            (r#", "batch_size": 0"#, "batch_size"),
+            (r#", "batch_size": 10001"#, "batch_size"),
+            (r#", "flush_interval": "2h""#, "flush_interval"),
+            (r#", "timeout": 0"#, "timeout"),
+            (r#", "queue": {"max_bytes": 5}"#, "queue.max_bytes"),
+        ] {
+            let mut config = config(more);
+            config.named("influxdb");
+            let keys: Vec<_> = config.problems().into_iter().map(|problem| problem.key).collect();
+            assert_eq!(keys, [key], "{more}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A reading as a point: one line of InfluxDB's line protocol.
+//!
+//! ```text
+//! myenergi,name=Hot\ water,serial=17589669,site=home grid_pwr=-12,gen_pwr=1543 1781953323123456
+//! ```
+//!
+//! The time is in microseconds, as a capture has it. A coarser one would not do: the records of one
+//! second have nothing but their times to tell them apart, and two points of one time and the same
+//! tags are one point.
+//!
+//! A field has one type for ever, which the server holds it to: a number is a float, so no `i` is
+//! ever written; a flag is a boolean.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use energi_decoders::{Reading, Value};
+use jiff::Timestamp;
+
+/// The measurement of every point.
+pub const MEASUREMENT: &str = "myenergi";
+
+/// Lines of line protocol, each ended by a line break.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines {
+    text: String,
+    count: usize,
+}
+
+impl Lines {
+    /// The lines of `text`, which ends with a line break or is empty.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        let count = text.bytes().filter(|byte| *byte == b'\n').count();
+        Self { text, count }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first half, which is the larger one, and the second; `None` where there is only one line
+    /// or none.
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let first = self.count.div_ceil(2);
+        let (end, _) = self.text.match_indices('\n').nth(first.checked_sub(1)?)?;
+        let (head, tail) = self.text.split_at_checked(end + 1)?;
+        let half = |text: &str, count| Self { text: text.to_owned(), count };
+        (self.count > 1).then(|| (half(head, first), half(tail, self.count - first)))
+    }
+}
+
+/// Writes points of one site.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    /// The `name` tag of each device that has one, with its comma.
+    names: BTreeMap<u32, String>,
+    /// The `site` tag with its comma, if there is one.
+    site: String,
+}
+
+impl Encoder {
+    /// An encoder that tags points with the site's label and the devices' names.
+    #[must_use]
+    pub fn new(site: Option<&str>, names: &BTreeMap<u32, String>) -> Self {
+        let names = names.iter().map(|(serial, name)| (*serial, tag("name", name))).collect();
+        Self { names, site: site.map(|site| tag("site", site)).unwrap_or_default() }
+    }
+
+    /// Adds the point of a reading. Returns whether there is one: a reading without a time has no
+    /// place in a time series.
+    pub fn reading(&self, reading: &Reading, lines: &mut Lines) -> bool {
+        let fields = reading.fields().map(|(field, value)| (field.key(), value));
+        reading.time.is_some_and(|time| self.point(reading.serial, time, fields, lines))
+    }
+
+    /// Adds the point of a device at a time. Returns whether there is one: a point has a field at
+    /// least.
+    pub fn point<'a>(
+        &self,
+        serial: u32,
+        time: Timestamp,
+        fields: impl Iterator<Item = (&'a str, Value)>,
+        lines: &mut Lines,
+    ) -> bool {
+        let start = lines.text.len();
+        // Tags in the order of their keys: that spares the server sorting them.
+        let name = self.names.get(&serial).map_or("", String::as_str);
+        let mut written = write!(lines.text, "{MEASUREMENT}{name},serial={serial}{}", self.site);
+        let mut separator = ' ';
+        for (key, value) in fields {
+            // No server takes these for a number; a custom decoder's division may make one.
+            if !value.as_f64().is_finite() {
+                continue;
+            }
+            lines.text.push(separator);
+            escape(key, &mut lines.text);
+            written = written.and(write!(lines.text, "={value}"));
+            separator = ',';
+        }
+        if separator == ' ' || written.is_err() {
+            lines.text.truncate(start);
+            return false;
+        }
+        let _infallible = writeln!(lines.text, " {}", time.as_microsecond());
+        lines.count += 1;
+        true
+    }
+}
+
+/// `,key=value`; nothing where the value is empty, which no server takes.
+fn tag(key: &str, value: &str) -> String {
+    let mut tag = format!(",{key}=");
+    let empty = tag.len();
+    escape(value, &mut tag);
+    if tag.len() == empty { String::new() } else { tag }
+}
+
+/// Writes a tag's value or a field's key so that every server reads it back as one.
+///
+/// Comma, equals sign and space take a backslash. What line protocol has no way to write is written
+/// as something else: control characters (a line break is the end of a point) as spaces, and a
+/// backslash as a slash, since servers differ on what two of them mean.
+fn escape(text: &str, line: &mut String) {
+    for character in text.trim().chars() {
+        match character {
+            ',' | '=' | ' ' => line.extend(['\\', character]),
+            '\\' => line.push('/'),
+            control if control.is_control() => line.push_str("\\ "),
+            other => line.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use energi_decoders::{DecoderTable, Frame};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIME: Timestamp = Timestamp::constant(1_781_953_323, 123_456_000);
+
+    fn encoder(site: Option<&str>, name: &str) -> Encoder {
+        Encoder::new(site, &BTreeMap::from([(7, name.to_owned())]))
+    }
+
+    fn line(encoder: &Encoder, serial: u32, fields: &[(&str, Value)]) -> String {
+        let mut lines = Lines::default();
+        encoder.point(serial, TIME, fields.iter().copied(), &mut lines);
+        assert_eq!(lines, Lines::new(lines.text().to_owned()));
+        lines.text
+    }
+
+    #[test]
+    fn a_point_has_sorted_tags_float_numbers_boolean_flags_and_microseconds() {
+        let fields = [
+            ("grid_pwr", Value::Integer(-12)),
+            ("frequency", Value::Float(50.01)),
+            ("diverted_kWh", Value::Float(5.0)),
+            ("boost", Value::Flag(true)),
+            ("stopped", Value::Flag(false)),
+            ("0x36/v1", Value::Integer(3)),
+        ];
+        let values = "grid_pwr=-12,frequency=50.01,diverted_kWh=5.0,boost=true,stopped=false,\
+                      0x36/v1=3 1781953323123456\n";
+        for (site, name, tags) in [
+            (Some("home"), "Hot water", "myenergi,name=Hot\\ water,serial=7,site=home "),
+            (Some("a=b, c"), "", "myenergi,serial=7,site=a\\=b\\,\\ c "),
+            (None, " \t", "myenergi,serial=7 "),
+            (
+                Some("C:\\attic\\"),
+                "two\nlines",
+                "myenergi,name=two\\ lines,serial=7,site=C:/attic/ ",
+            ),
+        ] {
+            assert_eq!(line(&encoder(site, name), 7, &fields), format!("{tags}{values}"));
+        }
+        let other = line(&encoder(None, "Hot water"), 8, &fields);
+        assert!(other.starts_with("myenergi,serial=8 "), "the name is another device's: {other}");
+    }
+
+    #[test]
+    fn without_a_time_or_a_number_there_is_no_point() {
+        let encoder = encoder(None, "");
+        assert_eq!(line(&encoder, 7, &[]), "");
+        assert_eq!(line(&encoder, 7, &[("a", Value::Float(f64::NAN))]), "");
+        let some = [("a", Value::Float(f64::INFINITY)), ("b", Value::Flag(true))];
+        assert_eq!(line(&encoder, 7, &some), "myenergi,serial=7 b=true 1781953323123456\n");
+
+        let mut payload = [0; 0x18 + 0x22];
+        payload[..4].copy_from_slice(&[0xcb, 0xda, 0xe9, 0xf8]);
+        payload[0x18] = 0x22;
+        payload[0x1e] = 7;
+        let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
+        let mut reading = DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap();
+        let mut lines = Lines::default();
+        assert!(!encoder.reading(&reading, &mut lines) && lines.is_empty());
+        reading.time = Some(TIME);
+        assert!(encoder.reading(&reading, &mut lines));
+        assert_eq!(lines.count(), 1);
+    }
+
+    #[test]
+    fn the_type_of_a_field_is_that_of_its_decoder_for_ever() {
+        // A flag is a bit and a number anything else: a server that has seen one refuses the other.
+        let mut table = DecoderTable::confirmed();
+        for length in DecoderTable::experimental_lengths() {
+            table.switch_on(length).unwrap();
+        }
+        let mut types = BTreeMap::new();
+        for field in table.iter().flat_map(|decoder| decoder.layout().fields.iter()) {
+            let flag = matches!(field.value(1), Value::Flag(_));
+            assert_eq!(*types.entry(field.key().to_owned()).or_insert(flag), flag);
+        }
+        let flags: Vec<_> = types.iter().filter(|(_, flag)| **flag).map(|(key, _)| key).collect();
+        assert_eq!(flags[flags.len() - 4..], ["boost", "heater1", "heater2", "stopped"]);
+    }
+
+    #[test]
+    fn halves_are_whole_lines() {
+        let lines = |count: usize| Lines::new("a\n".repeat(count));
+        assert_eq!(lines(5).halves(), Some((lines(3), lines(2))));
+        assert_eq!(lines(2).halves(), Some((lines(1), lines(1))));
+        assert_eq!((lines(1).halves(), lines(0).halves()), (None, None));
+    }
+
+    /// Reads a text up to the first of `ends` that no backslash stands before, as servers do, and
+    /// what is left.
+    fn unescape<'a>(text: &'a str, ends: &[char]) -> (String, &'a str) {
+        let (mut read, mut characters) = (String::new(), text.char_indices());
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => read.extend(characters.next().map(|(_, escaped)| escaped)),
+                end if ends.contains(&end) => return (read, &text[at..]),
+                other => read.push(other),
+            }
+        }
+        (read, "")
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_site_or_a_device_is_called_a_point_reads_back(
+            site in ".*", name in ".*", value: i32
+        ) {
+            let written = line(&encoder(Some(&site), &name), 7, &[("a", Value::Integer(value.into()))]);
+            prop_assert_eq!(written.matches('\n').count(), 1);
+            let plain = |text: &str| {
+                let spaced = text.trim().replace(|c: char| c.is_control(), " ");
+                spaced.replace('\\', "/")
+            };
+            let (measurement, mut rest) = unescape(&written, &[',', ' ']);
+            prop_assert_eq!(measurement, MEASUREMENT);
+            let mut tags = Vec::new();
+            while let Some(tag) = rest.strip_prefix(',') {
+                let (key, value) = unescape(tag, &['=']);
+                let (value, after) = unescape(&value[1..], &[',', ' ']);
+                tags.push((key, value));
+                rest = after;
+            }
+            let expected: Vec<_> = [("name", plain(&name)), ("serial", "7".into()), ("site", plain(&site))]
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect();
+            prop_assert_eq!(tags, expected);
+            prop_assert_eq!(rest, format!(" a={value} 1781953323123456\n"));
+        }
+    }
+}
