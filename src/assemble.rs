@@ -22,6 +22,7 @@ use crate::pipeline::admission::Admission;
 use crate::pipeline::counters::Counters;
 use crate::progress::{Bar, Readings};
 use crate::stop::Stop;
+use crate::systemd::Manager;
 
 /// How often a sink is tried before a command that somebody waits for gives it up: about 40 s.
 const REPLAY_TRIES: u64 = 8;
@@ -60,6 +61,7 @@ pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
             .collect(),
         shutdown_timeout: config.shutdown_timeout.duration(),
         progress,
+        manager: Manager::from_environment(),
     })
 }
 

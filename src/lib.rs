@@ -17,6 +17,7 @@ pub mod gateway;
 pub mod history;
 pub mod logging;
 pub mod pipeline;
+pub mod privileges;
 pub mod progress;
 pub mod record;
 #[cfg(feature = "sqlite")]
@@ -24,3 +25,4 @@ pub mod report;
 pub mod research;
 mod signals;
 pub mod stop;
+pub mod systemd;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use energi_gateway::cli::Cli;
 use energi_gateway::exit::Exit;
-use energi_gateway::logging;
+use energi_gateway::{logging, privileges};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         }
     };
     logging::start(cli.log_format);
+    privileges::never_gain();
     match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -179,6 +179,7 @@ impl Running {
             outputs: vec![first, second],
             shutdown_timeout: Duration::from_millis(200),
             progress: None,
+            manager: None,
         };
         let ended = thread::spawn(|| {
             let runtime =

@@ -10,6 +10,8 @@ use energi_decoders::{Frame, FrameError};
 use jiff::Timestamp;
 use thiserror::Error;
 
+use crate::privileges::Rights;
+
 /// What the bytes of a captured packet begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
@@ -79,4 +81,15 @@ pub trait Source: Send {
     /// # Errors
     /// [`CaptureError`] once nothing more can be read; every packet before it has been given.
     fn next(&mut self) -> Result<Event<'_>, CaptureError>;
+
+    /// What the thread that drives it must still be allowed to do, now that it is open.
+    fn rights(&self) -> Rights {
+        Rights::None
+    }
+
+    /// Whether [`next`](Self::next) may wait for as long as the input likes: that it does not
+    /// return is no sign of trouble then.
+    fn may_block(&self) -> bool {
+        false
+    }
 }

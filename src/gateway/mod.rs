@@ -1,5 +1,6 @@
 //! The running gateway: one capture thread, one task a sink, signals, and an orderly end.
 
+mod health;
 mod sinks;
 
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use tracing::{info, warn};
 use crate::capture::{CaptureError, Source};
 use crate::exit::{Exit, Failure};
 use crate::pipeline::Pipeline;
+use crate::privileges::{self, Rights};
 use crate::progress::Bar;
 use crate::signals::Signals;
+use crate::systemd::Manager;
 
+use health::Health;
 pub use sinks::Output;
 use sinks::Sinks;
 
@@ -40,6 +44,8 @@ pub struct Gateway {
     pub shutdown_timeout: Duration,
     /// Shows how far a replay is.
     pub progress: Option<Bar>,
+    /// Who started the gateway as a service and wants to know how it does.
+    pub manager: Option<Manager>,
 }
 
 /// Why the gateway began to end.
@@ -52,16 +58,25 @@ enum Cause {
 impl Gateway {
     /// Runs until the source ends, a signal comes or nobody is left to write for; then drains.
     ///
+    /// The calling thread, which all sinks run on or are started from, gives up every capability
+    /// that it has; the capture thread keeps what the source needs.
+    ///
     /// # Errors
     /// The [`Failure`] that decides the exit code: the capture's, or that of a sink that could not
     /// finish.
     pub async fn run(self) -> Result<(), Failure> {
-        let Self { mut source, mut pipeline, outputs, shutdown_timeout, progress } = self;
+        let Self { mut source, mut pipeline, outputs, shutdown_timeout, progress, manager } = self;
         let (stop, counters, pace) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.pace);
         let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, pace);
         let mut signals = Signals::listen()?;
+        let mut health = Health::new(manager, Arc::clone(&counters), !source.may_block());
 
+        // What the capture thread may do it inherits; the sinks have not begun yet.
+        let keep_only = |rights| {
+            privileges::keep_only(rights).map_err(|error| Failure::new(Exit::Permission, error))
+        };
+        keep_only(source.rights())?;
         let (ended, mut capture_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("capture".to_owned())
@@ -73,6 +88,7 @@ impl Gateway {
                 let _ = ended.send(result);
             })
             .map_err(|error| Failure::new(Exit::Io, error))?;
+        keep_only(Rights::None)?;
 
         let cause = {
             let mut report = tokio::time::interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
@@ -97,6 +113,7 @@ impl Gateway {
                         info!("{counters}");
                         info!("{sinks}");
                     }
+                    () = health.due() => health.tell(&sinks),
                 }
             }
         };
@@ -111,20 +128,27 @@ impl Gateway {
                 Err(_) => Ok(()),
             },
         };
+        health.capture_ended();
         sinks.hub.close();
         // Somebody waits for a recording's end, so its sinks may take their time, until a signal.
         let mut bounded = by_signal || sinks.endless();
+        let mut deadline = Instant::now() + shutdown_timeout;
         loop {
+            if bounded {
+                health.stopping(shutdown_timeout);
+            }
             tokio::select! {
                 () = sinks.drain() => break,
-                () = tokio::time::sleep(shutdown_timeout), if bounded => break,
+                () = tokio::time::sleep_until(deadline), if bounded => break,
                 () = signals.next() => {
                     if by_signal {
                         warn!("a second signal: ending at once");
                         break;
                     }
                     (by_signal, bounded) = (true, true);
+                    deadline = Instant::now() + shutdown_timeout;
                 }
+                () = health.due() => health.tell(&sinks),
             }
         }
         if sinks.reader_gone() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use energi_sinks::backoff::Backoff;
@@ -40,6 +41,8 @@ pub(super) struct Sinks {
     given_up: Vec<(usize, String)>,
     /// Whether nobody reads a sink's output any more.
     reader_gone: bool,
+    /// How many tasks have got their first turn.
+    running: Arc<AtomicUsize>,
     /// How long each sink waits before it is started again after it died.
     backoffs: Vec<Backoff>,
 }
@@ -54,6 +57,7 @@ impl Sinks {
             serves: HashMap::new(),
             given_up: Vec::new(),
             reader_gone: false,
+            running: Arc::default(),
             backoffs: outputs.iter().map(|_| Backoff::default()).collect(),
             outputs,
         };
@@ -68,11 +72,18 @@ impl Sinks {
         let output = self.outputs[index].clone();
         let Output { config, context, stats, patience } = output;
         let runner = Runner::new(config, context, subscription, stats, patience);
+        let running = Arc::clone(&self.running);
         let task = self.tasks.spawn(async move {
+            running.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(delay).await;
             runner.run().await
         });
         self.serves.insert(task.id(), index);
+    }
+
+    /// Whether every sink's task has been running.
+    pub(super) fn all_run(&self) -> bool {
+        self.running.load(Ordering::Relaxed) >= self.outputs.len()
     }
 
     /// Whether a sink is left.

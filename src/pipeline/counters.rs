@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use energi_sinks::stats::Counter;
@@ -46,6 +47,11 @@ pub struct Counters {
     unusable: [Counter; 5],
     /// Records by length byte and [`Outcome`].
     records: Box<[[Counter; 5]; 256]>,
+    /// Rounds of the capture thread: it goes round while nothing comes, and while it waits for
+    /// the slowest sink of a recording. Its sign of life, not for people.
+    pub rounds: Counter,
+    /// Devices heard.
+    pub devices: Counter,
     /// Readings published.
     pub readings: Counter,
     /// Readings of serial number 0 or `0xFFFFFFFF`.
@@ -67,6 +73,8 @@ impl Default for Counters {
         Self {
             unusable: Default::default(),
             records: Box::new(std::array::from_fn(|_| Default::default())),
+            rounds: Counter::default(),
+            devices: Counter::default(),
             readings: Counter::default(),
             no_device: Counter::default(),
             not_listed: Counter::default(),
@@ -82,6 +90,12 @@ impl Counters {
     /// Shows what a network interface counts, too. The first that is given stays.
     pub fn watch(&self, live: Arc<LiveCounters>) {
         let _ = self.live.set(live);
+    }
+
+    /// Whether frames come from a network interface that is away now.
+    #[must_use]
+    pub fn is_waiting_for_interface(&self) -> bool {
+        self.live.get().is_some_and(|live| live.away.load(Ordering::Relaxed))
     }
 
     /// Counts something unusable.

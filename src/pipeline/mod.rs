@@ -47,6 +47,7 @@ impl Pipeline {
     /// The source's own error, after every packet before it was dealt with.
     pub fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
         while !self.stop.is_raised() {
+            self.counters.rounds.add(1);
             match source.next()? {
                 Event::Packet(packet) => self.packet(packet),
                 Event::Idle => {}
@@ -121,16 +122,25 @@ impl Pipeline {
         }
         if admit == Admit::New {
             self.admission.remember(serial);
+            counters.devices.add(1);
             let mac = mac.map(tracing::field::display);
             info!(serial, mac, "heard a device for the first time");
         }
-        let stop = &self.stop;
-        if self.pace == Pace::Lossless && !self.publisher.wait_for_room(|| !stop.is_raised()) {
+        if self.pace == Pace::Lossless && !self.wait_for_room() {
             return Outcome::Stopped;
         }
         self.counters.readings.add(1);
         self.publisher.publish(Arc::new(reading));
         Outcome::Decoded
+    }
+
+    /// Waits for the slowest sink. Returns false where the gateway should stop instead.
+    fn wait_for_room(&mut self) -> bool {
+        let (stop, rounds) = (&self.stop, &self.counters.rounds);
+        self.publisher.wait_for_room(|| {
+            rounds.add(1);
+            !stop.is_raised()
+        })
     }
 
     /// Counts a reading that is not to be heard. Each reason is said once: anyone can send frames,

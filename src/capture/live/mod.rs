@@ -17,6 +17,7 @@ mod socket;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::{CaptureError, Event, Link, Packet, Source};
+use crate::privileges::Rights;
 use channel::{Channel, OpenError, READ_TIMEOUT};
 pub use interface::{InterfaceName, InterfaceNameError, LinkState};
 pub use probe::{Probe, probe};
@@ -59,6 +61,8 @@ pub struct LiveCounters {
     pub kernel_drops: Counter,
     /// How many times the interface was listened on again after it had been away.
     pub reopened: Counter,
+    /// Whether the interface is away now.
+    pub away: AtomicBool,
 }
 
 /// A network interface as a source of packets.
@@ -253,6 +257,7 @@ impl Source for Live {
         let now = Instant::now();
         self.attend(now);
         let Self { settings, listening, trouble, counters, silence, .. } = self;
+        counters.away.store(matches!(listening, Listening::Waiting(_)), Ordering::Relaxed);
         let (Listening::Open(channel) | Listening::Draining { channel, .. }) = listening else {
             thread::sleep(READ_TIMEOUT);
             return Ok(Event::Idle);
@@ -271,6 +276,11 @@ impl Source for Live {
                 Ok(Event::Idle)
             }
         }
+    }
+
+    /// An interface that comes back is listened on with a new socket.
+    fn rights(&self) -> Rights {
+        Rights::Capture
     }
 }
 

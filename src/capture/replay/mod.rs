@@ -207,4 +207,9 @@ impl Source for Replay {
         };
         Ok(Event::Packet(Packet { time: found.time, link, bytes }))
     }
+
+    /// A stream's writer may have nothing to say for hours.
+    fn may_block(&self) -> bool {
+        self.progress.total().is_none()
+    }
 }

@@ -1,0 +1,130 @@
+//! Tells the service manager how the gateway does.
+//!
+//! The watchdog is fed by progress, not by a timer: a sign of life goes out only when this task got
+//! its turn, so that the thread of the sinks is not stuck, and the capture thread has gone round
+//! since the last one. It goes round while nothing comes, too: a silent network is no hang.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::sinks::Sinks;
+use crate::pipeline::counters::Counters;
+use crate::systemd::Manager;
+
+/// How often the manager is told how it goes, at most.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether everything has started.
+const STARTING: Duration = Duration::from_millis(20);
+
+/// Signs of life within the time that the manager waits for one: one may come late.
+const SIGNS: u32 = 3;
+
+/// What the end takes after the sinks have had their time.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What the manager knows of the gateway.
+pub(super) struct Health {
+    manager: Option<Manager>,
+    counters: Arc<Counters>,
+    /// Whether the capture thread must go round: not where its input may block.
+    watches_capture: bool,
+    rounds: u64,
+    ready: bool,
+    stopping: bool,
+    next: Instant,
+    next_status: Instant,
+    status: String,
+}
+
+impl Health {
+    /// The health of a gateway that is starting. Without a manager nobody is told.
+    pub(super) fn new(
+        manager: Option<Manager>,
+        counters: Arc<Counters>,
+        watches_capture: bool,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            manager,
+            counters,
+            watches_capture,
+            rounds: 0,
+            ready: false,
+            stopping: false,
+            next: now,
+            next_status: now,
+            status: String::new(),
+        }
+    }
+
+    /// Waits until there may be something to tell.
+    pub(super) async fn due(&self) {
+        match self.manager {
+            Some(_) => tokio::time::sleep_until(self.next).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what there is to tell now.
+    pub(super) fn tell(&mut self, sinks: &Sinks) {
+        let Some(manager) = &self.manager else { return };
+        let now = Instant::now();
+        let rounds = self.counters.rounds.get();
+        let gets_on = rounds != self.rounds || !self.watches_capture;
+        self.rounds = rounds;
+        if !self.ready && gets_on && sinks.all_run() {
+            self.ready = true;
+            manager.ready();
+        }
+        if self.ready && now >= self.next_status {
+            self.next_status = now + STATUS_EVERY;
+            let status = Status { counters: &self.counters, sinks }.to_string();
+            if status != self.status {
+                manager.status(&status);
+                self.status = status;
+            }
+        }
+        let mut wait = if self.ready { STATUS_EVERY } else { STARTING };
+        if let Some(watchdog) = manager.watchdog() {
+            if gets_on {
+                manager.alive();
+            }
+            wait = wait.min(watchdog / SIGNS);
+        }
+        self.next = now + wait;
+    }
+
+    /// The input has ended: what is left is delivered by the sinks alone.
+    pub(super) fn capture_ended(&mut self) {
+        self.watches_capture = false;
+    }
+
+    /// The gateway ends within `most`. The manager is told once.
+    pub(super) fn stopping(&mut self, most: Duration) {
+        if let Some(manager) = &self.manager
+            && !std::mem::replace(&mut self.stopping, true)
+        {
+            manager.stopping(most + LAST_WORDS);
+        }
+    }
+}
+
+struct Status<'a> {
+    counters: &'a Counters,
+    sinks: &'a Sinks,
+}
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { counters, sinks } = self;
+        if counters.is_waiting_for_interface() {
+            f.write_str("waiting for the interface; ")?;
+        }
+        let (devices, readings) = (counters.devices.get(), counters.readings.get());
+        write!(f, "devices: {devices}, readings: {readings}; {sinks}")
+    }
+}
