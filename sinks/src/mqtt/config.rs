@@ -235,9 +235,13 @@ impl Config {
             };
             refuse(key, other);
         }
-        let (given, file) = (self.password.as_ref(), self.password_file.as_deref());
+        let (given, file) = (self.password.as_ref(), self.password_file());
         problems.extend(check_pair("password", given, file).err());
         problems
+    }
+
+    pub(super) fn password_file(&self) -> Option<&Path> {
+        self.password_file.as_deref()
     }
 
     fn certificates(&self) -> [(&'static str, Option<&Path>); 3] {

@@ -1,22 +1,49 @@
 //! `mqtt`: values on the topics of `mqtt-energi`, and everything that Home Assistant likes to know.
+//!
+//! A reading goes to the `session`, the task that holds the connection. There the `publisher` keeps
+//! each `device`, whose `throttle` decides what is sent; the `outbox` keeps messages until the
+//! broker has them. `topics`, `status` and `message` say what goes over the wire, `discovery` what
+//! Home Assistant is told, `trouble` what a user is told when there is no connection.
+//!
+//! Live, the newest value of each topic is kept while there is no connection, and no more. In a
+//! replay nothing is dropped: a batch is delivered once everything that follows from it has been
+//! written to the connection, and, with `qos: 1`, acknowledged by the broker.
 
 mod broker;
 mod config;
-#[allow(dead_code, reason = "nobody asks yet")]
+mod device;
 mod discovery;
 mod message;
+mod options;
+mod outbox;
+mod probe;
+mod publisher;
+mod session;
 mod status;
+mod throttle;
 mod topics;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use energi_decoders::Reading;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::settings::Problem;
-use crate::sink::{Context, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
 
 pub use broker::{Broker, BrokerError};
 pub use config::{Config, Discovery};
 pub use message::{Assurance, Message};
 pub use topics::{OFFLINE, ONLINE, Topics};
+
+use session::{Request, Session};
+
+/// Bounds what a replay has under way: some thousand messages.
+const BATCHING: Batching = Batching { readings: 256, wait: Duration::ZERO };
 
 #[async_trait]
 impl SinkConfig for Config {
@@ -24,15 +51,66 @@ impl SinkConfig for Config {
         self.problems()
     }
 
-    async fn open(&self, _context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        Err(SinkError::Broken("mqtt does not publish yet".to_owned()))
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        let (requests, asked) = mpsc::channel(1);
+        let session = Session::new(self.clone(), context, asked);
+        Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()), passed_over: 0 }))
     }
 
-    async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        Err(SinkError::Broken("mqtt does not publish yet".to_owned()))
+    async fn probe(&self, context: &Context) -> Result<String, SinkError> {
+        probe::probe(self, context).await
     }
 
     fn is_remote(&self) -> bool {
         true
+    }
+}
+
+/// The sink: it asks the session, and waits for the answer.
+#[derive(Debug)]
+struct Mqtt {
+    requests: mpsc::Sender<Request>,
+    session: JoinHandle<()>,
+    /// How many of the last batch came to nothing, for want of a connection.
+    passed_over: usize,
+}
+
+#[async_trait]
+impl Sink for Mqtt {
+    fn batching(&self) -> Batching {
+        BATCHING
+    }
+
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+        let batch = batch.to_vec();
+        self.passed_over = self.ask(|answer| Request::Publish(batch, answer)).await?;
+        Ok(())
+    }
+
+    fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
+    async fn close(&mut self) -> Result<(), SinkError> {
+        self.ask(Request::Close).await
+    }
+}
+
+impl Mqtt {
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Request,
+    ) -> Result<T, SinkError> {
+        let died = || SinkError::Broken("the connection's task has ended".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).await.map_err(|_| died())?;
+        answered.await.map_err(|_| died())?
+    }
+}
+
+impl Drop for Mqtt {
+    fn drop(&mut self) {
+        // Without a goodbye the broker speaks the last will, as it should.
+        self.session.abort();
     }
 }

@@ -1,0 +1,245 @@
+//! One device: its newest values, and which of them are to be published.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use energi_decoders::{Reading, Value};
+use jiff::Timestamp;
+
+use super::config::Config;
+use super::message::{Assurance, Message};
+use super::status::Status;
+use super::throttle::{Change, Gauge, Reported, Rule};
+use super::topics::Topics;
+use crate::sink::Context;
+
+/// What all devices have in common.
+#[derive(Debug)]
+pub(super) struct Plan {
+    topics: Topics,
+    /// The keys that may come, in the order in which JSON gives them, and what each is held to.
+    keys: Vec<(Arc<str>, Rule)>,
+    general: Rule,
+    qos: Assurance,
+    retain: bool,
+    /// Whether all values are published as one JSON object too.
+    state: bool,
+}
+
+impl Plan {
+    pub(super) fn new(config: &Config, context: &Context) -> Self {
+        let mut keys: Vec<(Arc<str>, Rule)> = Vec::new();
+        for field in context.layouts.iter().flat_map(|layout| layout.fields.iter()) {
+            if keys.iter().all(|(key, _)| **key != *field.key()) {
+                keys.push((field.key().into(), Rule::of(field.key(), config)));
+            }
+        }
+        Self {
+            topics: Topics::new(&config.topic),
+            keys,
+            general: Rule::general(config),
+            qos: config.qos,
+            retain: config.retain,
+            state: config.state,
+        }
+    }
+
+    fn message(&self, topic: &str, payload: String) -> Message {
+        Message { topic: topic.to_owned(), payload, qos: self.qos, retain: self.retain }
+    }
+}
+
+/// A device that was heard.
+#[derive(Debug)]
+pub(super) struct Device {
+    plan: Arc<Plan>,
+    /// When its newest reading was captured.
+    time: Option<Timestamp>,
+    serial: Slot,
+    slots: Vec<Slot>,
+    status: Option<Status>,
+    status_topic: String,
+    status_gauge: Gauge<Status>,
+    state_topic: String,
+    state_gauge: Gauge<Snapshot>,
+}
+
+/// One value of a device.
+#[derive(Debug)]
+struct Slot {
+    key: Arc<str>,
+    rule: Rule,
+    topic: String,
+    newest: Option<Value>,
+    gauge: Gauge<Value>,
+}
+
+impl Slot {
+    fn offer(&mut self, value: Value, at: Option<Timestamp>) -> Option<Value> {
+        self.newest = Some(value);
+        self.gauge.offer(value, at, &self.rule)
+    }
+}
+
+/// All values at one time, told apart by the flags among them: the others may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Snapshot {
+    flags: u128,
+}
+
+impl Reported for Snapshot {
+    fn change(&self, sent: &Self, _deadband: f64) -> Change {
+        // Its time at least has moved.
+        if self == sent { Change::Moved } else { Change::Urgent }
+    }
+}
+
+impl Device {
+    pub(super) fn new(serial: u32, plan: &Arc<Plan>) -> Self {
+        let topics = &plan.topics;
+        let slot = |key: &Arc<str>, rule, topic| Slot {
+            key: Arc::clone(key),
+            rule,
+            topic,
+            newest: None,
+            gauge: Gauge::default(),
+        };
+        Self {
+            serial: slot(&"serial".into(), plan.general, topics.serial(serial)),
+            slots: plan
+                .keys
+                .iter()
+                .map(|(key, rule)| slot(key, *rule, topics.value(serial, key)))
+                .collect(),
+            time: None,
+            status: None,
+            status_topic: topics.status(serial),
+            status_gauge: Gauge::default(),
+            state_topic: topics.state(serial),
+            state_gauge: Gauge::default(),
+            plan: Arc::clone(plan),
+        }
+    }
+
+    /// Takes a reading, and adds the messages that are to be sent now.
+    pub(super) fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
+        self.time = reading.time;
+        let at = reading.time;
+        self.serial.offer_into(Value::Integer(reading.serial.into()), at, &self.plan, messages);
+        for (field, value) in reading.fields() {
+            // Every key of a reading is in the plan: both come from the same decoders.
+            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.key == *field.key()) {
+                slot.offer_into(value, at, &self.plan, messages);
+            }
+        }
+        if reading.fields().any(|(field, _)| Status::INPUTS.contains(&field.key())) {
+            self.status = Status::of(|key| self.newest(key));
+            if let Some(status) = self.status
+                && let Some(status) = self.status_gauge.offer(status, at, &self.plan.general)
+            {
+                messages.push(self.status_message(status));
+            }
+        }
+        // What was held back goes at the device's next reading past the interval, of whatever kind.
+        for slot in &mut self.slots {
+            if let Some(value) = slot.gauge.due(at, &slot.rule) {
+                messages.push(self.plan.message(&slot.topic, payload(value)));
+            }
+        }
+        if let Some(status) = self.status_gauge.due(at, &self.plan.general) {
+            messages.push(self.status_message(status));
+        }
+        if self.plan.state
+            && self.state_gauge.offer(self.snapshot(), at, &self.plan.general).is_some()
+        {
+            messages.push(self.state_message());
+        }
+    }
+
+    /// Adds what is still held back and says something new.
+    pub(super) fn finish(&mut self, messages: &mut Vec<Message>) {
+        for slot in &mut self.slots {
+            if let Some(value) = slot.gauge.last() {
+                messages.push(self.plan.message(&slot.topic, payload(value)));
+            }
+        }
+        if let Some(status) = self.status_gauge.last() {
+            messages.push(self.status_message(status));
+        }
+        if self.state_gauge.last().is_some() {
+            messages.push(self.state_message());
+        }
+    }
+
+    /// Everything that is known of it, for those who know nothing.
+    pub(super) fn current(&self, messages: &mut Vec<Message>) {
+        for slot in std::iter::once(&self.serial).chain(&self.slots) {
+            if let Some(value) = slot.newest {
+                messages.push(self.plan.message(&slot.topic, payload(value)));
+            }
+        }
+        messages.extend(self.status.map(|status| self.status_message(status)));
+        if self.plan.state {
+            messages.push(self.state_message());
+        }
+    }
+
+    /// When its newest reading was captured.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    fn newest(&self, key: &str) -> Option<Value> {
+        self.slots.iter().find(|slot| *slot.key == *key)?.newest
+    }
+
+    fn status_message(&self, status: Status) -> Message {
+        self.plan.message(&self.status_topic, status.word().to_owned())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let flag = |slot: &Slot| slot.newest == Some(Value::Flag(true));
+        let flags =
+            self.slots.iter().map(flag).fold(0, |flags, flag| flags << 1 | u128::from(flag));
+        Snapshot { flags }
+    }
+
+    /// All values with the time of the newest reading. Never retained: who comes later must not
+    /// take old values for new ones.
+    fn state_message(&self) -> Message {
+        let mut json = match self.time {
+            Some(time) => format!(r#"{{"time":"{time:.6}""#),
+            None => r#"{"time":null"#.to_owned(),
+        };
+        for slot in &self.slots {
+            if let Some(value) = slot.newest {
+                // Writing to a string does not fail. Keys need no escaping; see `Json`.
+                let _ = write!(json, r#","{}":{value}"#, slot.key);
+            }
+        }
+        json.push('}');
+        Message { retain: false, ..self.plan.message(&self.state_topic, json) }
+    }
+}
+
+impl Slot {
+    fn offer_into(
+        &mut self,
+        value: Value,
+        at: Option<Timestamp>,
+        plan: &Plan,
+        messages: &mut Vec<Message>,
+    ) {
+        if let Some(value) = self.offer(value, at) {
+            messages.push(plan.message(&self.topic, payload(value)));
+        }
+    }
+}
+
+/// A value as `mqtt-energi` writes it: flags are 1 and 0.
+fn payload(value: Value) -> String {
+    match value {
+        Value::Flag(flag) => u8::from(flag).to_string(),
+        number => number.to_string(),
+    }
+}

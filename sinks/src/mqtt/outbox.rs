@@ -1,0 +1,130 @@
+//! Messages on their way out: those that wait, and those that the connection has taken but not
+//! delivered.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::message::Message;
+
+/// How many messages of an introduction go out together, and how long the next ones wait: a broker
+/// and its subscribers drop what comes faster than they take it.
+const PORTION: usize = 50;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The way of a message: waiting, then handed to the connection, then written, then acknowledged if
+/// that was asked for. It is kept until the end of that way, so that what a broken connection has
+/// not delivered can be sent again.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// What a new connection is told first, in portions. It is of no use to the next one.
+    introduction: VecDeque<Message>,
+    portion: Portion,
+    waiting: VecDeque<Message>,
+    handed: VecDeque<Handed>,
+    unacknowledged: VecDeque<(u16, Handed)>,
+}
+
+#[derive(Debug, Default)]
+struct Portion {
+    sent: usize,
+    /// When the next one begins.
+    pause: Option<Instant>,
+}
+
+/// A message that the connection has taken; nothing where it is not worth sending again.
+type Handed = Option<Message>;
+
+impl Outbox {
+    /// Adds messages after all others.
+    pub(super) fn add(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.waiting.extend(messages);
+    }
+
+    /// Adds messages that only this connection needs, before all that wait.
+    pub(super) fn introduce(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.introduction.extend(messages);
+    }
+
+    /// Forgets what waits, and returns how many messages that were.
+    pub(super) fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).len()
+    }
+
+    /// The connection broke: takes back all that it may not have delivered.
+    pub(super) fn take_back(&mut self) {
+        self.introduction.clear();
+        self.portion = Portion::default();
+        let unacknowledged = std::mem::take(&mut self.unacknowledged);
+        let handed = std::mem::take(&mut self.handed);
+        let back = unacknowledged.into_iter().map(|(_, message)| message).chain(handed);
+        for message in back.rev().flatten() {
+            self.waiting.push_front(message);
+        }
+    }
+
+    /// The next message, if it may be sent now.
+    pub(super) fn next(&self, now: Instant) -> Option<&Message> {
+        match self.introduction.front() {
+            Some(_) if self.portion.pause.is_some_and(|until| now < until) => None,
+            Some(message) => Some(message),
+            None => self.waiting.front(),
+        }
+    }
+
+    /// When the next message may be sent, where it has to wait for that.
+    pub(super) fn resumes(&self, now: Instant) -> Option<Instant> {
+        self.portion.pause.filter(|until| *until > now && !self.introduction.is_empty())
+    }
+
+    /// Notes that the connection has taken the next message.
+    pub(super) fn hand_over(&mut self, now: Instant) {
+        if self.introduction.pop_front().is_some() {
+            self.handed.push_back(None);
+            self.portion.sent += 1;
+            if self.portion.sent.is_multiple_of(PORTION) {
+                self.portion.pause = Some(now + PAUSE);
+            }
+        } else if let Some(message) = self.waiting.pop_front() {
+            self.handed.push_back(Some(message));
+        }
+    }
+
+    /// Drops the next message, which cannot be sent at all.
+    pub(super) fn skip(&mut self) {
+        if self.introduction.pop_front().is_none() {
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Notes that the connection has written the oldest message that it had taken. A number other
+    /// than 0 is that of the acknowledgement to come.
+    pub(super) fn written(&mut self, number: u16) {
+        if let Some(message) = self.handed.pop_front()
+            && number != 0
+        {
+            self.unacknowledged.push_back((number, message));
+        }
+    }
+
+    /// Notes that the broker has acknowledged a message.
+    pub(super) fn acknowledged(&mut self, number: u16) {
+        if let Some(index) = self.unacknowledged.iter().position(|(known, _)| *known == number) {
+            self.unacknowledged.remove(index);
+        }
+    }
+
+    /// How many messages wait that are not only for this connection.
+    pub(super) fn backlog(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether every message has come to the end of its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.introduction.is_empty()
+            && self.waiting.is_empty()
+            && self.handed.is_empty()
+            && self.unacknowledged.is_empty()
+    }
+}

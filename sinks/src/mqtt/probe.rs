@@ -1,0 +1,39 @@
+//! Tries a broker without disturbing anybody.
+
+use rumqttc::{AsyncClient, Event, Incoming, Outgoing};
+
+use super::config::Config;
+use super::options::{self, options, unique_client_id};
+use super::trouble::Trouble;
+use crate::sink::{Context, SinkError};
+
+/// Connects and says goodbye, without a last will, and under a client id of its own: a gateway that
+/// runs with the same configuration keeps its connection.
+pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String, SinkError> {
+    let (own, id) = (config.clone(), unique_client_id());
+    let options = tokio::task::spawn_blocking(move || options(&own, &id, None)).await;
+    let options = options.map_err(|error| SinkError::Retry(error.to_string()))?;
+    let options = options.map_err(|error| SinkError::Broken(error.to_string()))?;
+    let (client, mut events) = AsyncClient::new(options, 1);
+    events.set_network_options(options::network());
+    let mut stood = false;
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Incoming::ConnAck(_))) => {
+                stood = true;
+                if client.try_disconnect().is_err() {
+                    break;
+                }
+            }
+            Ok(Event::Outgoing(Outgoing::Disconnect)) => break,
+            Ok(_) => {}
+            Err(_) if stood => break,
+            Err(error) => {
+                let trouble = Trouble::of(&error, config, stood);
+                return Err(SinkError::Retry(trouble.to_string()));
+            }
+        }
+    }
+    let user = config.username.as_ref().map(|user| format!(" as `{user}`")).unwrap_or_default();
+    Ok(format!("{} takes connections{user}", config.url))
+}

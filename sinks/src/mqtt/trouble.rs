@@ -1,0 +1,189 @@
+//! What is wrong with a connection, in words that tell what to do.
+
+use std::fmt;
+use std::io;
+
+use rumqttc::mqttbytes::Error as PacketError;
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
+use rustls::{AlertDescription, CertificateError};
+
+use super::config::Config;
+use super::options::{ANSWER_WITHIN, OptionsError};
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    text: String,
+    /// Whether somebody has to change something: the network and the broker cannot mend it by
+    /// themselves.
+    pub(super) lasting: bool,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<OptionsError> for Trouble {
+    fn from(error: OptionsError) -> Self {
+        Self::lasting(error.to_string())
+    }
+}
+
+impl Trouble {
+    fn passing(text: String) -> Self {
+        Self { text, lasting: false }
+    }
+
+    fn lasting(text: String) -> Self {
+        Self { text, lasting: true }
+    }
+
+    /// The trouble that `error` tells of. `stood` says whether there had been a connection.
+    pub(super) fn of(error: &ConnectionError, config: &Config, stood: bool) -> Self {
+        let broker = &config.url;
+        if let Some(error) = encryption_error(error) {
+            return of_encryption(error, config);
+        }
+        match error {
+            ConnectionError::ConnectionRefused(code) => refused(*code, config),
+            ConnectionError::NetworkTimeout => Self::passing(format!(
+                "no answer from {broker} within {} s; is a firewall in the way, or does something \
+                 else than an MQTT broker listen there?",
+                ANSWER_WITHIN.as_secs()
+            )),
+            ConnectionError::FlushTimeout => {
+                Self::passing(format!("the broker at {broker} takes nothing any more"))
+            }
+            ConnectionError::MqttState(StateError::AwaitPingResp) => {
+                Self::passing(format!("the broker at {broker} does not answer any more"))
+            }
+            ConnectionError::MqttState(StateError::ConnectionAborted) if stood => {
+                Self::passing(format!("the broker at {broker} closed the connection"))
+            }
+            ConnectionError::MqttState(StateError::ConnectionAborted) => Self::passing(format!(
+                "{broker} closed the connection without a word; {}",
+                if config.url.encrypted {
+                    "is it the port for encrypted connections?"
+                } else {
+                    "is it a port for encrypted connections (mqtts://)?"
+                }
+            )),
+            _ => match io_error(error) {
+                Some(error) => of_io(error, config, stood),
+                None => Self::passing(format!(
+                    "{broker} does not speak MQTT 3.1.1 as expected ({error}); is it a broker?"
+                )),
+            },
+        }
+    }
+}
+
+fn refused(code: ConnectReturnCode, config: &Config) -> Trouble {
+    let broker = &config.url;
+    match (code, &config.username) {
+        (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, None) => {
+            Trouble::lasting(format!(
+                "the broker at {broker} wants to know who connects; set `username` and `password`"
+            ))
+        }
+        (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, Some(user)) => {
+            Trouble::lasting(format!(
+                "the broker at {broker} refuses the user `{user}`; check `username` and `password`"
+            ))
+        }
+        (ConnectReturnCode::BadClientId, _) => Trouble::lasting(format!(
+            "the broker at {broker} refuses the client id; set a `client_id` that it takes"
+        )),
+        (ConnectReturnCode::RefusedProtocolVersion, _) => Trouble::lasting(format!(
+            "the broker at {broker} does not take MQTT 3.1.1; switch it on there"
+        )),
+        (ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success, _) => {
+            Trouble::passing(format!("the broker at {broker} is not available now"))
+        }
+    }
+}
+
+fn of_io(error: &io::Error, config: &Config, stood: bool) -> Trouble {
+    let broker = &config.url;
+    let said = error.to_string();
+    Trouble::passing(match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!(
+            "nobody listens at {broker} (connection refused); is the broker running, and the port \
+             in `url` right?"
+        ),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            format!("{broker} cannot be reached: {said}; check the network and the host in `url`")
+        }
+        // The resolver's errors have no kind of their own.
+        _ if said.contains("lookup address") => format!(
+            "the name of the broker, `{}`, cannot be found: {said}; check it in `url`, or give the \
+             address instead",
+            broker.host
+        ),
+        _ if stood => format!("the connection to {broker} broke: {said}"),
+        _ => format!("cannot connect to {broker}: {said}"),
+    })
+}
+
+fn of_encryption(error: &rustls::Error, config: &Config) -> Trouble {
+    let broker = &config.url;
+    let authority = if config.ca_file.is_some() {
+        "`ca_file` must hold the authority that signed its certificate"
+    } else {
+        "name the authority that signed its certificate with `ca_file`"
+    };
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Trouble::lasting(
+            format!("nobody trusted vouches for the broker at {broker}; {authority}"),
+        ),
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Trouble::lasting(format!(
+            "the certificate of the broker at {broker} is for another name; use that name in `url`"
+        )),
+        rustls::Error::InvalidCertificate(error) => Trouble::lasting(format!(
+            "the certificate of the broker at {broker} is no good: {error}; {authority}"
+        )),
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired),
+        ) => Trouble::lasting(format!(
+            "the broker at {broker} does not accept this client's certificate ({alert:?}); {}",
+            if config.client_cert.is_some() {
+                "`client_cert` must be signed by an authority that it trusts"
+            } else {
+                "set `client_cert` and `client_key`"
+            }
+        )),
+        error => Trouble::passing(format!(
+            "no encrypted connection to {broker}: {error}; is it the port for encrypted \
+             connections?"
+        )),
+    }
+}
+
+fn io_error(error: &ConnectionError) -> Option<&io::Error> {
+    match error {
+        ConnectionError::Io(error)
+        | ConnectionError::Tls(TlsError::Io(error))
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
+        ) => Some(error),
+        _ => None,
+    }
+}
+
+/// What went wrong with the encryption, which the input and output on top of it pass on.
+fn encryption_error(error: &ConnectionError) -> Option<&rustls::Error> {
+    match error {
+        ConnectionError::Tls(TlsError::TLS(error)) => Some(error),
+        error => io_error(error)?.get_ref()?.downcast_ref(),
+    }
+}

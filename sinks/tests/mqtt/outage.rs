@@ -1,0 +1,168 @@
+//! Brokers that go, come back, refuse or do not answer.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use energi_sinks::{Pace, Sink, SinkConfig};
+use serde_json::json;
+
+use crate::household::{config, context, eventually, hears, open, powers, topic};
+use crate::logs::Logs;
+use crate::mosquitto::{Mosquitto, retained};
+
+const BRIDGE: &str = "myenergi/bridge/state";
+
+/// Waits until a line was logged.
+async fn says(logs: &Logs, words: &str) {
+    eventually(words, || logs.lines().iter().any(|line| line.contains(words))).await;
+}
+
+fn count(logs: &Logs, words: &str) -> usize {
+    logs.lines().iter().filter(|line| line.contains(words)).count()
+}
+
+#[tokio::test]
+async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
+    let logs = Logs::capture();
+    let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
+    let mut sink = open(&broker, Pace::Live, &json!({"interval": 0})).await;
+    for second in 0..1000 {
+        let grid = i16::try_from(second).unwrap();
+        sink.write(&[powers(second, [grid, 1, 1])]).await.unwrap();
+        assert_eq!(sink.passed_over(), 1);
+    }
+    says(&logs, "nobody listens at 127.0.0.1").await;
+    broker.run();
+    let listener = broker.listen();
+    hears(&listener, &topic("grid_pwr"), "999").await;
+    assert_eq!(listener.of(&topic("grid_pwr")), ["999"]);
+    says(&logs, "connected to 127.0.0.1").await;
+    assert_eq!(count(&logs, "nobody listens"), 1, "{:#?}", logs.lines());
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_without_a_memory() {
+    for persistence in ["persistence false\n", "persistence true\npersistence_location {folder}/\n"]
+    {
+        let lines = format!("allow_anonymous true\nautosave_interval 1\n{persistence}");
+        let Some(mut broker) = Mosquitto::stopped(&lines) else { return };
+        broker.run();
+        let listener = broker.listen();
+        let mut sink = open(&broker, Pace::Live, &json!({})).await;
+        sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+        hears(&listener, &topic("grid_pwr"), "1").await;
+
+        broker.kill();
+        sink.write(&[powers(1, [7, 2, 3])]).await.unwrap();
+        broker.run();
+        listener.until_subscribed(2);
+        hears(&listener, &topic("grid_pwr"), "7").await;
+        hears(&listener, BRIDGE, "online").await;
+        assert_eq!(retained(&broker, "myenergi").len(), 2, "{persistence}");
+        sink.write(&[powers(20, [8, 2, 3])]).await.unwrap();
+        hears(&listener, &topic("grid_pwr"), "8").await;
+        sink.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_once_and_works_once_it_is_mended() {
+    let logs = Logs::capture();
+    let Some(mut broker) = Mosquitto::stopped("") else { return };
+    broker.only_let_in("me", "right");
+    broker.run();
+    let file = broker.path("password");
+    std::fs::write(&file, "wrong\n").unwrap();
+    let more = json!({"username": "me", "password_file": file});
+    let mut sink = open(&broker, Pace::Live, &more).await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    says(&logs, "refuses the user `me`; check `username` and `password`").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    std::fs::write(&file, "right\n").unwrap();
+    says(&logs, "again").await;
+    assert_eq!(count(&logs, "refuses the user"), 1, "{:#?}", logs.lines());
+    let listener = broker.listen_as("me", "right");
+    sink.write(&[powers(20, [5, 2, 3])]).await.unwrap();
+    hears(&listener, &topic("grid_pwr"), "5").await;
+    sink.close().await.unwrap();
+    assert!(!logs.lines().concat().contains("wrong"), "a secret");
+}
+
+#[tokio::test]
+async fn a_broker_that_accepts_and_never_answers_holds_nobody_up() {
+    let logs = Logs::capture();
+    let Some(broker) = Mosquitto::stopped("") else { return };
+    let silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();
+    let mut sink = open(&broker, Pace::Live, &json!({})).await;
+    let write = sink.write(&[]);
+    tokio::time::timeout(Duration::from_secs(1), write).await.unwrap().unwrap();
+    says(&logs, "within 5 s; is a firewall in the way").await;
+    drop(silent);
+    says(&logs, "nobody listens").await;
+}
+
+#[tokio::test]
+async fn a_replay_loses_nothing_to_a_broker_that_dies_on_the_way() {
+    let lines = "allow_anonymous true\n";
+    let Some(mut broker) = Mosquitto::stopped(lines) else { return };
+    let mut sink = open(&broker, Pace::Lossless, &json!({"interval": 0, "qos": 1})).await;
+    let batch = |from: i64| -> Vec<_> {
+        (from..from + 200).map(|t| powers(t, [i16::try_from(t).unwrap(), 0, 0])).collect()
+    };
+    {
+        let early = batch(0);
+        let mut write = sink.write(&early);
+        let waits = tokio::time::timeout(Duration::from_millis(300), &mut write).await;
+        assert!(waits.is_err(), "there is no broker to write to");
+        broker.run();
+        let listener = broker.listen();
+        write.await.unwrap();
+        let grid = listener.of(&topic("grid_pwr"));
+        assert_eq!(grid.len(), 200);
+        drop(listener);
+    }
+    broker.kill();
+    let later = batch(200);
+    let mut write = sink.write(&later);
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut write).await.is_err());
+    broker.run();
+    let listener = broker.listen();
+    write.await.unwrap();
+    let heard: Vec<i64> =
+        listener.of(&topic("grid_pwr")).iter().map(|it| it.parse().unwrap()).collect();
+    let mut once = heard.clone();
+    once.dedup();
+    assert_eq!(once, (200..400).collect::<Vec<_>>(), "at least once, and in order");
+    sink.close().await.unwrap();
+    listener.wait_for(BRIDGE, "offline");
+}
+
+#[tokio::test]
+async fn a_replay_gives_up_what_cannot_mend_itself() {
+    let Some(mut broker) = Mosquitto::stopped("") else { return };
+    broker.only_let_in("me", "right");
+    broker.run();
+    let wrong = json!({"username": "me", "password": "hunter2"});
+    let mut sink = open(&broker, Pace::Lossless, &wrong).await;
+    let error = sink.write(&[powers(0, [1, 2, 3])]).await.unwrap_err();
+    assert!(matches!(error, energi_sinks::SinkError::Broken(_)), "{error}");
+    assert!(error.to_string().contains("refuses the user `me`"), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    let probe = config(&broker, &wrong).probe(&context(Pace::Live)).await.unwrap_err();
+    assert!(probe.to_string().contains("refuses the user `me`"), "{probe}");
+    let right = json!({"username": "me", "password": "right"});
+    let probe = config(&broker, &right).probe(&context(Pace::Live)).await.unwrap();
+    assert!(probe.ends_with("takes connections as `me`"), "{probe}");
+}
+
+#[tokio::test]
+async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
+    let logs = Logs::capture();
+    let Some(broker) = Mosquitto::stopped("") else { return };
+    let mut sink: Box<dyn Sink> = open(&broker, Pace::Live, &json!({})).await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    says(&logs, "nobody listens").await;
+    tokio::time::timeout(Duration::from_secs(6), sink.close()).await.unwrap().unwrap();
+    says(&logs, "the last values are not delivered").await;
+}
