@@ -18,6 +18,28 @@ pub enum Confidence {
     C,
 }
 
+impl Confidence {
+    /// Its letter.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::A => 'A',
+            Self::B => 'B',
+            Self::C => 'C',
+        }
+    }
+
+    /// What the letter stands for, in a few words.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::A => "confirmed",
+            Self::B => "unconfirmed",
+            Self::C => "a guess",
+        }
+    }
+}
+
 /// How the bytes of a field are read. Integers are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raw {
@@ -129,6 +151,22 @@ impl Field {
         self.divide == 1.0 && self.add.fract() == 0.0
     }
 
+    /// How the value comes from the raw number: `/ 100`, `/ 2 - 0.5`; empty where it is the raw
+    /// number itself.
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "1 and 0 mean: as configured, not scaled")]
+    pub fn scale(&self) -> String {
+        let Self { divide, add, .. } = *self;
+        let sign = if add < 0.0 { '-' } else { '+' };
+        match (divide == 1.0, add == 0.0) {
+            _ if matches!(self.raw, Raw::Bit(_)) => String::new(),
+            (true, true) => String::new(),
+            (false, true) => format!("/ {divide}"),
+            (true, false) => format!("{sign} {}", add.abs()),
+            (false, false) => format!("/ {divide} {sign} {}", add.abs()),
+        }
+    }
+
     /// Whether the field lies wholly inside the body and header of a record of `length` bytes.
     #[must_use]
     pub const fn fits(&self, length: u8) -> bool {
@@ -182,6 +220,18 @@ pub enum Status {
     Experimental,
     /// Declared in the configuration, and as experimental as those.
     Declared,
+}
+
+impl Status {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Experimental => "experimental",
+            Self::Declared => "declared",
+        }
+    }
 }
 
 /// The declarative table of one kind of record.

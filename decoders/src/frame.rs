@@ -90,6 +90,35 @@ pub enum FrameError {
     },
 }
 
+/// The sender and the payload of an Ethernet frame of [`ETHERTYPE`], VLAN tags skipped. The payload
+/// may hold anything.
+///
+/// # Errors
+/// [`FrameError::Truncated`] where the Ethernet header is not whole, [`FrameError::Ethertype`] where
+/// it announces something else.
+#[inline]
+pub fn split_ethernet(bytes: &[u8]) -> Result<(MacAddress, &[u8]), FrameError> {
+    let truncated = FrameError::Truncated(bytes.len());
+    let source = bytes
+        .get(6..12)
+        .and_then(|source| source.try_into().ok())
+        .map(MacAddress)
+        .ok_or(truncated)?;
+    let mut header = ETHERNET_HEADER;
+    let ethertype = loop {
+        let field = bytes.get(header - 2..header).ok_or(truncated)?;
+        let ethertype = u16::from_be_bytes([field[0], field[1]]);
+        if !VLAN_ETHERTYPES.contains(&ethertype) {
+            break ethertype;
+        }
+        header += VLAN_TAG;
+    };
+    if ethertype != ETHERTYPE {
+        return Err(FrameError::Ethertype(ethertype));
+    }
+    Ok((source, bytes.get(header..).ok_or(truncated)?))
+}
+
 /// A frame whose envelope has been checked: at least one whole record follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
@@ -103,25 +132,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`FrameError`] says what about the bytes is not of this protocol.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
-        let truncated = FrameError::Truncated(bytes.len());
-        let source = bytes
-            .get(6..12)
-            .and_then(|source| source.try_into().ok())
-            .map(MacAddress)
-            .ok_or(truncated)?;
-        let mut header = ETHERNET_HEADER;
-        let ethertype = loop {
-            let field = bytes.get(header - 2..header).ok_or(truncated)?;
-            let ethertype = u16::from_be_bytes([field[0], field[1]]);
-            if !VLAN_ETHERTYPES.contains(&ethertype) {
-                break ethertype;
-            }
-            header += VLAN_TAG;
-        };
-        if ethertype != ETHERTYPE {
-            return Err(FrameError::Ethertype(ethertype));
-        }
-        let payload = bytes.get(header..).ok_or(truncated)?;
+        let (source, payload) = split_ethernet(bytes)?;
         Ok(Self { source: Some(source), ..Self::parse_payload(payload)? })
     }
 
@@ -233,6 +244,14 @@ impl<'a> Record<'a> {
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// `size` bytes at a protocol offset, as [`Record::at`] counts; `None` where they are not all
+    /// inside the record.
+    #[must_use]
+    pub fn slice(&self, offset: u8, size: u8) -> Option<&'a [u8]> {
+        let start = usize::from(offset).checked_sub(RECORDS)?;
+        self.bytes.get(start..start + usize::from(size))
     }
 
     /// `N` bytes at a protocol offset (the record's first byte stands at `0x18`); `None` where
