@@ -36,7 +36,7 @@ pub enum Command {
     Run(commands::run::Args),
     /// Validate the configuration and print it whole
     Check(commands::check::Args),
-    /// Decode captures, payloads or hex text to JSON lines
+    /// Decode captures, payloads or hex text to JSON lines, tables or annotated bytes
     Decode(commands::decode::Args),
     /// Save what the devices send to a capture file
     Record(commands::record::Args),

@@ -9,6 +9,7 @@
 pub mod assemble;
 pub mod capture;
 pub mod cli;
+pub mod colour;
 pub mod commands;
 pub mod config;
 pub mod exit;

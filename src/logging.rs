@@ -1,12 +1,12 @@
 //! Logs on standard error, beside the progress bar where there is one.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use crate::progress;
+use crate::{colour, progress};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -30,7 +30,7 @@ pub fn start(format: LogFormat) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(colours_wanted())
+        .with_ansi(colour::wanted(&io::stderr()))
         .with_writer(|| BesideProgress);
     let journald = goes_to_journald();
     match (format, journald) {
@@ -50,14 +50,6 @@ fn goes_to_journald() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr())
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
-}
-
-/// Whether standard error is a terminal whose user wants colours (no-color.org).
-fn colours_wanted() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal()
-        && !set("NO_COLOR")
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Standard error, with the progress bar out of the way while something is written.

@@ -8,11 +8,13 @@
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/golden.rs"]
+mod golden;
 
 use std::fmt::Write;
-use std::fs;
 
-use gateway::{Desk, example_day, root, stderr, stdout};
+use gateway::{Desk, example_day, stderr, stdout};
+use golden::matches_golden;
 
 #[test]
 fn the_example_day_decodes_to_the_golden_file() {
@@ -34,19 +36,6 @@ fn the_example_day_decodes_to_the_golden_file() {
         writeln!(digest, "{hour} {} lines, CRC-32 {:08x}", lines.len(), crc.sum()).unwrap();
         first_hour.get_or_insert_with(|| lines.join("\n") + "\n");
     }
-    matches_golden("eddi-day.first-hour.jsonl", &first_hour.unwrap());
-    matches_golden("eddi-day.digest", &digest);
-}
-
-fn matches_golden(name: &str, actual: &str) {
-    let path = root().join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, actual).unwrap();
-    }
-    let golden = fs::read_to_string(&path).unwrap();
-    for (number, (actual, golden)) in actual.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(actual, golden, "{name}, line {}", number + 1);
-    }
-    assert_eq!(actual.len(), golden.len(), "{name}");
+    matches_golden("tests/golden/eddi-day.first-hour.jsonl", &first_hour.unwrap());
+    matches_golden("tests/golden/eddi-day.digest", &digest);
 }

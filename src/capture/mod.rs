@@ -6,7 +6,8 @@ pub mod pcapng;
 pub mod replay;
 pub mod simulator;
 
-use energi_decoders::{Frame, FrameError};
+use energi_decoders::frame::split_ethernet;
+use energi_decoders::{Frame, FrameError, MacAddress};
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -41,6 +42,17 @@ impl<'a> Packet<'a> {
         match self.link {
             Link::Ethernet => Frame::parse(self.bytes),
             Link::Payload => Frame::parse_payload(self.bytes),
+        }
+    }
+
+    /// Who sent the packet, where it says so, and what it carries, be it a whole frame or not.
+    ///
+    /// # Errors
+    /// [`FrameError`] where its Ethernet header is not that of this protocol.
+    pub fn payload(&self) -> Result<(Option<MacAddress>, &'a [u8]), FrameError> {
+        match self.link {
+            Link::Ethernet => split_ethernet(self.bytes).map(|(mac, bytes)| (Some(mac), bytes)),
+            Link::Payload => Ok((None, self.bytes)),
         }
     }
 }

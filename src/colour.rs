@@ -1,0 +1,13 @@
+//! Whether colours are wanted.
+
+use std::io::IsTerminal;
+
+/// Whether `stream` is a terminal whose user wants colours: `NO_COLOR` is not set, or empty
+/// (no-color.org), and the terminal is not a dumb one.
+#[must_use]
+pub fn wanted(stream: &impl IsTerminal) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
