@@ -40,6 +40,8 @@ pub enum Command {
     Decode(commands::decode::Args),
     /// Save what the devices send to a capture file
     Record(commands::record::Args),
+    /// Print a Wireshark dissector in Lua
+    Dissector(commands::dissector::Args),
     /// Report energy by day, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::Args),
@@ -63,6 +65,7 @@ impl Command {
             Self::Check(args) => commands::check::run(&args),
             Self::Decode(args) => commands::decode::run(&args),
             Self::Record(args) => commands::record::run(&args),
+            Self::Dissector(args) => commands::dissector::run(&args),
             #[cfg(feature = "sqlite")]
             Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod colour;
 pub mod commands;
 pub mod config;
+pub mod dissector;
 pub mod exit;
 pub mod gateway;
 #[cfg(feature = "sqlite")]

@@ -5,6 +5,7 @@ pub mod completions;
 #[cfg(feature = "sqlite")]
 mod dates;
 pub mod decode;
+pub mod dissector;
 #[cfg(feature = "sqlite")]
 pub mod history;
 pub mod record;
