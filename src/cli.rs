@@ -50,6 +50,8 @@ pub enum Command {
     History(commands::history::Args),
     /// Find out what unknown packets mean
     Research(commands::research::Args),
+    /// Find out why no device is heard, and what to do
+    Doctor(commands::doctor::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
@@ -73,6 +75,7 @@ impl Command {
             Self::History(args) => commands::history::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),
             Self::Research(args) => commands::research::run(&args),
+            Self::Doctor(args) => commands::doctor::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
         }
     }

@@ -13,6 +13,7 @@ pub mod colour;
 pub mod commands;
 pub mod config;
 pub mod dissector;
+pub mod doctor;
 pub mod exit;
 pub mod gateway;
 #[cfg(feature = "sqlite")]

@@ -75,6 +75,16 @@ impl DecoderTable {
         table
     }
 
+    /// Every built-in decoder, the experimental ones switched on.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut table = Self::confirmed();
+        for layout in packets::ALL.iter().filter(|layout| layout.status == Status::Experimental) {
+            table.slot_mut(layout.length).push(Box::new(TableDecoder::new(*layout)));
+        }
+        table
+    }
+
     /// The length bytes of the built-in experimental decoders.
     #[must_use]
     pub fn experimental_lengths() -> BTreeSet<u8> {

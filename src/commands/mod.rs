@@ -6,6 +6,7 @@ pub mod completions;
 mod dates;
 pub mod decode;
 pub mod dissector;
+pub mod doctor;
 #[cfg(feature = "sqlite")]
 pub mod history;
 pub mod record;

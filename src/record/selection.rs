@@ -24,12 +24,7 @@ pub(super) struct Selection {
 
 impl Selection {
     pub(super) fn new(only: Only) -> Self {
-        let mut decoders = DecoderTable::confirmed();
-        for length in DecoderTable::experimental_lengths() {
-            // Each of these lengths has one decoder, which is off.
-            let _ = decoders.switch_on(length);
-        }
-        Self { only, decoders }
+        Self { only, decoders: DecoderTable::built_in() }
     }
 
     pub(super) fn takes(&self, frame: &[u8]) -> bool {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use energi_decoders::frame::{ETHERTYPE, MULTICAST};
+use energi_decoders::frame::MULTICAST;
 use libc::{EACCES, EAFNOSUPPORT, EINVAL, EPERM};
 use pnet::datalink::{self, ChannelType, Config, DataLinkReceiver};
 use thiserror::Error;
 
-use super::interface::{self, LinkState};
-use super::socket::{PacketSocket, Statistics};
-use super::{LiveSettings, permission};
+use super::interface::{self, InterfaceName, LinkState};
+use super::socket::{Hearing, PacketSocket, Statistics};
+use super::{CaptureError, LiveSettings, is_harmless, permission};
 
 /// How long a read waits for a frame: the capture thread sees a stop this soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
@@ -49,9 +49,19 @@ impl OpenError {
     }
 }
 
+impl OpenError {
+    /// The error as a source's, where it is not waited out.
+    pub(super) fn on(&self, interface: &InterfaceName) -> CaptureError {
+        match self {
+            Self::Permission(_) => CaptureError::Permission(self.to_string()),
+            _ => CaptureError::Io(format!("cannot listen on {interface}: {self}")),
+        }
+    }
+}
+
 /// Opens a packet socket that hears nothing yet.
-pub(super) fn open_socket() -> Result<PacketSocket, OpenError> {
-    PacketSocket::open().map_err(|error| match error.raw_os_error() {
+pub(super) fn open_socket(hearing: Hearing) -> Result<PacketSocket, OpenError> {
+    PacketSocket::open(hearing).map_err(|error| match error.raw_os_error() {
         Some(EAFNOSUPPORT) => OpenError::Failed {
             doing: "opening a packet socket, which a sandbox may forbid (under systemd, \
                     RestrictAddressFamilies= must list AF_PACKET)",
@@ -70,8 +80,8 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Listens on the interface that has the name now.
-    pub(super) fn open(settings: &LiveSettings) -> Result<Self, OpenError> {
-        let socket = open_socket()?;
+    pub(super) fn open(settings: &LiveSettings, hearing: Hearing) -> Result<Self, OpenError> {
+        let socket = open_socket(hearing)?;
         let index = socket
             .index_of(settings.interface.as_str())
             .map_err(OpenError::failed("looking the interface up"))?;
@@ -85,9 +95,12 @@ impl Channel {
             _ => OpenError::failed("joining the multicast group")(error),
         })?;
         if settings.promiscuous {
-            socket
-                .hear_everything(index)
-                .map_err(OpenError::failed("switching promiscuous mode on"))?;
+            Self::disable_card_filter(&socket, index)?;
+        }
+        if hearing == Hearing::Everything
+            && let Err(error) = socket.ignore_own()
+        {
+            tracing::debug!(%error, "what this machine sends is heard as well");
         }
         let descriptor =
             socket.descriptor().map_err(OpenError::failed("sharing the packet socket"))?;
@@ -98,7 +111,7 @@ impl Channel {
             // on this machine send would be heard as if devices had sent it. The price: a frame
             // behind two VLAN tags is not heard. Frames keep their Ethernet header, for
             // that is the socket's own kind.
-            channel_type: ChannelType::Layer3(ETHERTYPE),
+            channel_type: ChannelType::Layer3(hearing.ethertype()),
             promiscuous: false,
             read_timeout: Some(READ_TIMEOUT),
             ..Config::default()
@@ -112,6 +125,15 @@ impl Channel {
         }
     }
 
+    /// Switches the network card's own filter off, for as long as the channel is open.
+    pub(super) fn hear_unfiltered(&self) -> Result<(), OpenError> {
+        Self::disable_card_filter(&self.socket, self.index)
+    }
+
+    fn disable_card_filter(socket: &PacketSocket, index: u32) -> Result<(), OpenError> {
+        socket.hear_everything(index).map_err(OpenError::failed("switching promiscuous mode on"))
+    }
+
     /// The next frame, Ethernet header first. Waits for [`READ_TIMEOUT`] at most.
     pub(super) fn receive(&mut self) -> io::Result<&[u8]> {
         self.receiver.next()
@@ -123,6 +145,14 @@ impl Channel {
     /// until the error that waits on the socket is taken off it.
     pub(super) fn explain(&self, error: io::Error) -> io::Error {
         self.socket.take_error().unwrap_or(error)
+    }
+
+    /// As [`Channel::receive`]; an error that is no mere wait is [explained](Channel::explain).
+    pub(super) fn receive_explained(&mut self) -> io::Result<&[u8]> {
+        let Self { socket, receiver, .. } = self;
+        receiver.next().map_err(|error| {
+            if is_harmless(&error) { error } else { socket.take_error().unwrap_or(error) }
+        })
     }
 
     /// Whether the interface of that name is still the one that is listened on. A socket whose

@@ -10,6 +10,8 @@ const CUSTOMER_TAG: u16 = 0x8100;
 const SERVICE_TAG: u16 = 0x88a8;
 
 const REJECT: u32 = 0;
+/// Addresses, two VLAN tags and the ethertype.
+const HEADER: u32 = 22;
 /// A filter answers with the number of bytes to keep.
 const WHOLE_FRAME: u32 = u32::MAX;
 
@@ -19,6 +21,17 @@ const WHOLE_FRAME: u32 = u32::MAX;
 /// the tag branches matter where a driver leaves a tag in place.
 #[must_use]
 pub(super) const fn device_frames() -> [SockFilter; 11] {
+    else_only(REJECT)
+}
+
+/// Passes the devices' frames whole, and of every other frame the header.
+#[must_use]
+pub(super) const fn headers_of_others() -> [SockFilter; 11] {
+    else_only(HEADER)
+}
+
+/// Passes the devices' frames whole, and so many bytes of the others.
+const fn else_only(bytes: u32) -> [SockFilter; 11] {
     [
         ethertype_at(12),
         if_equal(ETHERTYPE, 8, 0),
@@ -29,7 +42,7 @@ pub(super) const fn device_frames() -> [SockFilter; 11] {
         if_equal(CUSTOMER_TAG, 0, 2),
         ethertype_at(20),
         if_equal(ETHERTYPE, 1, 0),
-        answer(REJECT),
+        answer(bytes),
         answer(WHOLE_FRAME),
     ]
 }
@@ -65,18 +78,24 @@ mod tests {
 
     /// Runs the filter in the kernel, which takes one on any socket: no privilege needed.
     fn passes(frame: &[u8]) -> bool {
+        let passed = through(&device_frames(), frame);
+        assert!(passed.is_empty() || passed == frame, "a frame that passes passes whole");
+        !passed.is_empty()
+    }
+
+    /// What of `frame` the kernel passes on.
+    fn through(filter: &[SockFilter], frame: &[u8]) -> Vec<u8> {
         const MARK: [u8; 14] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x88, 0xb5];
         let (sender, mut receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
-        receiver.attach_filter(&device_frames()).unwrap();
+        receiver.attach_filter(filter).unwrap();
         receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         // A rejected datagram is not queued; the kernel may tell the sender so.
         let _ = sender.send(frame);
         sender.send(&MARK).unwrap();
         let mut buffer = [0; 2048];
         let length = receiver.read(&mut buffer).unwrap();
-        let passed = buffer[..length] != MARK;
-        assert!(!passed || buffer[..length] == *frame, "a frame that passes passes whole");
-        passed
+        let passed = &buffer[..length];
+        if passed == MARK { Vec::new() } else { passed.to_vec() }
     }
 
     fn frame(after_addresses: &[u8]) -> Vec<u8> {
@@ -100,5 +119,13 @@ mod tests {
         assert!(!passes(&frame(&[0x08, 0x00, 0x88, 0xb5])));
         assert!(!passes(&[0xaa; 13]));
         assert!(!passes(&[]));
+    }
+
+    #[test]
+    fn of_others_the_header_may_pass_and_no_more() {
+        let ours = frame(&[0x88, 0xb5]);
+        assert_eq!(through(&headers_of_others(), &ours), ours);
+        let other = frame(&[0x81, 0, 0, 10, 0x81, 0, 0, 11, 0x08, 0x00]);
+        assert_eq!(through(&headers_of_others(), &other), other[..22]);
     }
 }

@@ -8,6 +8,7 @@
 //! they are not. On a port of a bridge the bridge takes the frames: listen on the bridge.
 
 mod channel;
+mod ear;
 mod filter;
 mod interface;
 mod permission;
@@ -28,9 +29,11 @@ use tracing::{debug, info, warn};
 use super::{CaptureError, Event, Link, Packet, Source};
 use crate::privileges::Rights;
 use channel::{Channel, OpenError, READ_TIMEOUT};
+pub use ear::Ear;
 pub use interface::{InterfaceName, InterfaceNameError, LinkState};
-pub use probe::{Probe, probe};
+pub use probe::{Probe, forbidden, probe};
 use silence::Silence;
+use socket::Hearing;
 
 /// How often the interface is looked at and the kernel's counts are read.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -119,7 +122,7 @@ impl Live {
     pub fn open(settings: LiveSettings) -> Result<Self, CaptureError> {
         let now = Instant::now();
         let interface = &settings.interface;
-        let listening = match Channel::open(&settings) {
+        let listening = match Channel::open(&settings, Hearing::Devices) {
             Ok(channel) => {
                 info!(%interface, "listening");
                 if let Some(bridge) = interface::bridge(interface) {
@@ -131,12 +134,7 @@ impl Live {
                 warn!("{}; waiting for it", probe(interface));
                 Wait::begin(now)
             }
-            Err(error @ OpenError::Permission(_)) => {
-                return Err(CaptureError::Permission(error.to_string()));
-            }
-            Err(error) => {
-                return Err(CaptureError::Io(format!("cannot listen on {interface}: {error}")));
-            }
+            Err(error) => return Err(error.on(interface)),
         };
         Ok(Self {
             settings,
@@ -192,7 +190,7 @@ impl Live {
     fn reopen(&mut self, now: Instant) {
         let Listening::Waiting(wait) = &mut self.listening else { return };
         let interface = &self.settings.interface;
-        match Channel::open(&self.settings) {
+        match Channel::open(&self.settings, Hearing::Devices) {
             Ok(channel) => {
                 info!(%interface, "the interface is there; listening");
                 self.counters.reopened.add(1);
@@ -242,9 +240,9 @@ impl Live {
     fn say_silent(&self) {
         let probe = probe(&self.settings.interface);
         warn!(
-            "no frame from a device for {} s: {probe}. The gateway must be on the same network \
-             segment as a myenergi hub or eddi that is connected by cable, with no router or Wi-Fi \
-             bridge between; `tcpdump -eni {} ether proto 0x88b5` shows what arrives",
+            "no frame from a device for {} s: {probe}. This machine must be on the same network segment \
+             as a myenergi hub or eddi that is connected by cable, with no router or Wi-Fi bridge \
+             between; `energi-gateway doctor -i {}` shows what arrives and says what to do",
             silence::LONG.as_secs(),
             self.settings.interface,
         );

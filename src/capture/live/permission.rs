@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// The reason, and the two ways to mend it, each ready to be pasted.
+/// The reason, and the ways to mend it, each ready to be pasted.
 pub(super) fn mend(error: &io::Error) -> String {
     let program = std::env::current_exe().map_or_else(
         |_| "/path/to/energi-gateway".to_owned(),
@@ -11,7 +11,8 @@ pub(super) fn mend(error: &io::Error) -> String {
     format!(
         "no permission to listen on a network interface ({error}). Either let this binary, again \
          after each update of it:\n  sudo setcap cap_net_raw+ep {program}\nor, as a systemd service, \
-         add to its [Service] section:\n  AmbientCapabilities=CAP_NET_RAW"
+         add to its [Service] section:\n  AmbientCapabilities=CAP_NET_RAW\nor, in Docker, start the \
+         container with:\n  --network host --cap-add NET_RAW"
     )
 }
 

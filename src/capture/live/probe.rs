@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::channel::{self, OpenError};
 use super::interface::{self, InterfaceName, LinkState};
+use super::socket::Hearing;
 
 /// What stands between the gateway and an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,12 @@ pub struct Probe {
     pub candidates: Vec<String>,
 }
 
+/// Why this process may not capture on any interface, with the mend; `None` where it may.
+#[must_use]
+pub fn forbidden() -> Option<String> {
+    channel::open_socket(Hearing::Devices).err().map(|error: OpenError| error.to_string())
+}
+
 /// Looks at `interface` and at what this process may do. Changes nothing.
 #[must_use]
 pub fn probe(interface: &InterfaceName) -> Probe {
@@ -31,7 +38,9 @@ pub fn probe(interface: &InterfaceName) -> Probe {
         interface: interface.clone(),
         state,
         bridge: interface::bridge(interface),
-        forbidden: channel::open_socket().err().map(|error: OpenError| error.to_string()),
+        forbidden: channel::open_socket(Hearing::Devices)
+            .err()
+            .map(|error: OpenError| error.to_string()),
         candidates: if state == LinkState::Missing { interface::candidates() } else { Vec::new() },
     }
 }

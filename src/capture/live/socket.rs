@@ -1,4 +1,4 @@
-//! A packet socket that hears the devices' frames and nothing else.
+//! A packet socket that hears the devices' frames, and of others the header at most.
 #![allow(
     unsafe_code,
     reason = "socket2 and rustix have no PACKET_ADD_MEMBERSHIP and no PACKET_STATISTICS"
@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
 use energi_decoders::MacAddress;
+use energi_decoders::frame::ETHERTYPE;
 use libc::{c_int, c_ushort, packet_mreq, socklen_t, tpacket_stats};
 use socket2::{Domain, Socket, Type};
 
@@ -26,6 +27,27 @@ pub(super) struct Statistics {
     pub(super) dropped: u64,
 }
 
+/// What a socket is to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// The devices' frames.
+    Devices,
+    /// The devices' frames, and the header of every other one.
+    Everything,
+}
+
+impl Hearing {
+    /// The ethertype that the socket is bound to.
+    pub(super) fn ethertype(self) -> u16 {
+        /// `ETH_P_ALL` of packet(7).
+        const EVERY_ETHERTYPE: u16 = 3;
+        match self {
+            Self::Devices => ETHERTYPE,
+            Self::Everything => EVERY_ETHERTYPE,
+        }
+    }
+}
+
 /// A raw packet socket of ours, with the filter attached before it hears anything.
 ///
 /// Memberships belong to the socket: the kernel takes them back when it closes, however the
@@ -38,9 +60,12 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`; `EAFNOSUPPORT` where a sandbox allows no packet sockets.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(hearing: Hearing) -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
-        socket.attach_filter(&filter::device_frames())?;
+        socket.attach_filter(&match hearing {
+            Hearing::Devices => filter::device_frames(),
+            Hearing::Everything => filter::headers_of_others(),
+        })?;
         Ok(Self(socket))
     }
 
@@ -97,6 +122,26 @@ impl PacketSocket {
                 libc::PACKET_ADD_MEMBERSHIP,
                 (&raw const request).cast(),
                 length_of::<packet_mreq>(),
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Leaves out what this machine sends, which a socket for every ethertype hears as well.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` before Linux 4.20.
+    pub(super) fn ignore_own(&self) -> io::Result<()> {
+        let on: c_int = 1;
+        // SAFETY: the descriptor is open for as long as `self.0` lives, and the pointer and the
+        // length are those of `on`, which the kernel only reads, during the call.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_IGNORE_OUTGOING,
+                (&raw const on).cast(),
+                length_of::<c_int>(),
             )
         };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
