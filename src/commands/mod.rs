@@ -5,10 +5,10 @@ pub mod completions;
 #[cfg(feature = "sqlite")]
 mod dates;
 pub mod decode;
-pub mod dissector;
-pub mod doctor;
 #[cfg(feature = "sqlite")]
 pub mod history;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;

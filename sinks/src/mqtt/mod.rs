@@ -10,6 +10,7 @@
 //! written to the connection, and, with `qos: 1`, acknowledged by the broker.
 
 mod broker;
+mod clean;
 mod config;
 mod device;
 mod discovery;
@@ -36,6 +37,7 @@ use crate::settings::Problem;
 use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
 
 pub use broker::{Broker, BrokerError};
+pub use clean::{Cleaned, clean};
 pub use config::{Config, Discovery};
 pub use message::{Assurance, Message};
 pub use topics::{OFFLINE, ONLINE, Topics};

@@ -58,6 +58,23 @@ impl Topics {
         self.of(serial, "availability")
     }
 
+    /// A filter for everything of every device.
+    #[must_use]
+    pub fn of_devices(&self) -> String {
+        format!("{}/+/#", self.base)
+    }
+
+    /// Whether `topic` is one of a device.
+    #[must_use]
+    pub fn is_of_device(&self, topic: &str) -> bool {
+        let below = topic.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
+        let serial = below.and_then(|below| below.split_once('/')).map(|(serial, _)| serial);
+        serial.and_then(|text| text.parse().ok()).is_some_and(|serial| {
+            // Not a number in some other spelling.
+            topic.starts_with(&self.of(serial, ""))
+        })
+    }
+
     fn of(&self, serial: u32, last: impl Display) -> String {
         format!("{}/{serial}/{last}", self.base)
     }
@@ -104,6 +121,27 @@ mod tests {
         assert_eq!(topics.value(17_589_669, "grid_pwr"), "my/energi/17589669/grid_pwr");
         assert_eq!(topics.value(17_589_669, "0x36/v1"), "my/energi/17589669/0x36/v1");
         assert_eq!(topics.serial(17_589_669), "my/energi/17589669/serial");
+    }
+
+    #[test]
+    fn a_topic_of_a_device_is_told_from_others() {
+        let topics = Topics::new("my/energi");
+        for topic in [topics.availability(7), topics.value(7, "0x36/v1"), topics.serial(u32::MAX)] {
+            assert!(topics.is_of_device(&topic), "{topic}");
+        }
+        for other in [
+            "my/energi/bridge/state",
+            "my/energi/7",
+            "my/energi/07/a",
+            "my/energi/+7/a",
+            "my/energi",
+            "my/energi/4294967296/a",
+            "my/energi2/7/a",
+            "other/7/a",
+            "",
+        ] {
+            assert!(!topics.is_of_device(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! `energi-gateway mqtt`: what the mqtt sinks have left on their brokers.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use energi_sinks::mqtt::{self, Cleaned};
+use energi_sinks::registry::AnyConfig;
+use tracing::warn;
+
+use crate::exit::{Exit, Failure};
+
+/// What `mqtt` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What can be done with brokers.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Remove every message that the mqtt sinks have retained on their brokers; the gateway must
+    /// not be running
+    Clean {
+        /// The configuration [default: as for `run`]
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Does what is asked, for every mqtt sink also where one fails.
+///
+/// # Errors
+/// The configuration is wrong or has no mqtt sink, or a broker could not be cleaned.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let Action::Clean { config } = &args.action;
+    let config = super::configuration(config.as_deref())?;
+    let sinks: Vec<_> = config
+        .sinks
+        .iter()
+        .filter_map(|sink| match &sink.config {
+            AnyConfig::Mqtt(config) => Some((sink.name.as_str(), config)),
+            #[allow(unreachable_patterns, reason = "it may be the only sink of the program")]
+            _ => None,
+        })
+        .collect();
+    if sinks.is_empty() {
+        return Err(Failure::message(Exit::Config, "the configuration lists no sink of type mqtt"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let mut failures = Vec::new();
+    for (name, config) in sinks {
+        match runtime.block_on(mqtt::clean(config)) {
+            Ok(cleaned) => say(name, &cleaned)?,
+            Err(error) => failures.push(format!("sink `{name}`: {error}")),
+        }
+    }
+    runtime.shutdown_background();
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::message(Exit::Unavailable, failures.join("\n")))
+    }
+}
+
+/// A line for each topic that was freed.
+fn say(name: &str, cleaned: &Cleaned) -> Result<(), Failure> {
+    let mut lines: Vec<_> =
+        cleaned.topics.iter().map(|topic| format!("{name}: removed {topic}\n")).collect();
+    if lines.is_empty() {
+        lines.push(format!("{name}: nothing was retained\n"));
+    }
+    if cleaned.running {
+        warn!(sink = name, "a gateway says there that it is running: it will announce itself anew");
+    }
+    super::print(lines.concat().as_bytes())
+}
