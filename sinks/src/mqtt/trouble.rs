@@ -62,14 +62,7 @@ impl Trouble {
             ConnectionError::MqttState(StateError::ConnectionAborted) if stood => {
                 Self::passing(format!("the broker at {broker} closed the connection"))
             }
-            ConnectionError::MqttState(StateError::ConnectionAborted) => Self::passing(format!(
-                "{broker} closed the connection without a word; {}",
-                if config.url.encrypted {
-                    "is it the port for encrypted connections?"
-                } else {
-                    "is it a port for encrypted connections (mqtts://)?"
-                }
-            )),
+            ConnectionError::MqttState(StateError::ConnectionAborted) => hung_up(config),
             _ => match io_error(error) {
                 Some(error) => of_io(error, config, stood),
                 None => Self::passing(format!(
@@ -78,6 +71,19 @@ impl Trouble {
             },
         }
     }
+}
+
+/// The other side ended the connection before it had said anything.
+fn hung_up(config: &Config) -> Trouble {
+    let broker = &config.url;
+    Trouble::passing(format!(
+        "{broker} closed the connection without a word; {}",
+        if broker.encrypted {
+            "is it the port for encrypted connections?"
+        } else {
+            "is it a port for encrypted connections (mqtts://)?"
+        }
+    ))
 }
 
 fn refused(code: ConnectReturnCode, config: &Config) -> Trouble {
@@ -108,6 +114,9 @@ fn refused(code: ConnectReturnCode, config: &Config) -> Trouble {
 fn of_io(error: &io::Error, config: &Config, stood: bool) -> Trouble {
     let broker = &config.url;
     let said = error.to_string();
+    if error.kind() == io::ErrorKind::ConnectionReset && !stood {
+        return hung_up(config);
+    }
     Trouble::passing(match error.kind() {
         io::ErrorKind::ConnectionRefused => format!(
             "nobody listens at {broker} (connection refused); is the broker running, and the port \
