@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 
 /// A page, the sink that it is about, and the least that a configuration of one has to say.
 fn pages() -> Vec<(&'static str, &'static str, Value)> {
-    let url = "http://host:8086";
-    vec![(
-        "docs/sinks/influxdb.md",
-        "influxdb",
-        json!({"url": url, "org": "home", "bucket": "energy"}),
-    )]
+    vec![
+        (
+            "docs/sinks/influxdb.md",
+            "influxdb",
+            json!({"url": "http://host:8086", "org": "home", "bucket": "energy"}),
+        ),
+        ("docs/sinks/mqtt.md", "mqtt", json!({"url": "mqtt://broker:1883"})),
+    ]
 }
 
 #[test]
