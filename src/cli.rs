@@ -36,10 +36,12 @@ pub enum Command {
     Run(commands::run::Args),
     /// Validate the configuration and print it whole
     Check(commands::check::Args),
-    /// Decode captures, payloads or hex text to JSON lines
+    /// Decode captures, payloads or hex text to JSON lines, tables or annotated bytes
     Decode(commands::decode::Args),
     /// Save what the devices send to a capture file
     Record(commands::record::Args),
+    /// Print a Wireshark dissector in Lua
+    Dissector(commands::dissector::Args),
     /// Report energy by day, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::Args),
@@ -51,6 +53,8 @@ pub enum Command {
     Mqtt(commands::mqtt::Args),
     /// Find out what unknown packets mean
     Research(commands::research::Args),
+    /// Find out why no device is heard, and what to do
+    Doctor(commands::doctor::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
@@ -66,6 +70,7 @@ impl Command {
             Self::Check(args) => commands::check::run(&args),
             Self::Decode(args) => commands::decode::run(&args),
             Self::Record(args) => commands::record::run(&args),
+            Self::Dissector(args) => commands::dissector::run(&args),
             #[cfg(feature = "sqlite")]
             Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),
@@ -75,6 +80,7 @@ impl Command {
             #[cfg(feature = "mqtt")]
             Self::Mqtt(args) => commands::mqtt::run(&args),
             Self::Research(args) => commands::research::run(&args),
+            Self::Doctor(args) => commands::doctor::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
         }
     }

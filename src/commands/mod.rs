@@ -5,6 +5,8 @@ pub mod completions;
 #[cfg(feature = "sqlite")]
 mod dates;
 pub mod decode;
+pub mod dissector;
+pub mod doctor;
 #[cfg(feature = "sqlite")]
 pub mod history;
 #[cfg(feature = "mqtt")]

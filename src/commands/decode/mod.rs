@@ -1,19 +1,30 @@
 //! `energi-gateway decode`: what the bytes say. No gate, no allowlist, no state.
 
+mod block;
+mod hex;
+mod line;
+mod span;
+mod text;
+
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use energi_decoders::frame::RECORDS;
 use energi_decoders::json::{Json, UnknownJson};
-use energi_decoders::{DecoderTable, Frame, FrameError};
+use energi_decoders::{DecoderTable, Frame, FrameError, Reading, Record};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::capture::replay::Replay;
-use crate::capture::{CaptureError, Event, Source};
+use crate::capture::{CaptureError, Event, Packet, Source};
+use crate::colour;
 use crate::config::{Decoders, Speed};
 use crate::exit::{Exit, Failure};
 use crate::gateway::capture_failure;
+
+use self::block::Origin;
+use self::line::Line;
 
 /// Arguments of `decode`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +53,10 @@ enum Format {
     /// One JSON object a line, as the stdout sink writes them
     #[default]
     Json,
+    /// A table for each record: name, value, unit, offset, raw bytes and confidence of each field
+    Text,
+    /// Each record byte by byte, with what is known of each
+    Hex,
 }
 
 /// Decodes each input in turn.
@@ -49,11 +64,14 @@ enum Format {
 /// # Errors
 /// The first input that could not be read to its end; those after it are decoded all the same.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Format::Json = args.format;
+    let stdout = io::stdout();
     let mut output = Output {
         decoders: table(args)?,
         unknown: args.unknown,
-        lines: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
+        format: args.format,
+        line: Line::new(colour::wanted(&stdout)),
+        readings: Vec::new(),
+        out: BufWriter::with_capacity(64 * 1024, stdout.lock()),
     };
     let mut result = Ok(());
     for input in &args.inputs {
@@ -64,7 +82,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Err(Ended::Failed(failure)) => tracing::error!("{failure}"),
         }
     }
-    super::quietly_closed(output.lines.flush())?;
+    super::quietly_closed(output.out.flush())?;
     result
 }
 
@@ -125,7 +143,12 @@ impl From<CaptureError> for Ended {
 struct Output {
     decoders: DecoderTable,
     unknown: bool,
-    lines: BufWriter<StdoutLock<'static>>,
+    format: Format,
+    /// The line that a format for people is writing.
+    line: Line,
+    /// What was read of one record.
+    readings: Vec<Reading>,
+    out: BufWriter<StdoutLock<'static>>,
 }
 
 impl Output {
@@ -147,10 +170,11 @@ impl Output {
                                 warn!(packet = packets, "not a frame of this protocol: {error}");
                             }
                             foreign += 1;
+                            self.no_record(&packet, error)?;
                         }
                     }
                     if streams {
-                        self.lines.flush()?;
+                        self.out.flush()?;
                     }
                 }
                 Ok(Event::Idle) => {}
@@ -170,23 +194,65 @@ impl Output {
         ended
     }
 
+    /// Shows a frame whose first record is cut off, where everything is to be shown.
+    fn no_record(&mut self, packet: &Packet<'_>, error: FrameError) -> io::Result<()> {
+        let (FrameError::Length { .. }, Ok((mac, payload))) = (error, packet.payload()) else {
+            return Ok(());
+        };
+        let rest = payload.get(RECORDS..).unwrap_or_default();
+        if self.unknown {
+            self.rest(Origin { time: packet.time, mac, number: 1 }, rest)?;
+        }
+        Ok(())
+    }
+
     /// Shows the records of a frame, and returns how many of them no decoder reads.
     fn frame(&mut self, frame: &Frame<'_>, time: Option<Timestamp>) -> io::Result<u64> {
-        let (mac, mut unread) = (frame.source(), 0);
-        for record in frame.records() {
-            let mut known = false;
+        let mut from = Origin { time, mac: frame.source(), number: 1 };
+        let mut unread = 0;
+        let mut records = frame.records();
+        for record in &mut records {
+            self.readings.clear();
             for decoder in self.decoders.decoders(&record) {
                 if let Ok(mut reading) = decoder.decode(&record) {
-                    known = true;
-                    (reading.time, reading.mac) = (time, mac);
-                    writeln!(self.lines, "{}", Json(&reading))?;
+                    (reading.time, reading.mac) = (time, from.mac);
+                    self.readings.push(reading);
                 }
             }
-            unread += u64::from(!known);
-            if self.unknown && !known {
-                writeln!(self.lines, "{}", UnknownJson { time, mac, record })?;
+            unread += u64::from(self.readings.is_empty());
+            if self.unknown || !self.readings.is_empty() {
+                self.record(from, &record)?;
             }
+            from.number += 1;
+        }
+        if self.unknown {
+            self.rest(from, records.rest())?;
         }
         Ok(unread)
+    }
+
+    /// Shows a record and what was read of it.
+    fn record(&mut self, from: Origin, record: &Record<'_>) -> io::Result<()> {
+        let Self { format, line, readings, out, .. } = self;
+        match format {
+            Format::Json if readings.is_empty() => {
+                let Origin { time, mac, .. } = from;
+                writeln!(out, "{}", UnknownJson { time, mac, record: *record })
+            }
+            Format::Json => {
+                readings.iter().try_for_each(|reading| writeln!(out, "{}", Json(reading)))
+            }
+            Format::Text => text::write(out, line, from, record, readings),
+            Format::Hex => hex::write(out, line, from, record, readings),
+        }
+    }
+
+    /// Shows what is no whole record.
+    fn rest(&mut self, from: Origin, bytes: &[u8]) -> io::Result<()> {
+        match self.format {
+            // Its lines are of records.
+            Format::Json => Ok(()),
+            Format::Text | Format::Hex => block::rest(&mut self.out, &mut self.line, from, bytes),
+        }
     }
 }

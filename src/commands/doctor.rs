@@ -1,0 +1,106 @@
+//! `energi-gateway doctor`: why nothing is heard, and what to do.
+
+use std::time::Duration;
+
+use energi_sinks::settings::Period;
+use indicatif::HumanCount;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::capture::live::{self, InterfaceName};
+use crate::doctor::{self, Patient, Progress};
+use crate::exit::{Exit, Failure};
+use crate::progress::StatusLine;
+use crate::signals::Signals;
+use crate::stop::Stop;
+
+/// How often the count is drawn.
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// How long is listened: a device sends every two seconds, and its slowest record every minute.
+const LISTEN: Period = Period::from_secs(30);
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It listens to everything that comes, not only to the devices, and sends nothing. Where no device
+is heard for half of the time, it asks the network card for every frame on the wire, as long as it
+runs. Ctrl-C ends the listening, and shows what there was until then.
+
+Exit codes: 0 where frames of devices were heard, 69 where none, 77 without permission."
+)]
+pub struct Args {
+    /// The network interface, such as eth0 [default: each that could be the right one]
+    #[arg(short, long, value_name = "IFACE")]
+    interface: Option<InterfaceName>,
+    /// How long to listen
+    #[arg(long = "for", value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = LISTEN)]
+    period: Period,
+}
+
+/// Examines, listens, and says what to do.
+///
+/// # Errors
+/// The [`Failure`] that decides the exit code: no frame of a device was heard.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let mut patients = match &args.interface {
+        Some(name) => vec![doctor::look_at(name)],
+        None => doctor::candidates(),
+    };
+    super::print(doctor::overview().as_bytes())?;
+    listen(&mut patients, args.period.duration())?;
+    for patient in &patients {
+        super::print(format!("\n{}", doctor::findings(patient)).as_bytes())?;
+    }
+    if patients.iter().any(|patient| patient.of_devices() > 0) {
+        return Ok(());
+    }
+    if live::forbidden().is_some() {
+        return Err(Failure::message(Exit::Permission, "no permission to listen: see above"));
+    }
+    if patients.is_empty() {
+        let message = "no interface is up that could hear a device; -i examines one by name";
+        return Err(Failure::message(Exit::Unavailable, message));
+    }
+    Err(Failure::message(Exit::Unavailable, "no frame of a myenergi device was heard"))
+}
+
+/// Listens on all of them until the time is over or a signal comes.
+fn listen(patients: &mut [Patient], time: Duration) -> Result<(), Failure> {
+    if !patients.iter().any(Patient::can_listen) {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let mut signals = {
+        let _runtime = runtime.enter();
+        Signals::listen()?
+    };
+    let (stop, progress) = (Stop::default(), Progress::default());
+    std::thread::scope(|scope| {
+        let listening = scope.spawn(|| doctor::listen_to_all(patients, time, &stop, &progress));
+        runtime.block_on(async {
+            let status = StatusLine::new();
+            let mut redraw = tokio::time::interval(REDRAW_EVERY);
+            redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let start = Instant::now();
+            while !listening.is_finished() {
+                tokio::select! {
+                    () = signals.next() => stop.raise(),
+                    _ = redraw.tick() => {
+                        if let Some(status) = &status {
+                            status.show(format!(
+                                "listening, {} s to go: {} frames, {} of myenergi devices",
+                                time.saturating_sub(start.elapsed()).as_secs(),
+                                HumanCount(progress.frames.get()),
+                                HumanCount(progress.of_devices.get()),
+                            ));
+                        }
+                    }
+                }
+            }
+        });
+    });
+    Ok(())
+}
