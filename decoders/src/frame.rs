@@ -206,8 +206,10 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Takes one record off the front of `bytes`.
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    /// Takes one record off the front of `bytes`; `None` where its length byte is below six or
+    /// reaches past the end.
+    #[must_use]
+    pub fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let length = usize::from(*bytes.first()?);
         if length < RECORD_HEADER {
             return None;

@@ -3,7 +3,16 @@
 //! Everything here is a function of records and their times, without input or output: the
 //! commands feed it frames and print what it found.
 
+pub mod correlate;
+pub mod declare;
 pub mod kinds;
+pub mod metrics;
+pub mod moment;
+pub mod profile;
+pub mod series;
 mod thinned;
+pub mod verify;
+mod view;
 
 pub use thinned::Thinned;
+pub use view::{FIRST_OFFSET, View};

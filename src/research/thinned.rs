@@ -43,6 +43,11 @@ impl<T> Thinned<T> {
         &self.items
     }
 
+    /// Puts what was kept in another order; afterwards nothing more should be taken in.
+    pub fn sort_by_key<K: Ord>(&mut self, key: impl FnMut(&T) -> K) {
+        self.items.sort_by_key(key);
+    }
+
     /// One of so many items was kept; 1 where all were.
     #[must_use]
     pub const fn stride(&self) -> usize {

@@ -1,9 +1,13 @@
 //! `energi-gateway research`: what unknown packets mean. One file a subcommand; the analysis itself
 //! is in [`crate::research`].
 
+mod bytes;
+mod correlate;
 mod input;
 mod output;
+mod selected;
 mod types;
+mod verify;
 
 use clap::Subcommand;
 
@@ -22,6 +26,13 @@ pub struct Args {
 enum Question {
     /// List the kinds of records: length, type and source, how many and how often
     Types(types::Args),
+    /// Show how each byte of a kind of record behaves, or what changed around a moment
+    Bytes(bytes::Args),
+    /// Find the bytes that follow a known metric, with scale, lag and significance
+    Correlate(correlate::Args),
+    /// Hold the custom decoders of a configuration against a capture; exit code 65 if they do not
+    /// fit it
+    Verify(verify::Args),
 }
 
 /// Answers the question.
@@ -31,5 +42,8 @@ enum Question {
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.question {
         Question::Types(args) => types::run(args),
+        Question::Bytes(args) => bytes::run(args),
+        Question::Correlate(args) => correlate::run(args),
+        Question::Verify(args) => verify::run(args),
     }
 }

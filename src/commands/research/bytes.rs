@@ -1,0 +1,263 @@
+//! `energi-gateway research bytes`: how each byte of a kind of record behaves.
+
+use energi_sinks::settings::Period;
+use jiff::Timestamp;
+use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::input::Captures;
+use super::output::{self, Format, NONE};
+use super::selected::{self, Records, Selected};
+use crate::exit::{Exit, Failure};
+use crate::research::moment::{self, Change};
+use crate::research::profile::{self, ByteProfile, Class};
+
+/// Arguments of `research bytes`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    captures: Captures,
+    #[command(flatten)]
+    records: Records,
+    /// Show what changed around this moment instead, the most remarkable first: a time of the first
+    /// day (11:02:30), local time (2026-06-20T11:02:30) or any (2026-06-20T10:02:30Z)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<Moment>,
+    /// How long before and after the moment to look
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    window: Period,
+    /// Show bytes that never change too
+    #[arg(long)]
+    constant: bool,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// A moment that somebody noted, as written.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Exact(Timestamp),
+    Local(DateTime),
+    TimeOfDay(Time),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    text.parse()
+        .map(Moment::Exact)
+        .or_else(|_| text.parse().map(Moment::TimeOfDay))
+        .or_else(|_| text.parse().map(Moment::Local))
+        .map_err(|_| "write 11:02:30, 2026-06-20T11:02:30 or 2026-06-20T10:02:30Z".to_owned())
+}
+
+impl Moment {
+    /// In µs since 1970; `first` is the capture's first record.
+    fn place(self, first: i64) -> Result<i64, jiff::Error> {
+        let local = TimeZone::system();
+        let time = match self {
+            Self::Exact(time) => time,
+            Self::Local(time) => time.to_zoned(local)?.timestamp(),
+            Self::TimeOfDay(time) => {
+                let first = Timestamp::from_microsecond(first)?.to_zoned(local.clone());
+                let at = first.date().to_datetime(time).to_zoned(local)?;
+                // Past midnight it is the next day's.
+                if at < first { at.tomorrow()?.timestamp() } else { at.timestamp() }
+            }
+        };
+        Ok(time.as_microsecond())
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Selected { series, ended, .. } =
+        selected::gather(&args.captures, args.records.selection())?;
+    let answer = match args.at {
+        None => {
+            let shown = |byte: &ByteProfile| args.constant || byte.class != Class::Constant;
+            profiles(profile::bytes(&series).iter().filter(|byte| shown(byte)), args.format)?
+        }
+        Some(at) => {
+            let first = series.times().first().copied().unwrap_or(0);
+            let at = at.place(first).map_err(|error| Failure::new(Exit::Usage, error))?;
+            let changes = moment::changes(&series, at, selected::microseconds(args.window));
+            let changes = changes.ok_or_else(|| {
+                let time = Timestamp::from_microsecond(at).unwrap_or_default();
+                let window = args.window;
+                Failure::message(
+                    Exit::Data,
+                    format!("no such record lies within {window} before and after {time}"),
+                )
+            })?;
+            around(&changes, args.format)?
+        }
+    };
+    super::super::print(answer.as_bytes())?;
+    ended
+}
+
+/// A byte, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct Row {
+    offset: String,
+    class: &'static str,
+    min: i64,
+    max: i64,
+    distinct: usize,
+    /// The bits that change.
+    bits: String,
+    entropy: f64,
+    changes: usize,
+    wide: Vec<WideRow>,
+    fields: Vec<&'static str>,
+}
+
+/// A wider number that begins at the byte.
+#[derive(Debug, Serialize)]
+struct WideRow {
+    r#type: String,
+    min: i64,
+    max: i64,
+    plausible: bool,
+}
+
+impl Row {
+    fn new(byte: &ByteProfile) -> Self {
+        let wide = byte.wide.iter().map(|wide| WideRow {
+            r#type: wide.view.raw.name().into_owned(),
+            min: wide.min,
+            max: wide.max,
+            plausible: wide.plausible,
+        });
+        Self {
+            offset: format!("0x{:02X}", byte.offset),
+            class: byte.class.name(),
+            min: byte.min,
+            max: byte.max,
+            distinct: byte.distinct,
+            bits: format!("0x{:02X}", byte.bits),
+            entropy: (byte.entropy * 1000.0).round() / 1000.0,
+            changes: byte.changes,
+            wide: wide.collect(),
+            fields: byte.named.clone(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        // Signed and unsigned are the same where nothing is negative.
+        let unsigned = |wide: &WideRow| {
+            let name = wide.r#type.replacen('i', "u", 1);
+            let same = |other: &&WideRow| other.r#type == name && other.max == wide.max;
+            wide.r#type == name || !self.wide.iter().any(|other| same(&other))
+        };
+        let wide: Vec<_> = self
+            .wide
+            .iter()
+            .filter(|wide| wide.plausible && unsigned(wide))
+            .map(|wide| format!("{} {} to {}", wide.r#type, wide.min, wide.max))
+            .collect();
+        vec![
+            self.offset.clone(),
+            self.class.to_owned(),
+            self.min.to_string(),
+            self.max.to_string(),
+            self.distinct.to_string(),
+            self.bits.clone(),
+            format!("{:.2}", self.entropy),
+            self.changes.to_string(),
+            if wide.is_empty() { NONE.to_owned() } else { wide.join(", ") },
+            if self.fields.is_empty() { NONE.to_owned() } else { self.fields.join(", ") },
+        ]
+    }
+}
+
+fn profiles<'a>(
+    bytes: impl Iterator<Item = &'a ByteProfile>,
+    format: Format,
+) -> Result<String, Failure> {
+    const HEADINGS: &[&str] = &[
+        "<Offset",
+        "<Class",
+        "Min",
+        "Max",
+        "Distinct",
+        "<Bits",
+        "Entropy",
+        "Changes",
+        "<Plausible as",
+        "<Field",
+    ];
+    let rows: Vec<_> = bytes.map(Row::new).collect();
+    match format {
+        Format::Table => Ok(output::table(HEADINGS, rows.iter().map(Row::cells))),
+        Format::Json => output::json(&rows),
+    }
+}
+
+/// A change around a moment, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct ChangeRow {
+    offset: String,
+    before: i64,
+    after: i64,
+    moved: f64,
+    /// Bits that were one way before and the other way after.
+    flipped: Vec<u8>,
+    /// The share of other moments at which the byte moved as far.
+    elsewhere: f64,
+}
+
+impl ChangeRow {
+    fn new(change: &Change) -> Self {
+        Self {
+            offset: format!("0x{:02X}", change.view.offset),
+            before: change.before,
+            after: change.after,
+            moved: (change.moved * 100.0).round() / 100.0,
+            flipped: (0..8).filter(|bit| change.flipped >> bit & 1 == 1).collect(),
+            elsewhere: change.elsewhere,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let bits: Vec<_> = self.flipped.iter().map(ToString::to_string).collect();
+        vec![
+            self.offset.clone(),
+            format!("0x{:02X}", self.before),
+            format!("0x{:02X}", self.after),
+            format!("{:.2}", self.moved),
+            if bits.is_empty() { NONE.to_owned() } else { bits.join(" ") },
+            format!("{:.1} %", self.elsewhere * 100.0),
+        ]
+    }
+}
+
+fn around(changes: &[Change], format: Format) -> Result<String, Failure> {
+    const HEADINGS: &[&str] =
+        &["<Offset", "Before", "After", "Mean moved", "<Bits flipped", "As far elsewhere"];
+    let rows: Vec<_> = changes.iter().map(ChangeRow::new).collect();
+    match format {
+        Format::Json => output::json(&rows),
+        Format::Table if rows.is_empty() => Ok("Nothing changed around that moment.\n".to_owned()),
+        Format::Table => Ok(output::table(HEADINGS, rows.iter().map(ChangeRow::cells))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_may_be_noted_as_people_do() {
+        let first: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
+        let place = |text| moment(text).unwrap().place(first.as_microsecond()).unwrap();
+        let exact: Timestamp = "2026-06-20T11:02:30Z".parse().unwrap();
+        assert_eq!(place("2026-06-20T11:02:30Z"), exact.as_microsecond());
+        assert_eq!(place("2026-06-20T12:02:30+01:00"), exact.as_microsecond());
+        let day = 86_400_000_000;
+        for text in ["23:59:00", "00:01", "2026-06-20T11:02:30"] {
+            assert!((place(text) - first.as_microsecond()).abs() <= day, "{text}");
+        }
+        assert!(moment("noon").is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! The arguments that select records and metrics.
+
+use energi_decoders::MacAddress;
+use energi_decoders::custom::Hex;
+use energi_sinks::settings::Period;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+use tracing::warn;
+
+use super::input::{Captures, Ended};
+use crate::exit::{Exit, Failure};
+use crate::research::metrics::{Known, Metrics};
+use crate::research::series::{Gathered, Selection, Series};
+
+/// Which records to look at.
+#[derive(Debug, clap::Args)]
+pub(super) struct Records {
+    /// The length byte, such as 0x2C
+    #[arg(long, value_name = "LENGTH", value_parser = hex::<u8>)]
+    length: Hex<u8>,
+    /// Only this record type, such as 0x2108
+    #[arg(long, value_name = "TYPE", value_parser = hex::<u16>)]
+    record_type: Option<Hex<u16>>,
+    /// Only this sender [default: the one with the most such records]
+    #[arg(long, value_name = "MAC")]
+    source: Option<MacAddress>,
+}
+
+impl Records {
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            length: self.length.0,
+            record_type: self.record_type.map(|record_type| record_type.0),
+            source: self.source,
+        }
+    }
+}
+
+/// What a capture says about one kind of record.
+pub(super) struct Selected {
+    /// The records.
+    pub(super) series: Series,
+    /// Whether there are records of the same length and another type.
+    pub(super) other_types: bool,
+    /// What is known at the same time.
+    pub(super) metrics: Metrics,
+    /// How reading the captures ended.
+    pub(super) ended: Ended,
+}
+
+/// Gathers the records of `selection` and what is known at the same time.
+pub(super) fn gather(captures: &Captures, selection: Selection) -> Result<Selected, Failure> {
+    let (mut gathered, mut metrics) = (Gathered::new(selection), Metrics::default());
+    let ended = captures.read(|frame, time| {
+        for record in frame.records() {
+            gathered.add(&record, time, frame.source());
+            metrics.add(&record, time, frame.source());
+        }
+    })?;
+    let timeless = gathered.timeless;
+    let Some((series, others)) = gathered.most() else {
+        let why = if timeless > 0 {
+            "have no time: use a capture in pcap or pcapng"
+        } else {
+            "are not in the capture: `energi-gateway research types` lists those that are"
+        };
+        let length = selection.length;
+        let message = format!("records 0x{length:02X} as selected {why}");
+        return Err(Failure::message(Exit::Data, message));
+    };
+    for other in &others {
+        warn!(
+            "{} records of type 0x{:04X} from {} are another kind and left out: select them with \
+             --record-type or --source",
+            other.count,
+            other.key.record_type,
+            other.key.source.map_or_else(|| "nobody".to_owned(), |source| source.to_string())
+        );
+    }
+    if series.stride() > 1 {
+        warn!("{} records are many: one of {} is looked at", series.count, series.stride());
+    }
+    let other_types = others.iter().any(|other| other.key.record_type != series.key.record_type);
+    Ok(Selected { series, other_types, metrics, ended })
+}
+
+impl Selected {
+    /// The metrics of the device called `serial`, or else of that which most likely sent the
+    /// records.
+    pub(super) fn known(&self, serial: Option<u32>) -> Result<Vec<Known>, Failure> {
+        let heard = self.metrics.devices();
+        let device = match serial {
+            Some(serial) => Some(serial).filter(|serial| heard.contains(serial)),
+            None => self.metrics.device_at(self.series.key.source),
+        };
+        let device = device.ok_or_else(|| {
+            let heard: Vec<_> = heard.iter().map(ToString::to_string).collect();
+            let message = match (serial, heard.is_empty()) {
+                (Some(serial), false) => {
+                    format!("no confirmed packet is {serial}'s; heard: {}", heard.join(", "))
+                }
+                _ => "no confirmed packet is in the capture: there is nothing to compare with"
+                    .to_owned(),
+            };
+            Failure::message(Exit::Data, message)
+        })?;
+        Ok(self.metrics.of(device))
+    }
+}
+
+/// Reads `0x2C` or 44.
+fn hex<T: TryFrom<u64>>(text: &str) -> Result<Hex<T>, String> {
+    let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
+    Hex::deserialize(deserializer).map_err(|error| error.to_string())
+}
+
+/// Reads `60s`, `5m` or seconds.
+pub(super) fn period(text: &str) -> Result<Period, String> {
+    let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
+    Period::deserialize(deserializer).map_err(|error| error.to_string())
+}
+
+/// A period in µs.
+pub(super) fn microseconds(period: Period) -> i64 {
+    i64::try_from(period.duration().as_micros()).unwrap_or(i64::MAX / 8).min(i64::MAX / 8)
+}

@@ -1,0 +1,197 @@
+//! `energi-gateway research verify`: the custom decoders of a configuration against a capture.
+
+use std::path::PathBuf;
+
+use energi_sinks::settings::Period;
+use serde::Serialize;
+
+use super::input::Captures;
+use super::output::{self, Format, NONE};
+use super::selected;
+use crate::exit::{Exit, Failure};
+use crate::research::metrics::Metrics;
+use crate::research::series::Gathered;
+use crate::research::verify::{self, DecoderCheck, FieldCheck};
+
+/// Arguments of `research verify`.
+///
+/// The exit code is 0 where nothing is strange, and 65 where a warning is given: a decoder that
+/// never matched, a field that never changes, values outside the range, another scale.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    captures: Captures,
+    /// The configuration whose custom decoders to check
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// How much earlier or later than a metric a field may be
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    max_lag: Period,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let custom = super::super::configuration(Some(&args.config))?.decoders.custom;
+    if custom.is_empty() {
+        let message = format!(
+            "{}: `decoders.custom` is empty: there is nothing to verify",
+            args.config.display()
+        );
+        return Err(Failure::message(Exit::Config, message));
+    }
+    let mut metrics = Metrics::default();
+    let mut gathered: Vec<_> =
+        custom.iter().map(|decoder| Gathered::new(verify::selection(decoder))).collect();
+    let ended = args.captures.read(|frame, time| {
+        for record in frame.records() {
+            metrics.add(&record, time, frame.source());
+            for gathered in &mut gathered {
+                gathered.add(&record, time, frame.source());
+            }
+        }
+    })?;
+    let mut rows = Vec::new();
+    let mut warnings = 0;
+    for (decoder, gathered) in custom.iter().zip(gathered) {
+        // The configuration has been checked with them.
+        let Ok(layout) = decoder.layout() else { continue };
+        let most = gathered.most();
+        let series = most.as_ref().map(|(series, _)| series);
+        let records =
+            most.iter().flat_map(|(series, others)| std::iter::once(series).chain(others));
+        let records = records.map(|series| series.count).sum();
+        let device = series.and_then(|series| metrics.device_at(series.key.source));
+        let known = device.map(|device| metrics.of(device)).unwrap_or_default();
+        let max_lag = selected::microseconds(args.max_lag);
+        let check = verify::check(&layout, series, records, metrics.devices(), &known, max_lag);
+        warnings += check.warnings();
+        rows.push(Row::new(&check));
+    }
+    let text = match args.format {
+        Format::Table => rows.iter().map(Row::text).collect::<Vec<_>>().join("\n"),
+        Format::Json => output::json(&rows)?,
+    };
+    super::super::print(text.as_bytes())?;
+    ended?;
+    match warnings {
+        0 => Ok(()),
+        1 => Err(Failure::message(Exit::Data, "1 warning")),
+        _ => Err(Failure::message(Exit::Data, format!("{warnings} warnings"))),
+    }
+}
+
+/// A decoder, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    length: String,
+    records: u64,
+    fields: Vec<FieldRow>,
+    warnings: Vec<String>,
+}
+
+/// A field, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct FieldRow {
+    key: String,
+    offset: String,
+    r#type: String,
+    unit: String,
+    min: f64,
+    mean: f64,
+    max: f64,
+    samples: Vec<f64>,
+    outside: f64,
+    follows: Option<Follows>,
+    warnings: Vec<String>,
+}
+
+/// The metric that a field follows.
+#[derive(Debug, Serialize)]
+struct Follows {
+    key: String,
+    lag: f64,
+    explained: f64,
+    chance: f64,
+    /// The metric is the field times this …
+    factor: Option<f64>,
+    /// … plus this.
+    add: Option<f64>,
+}
+
+impl Row {
+    fn new(check: &DecoderCheck<'_>) -> Self {
+        Self {
+            name: check.name.clone(),
+            length: format!("0x{:02X}", check.length),
+            records: check.records,
+            fields: check.fields.iter().map(FieldRow::new).collect(),
+            warnings: check.warnings.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        const HEADINGS: &[&str] =
+            &["<Field", "Min", "Mean", "Max", "<Unit", "Outside", "<Samples", "<Follows"];
+        let mut text = format!("{} ({}): {} records\n", self.name, self.length, self.records);
+        if !self.fields.is_empty() {
+            text.push('\n');
+            text += &output::table(HEADINGS, self.fields.iter().map(FieldRow::cells));
+        }
+        let own = self.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+        let fields = self.fields.iter().flat_map(|field| {
+            field.warnings.iter().map(|warning| format!("warning: {}: {warning}\n", field.key))
+        });
+        let warnings: String = own.chain(fields).collect();
+        if warnings.is_empty() { text } else { format!("{text}\n{warnings}") }
+    }
+}
+
+impl FieldRow {
+    fn new(check: &FieldCheck<'_>) -> Self {
+        Self {
+            key: check.key.clone(),
+            offset: format!("0x{:02X}", check.view.offset),
+            r#type: check.view.raw.name().into_owned(),
+            unit: check.unit.clone(),
+            min: check.min,
+            mean: check.mean,
+            max: check.max,
+            samples: check.samples.clone(),
+            outside: check.outside,
+            follows: check.follows.as_ref().map(|finding| Follows {
+                key: finding.known.metric.key.to_string(),
+                lag: finding.lag,
+                explained: finding.explained,
+                chance: finding.chance,
+                factor: check.line.map(|(factor, _)| factor),
+                add: check.line.map(|(_, add)| add),
+            }),
+            warnings: check.warnings.clone(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let number = |value: &f64| format!("{}", (value * 100.0).round() / 100.0 + 0.0);
+        let follows = self.follows.as_ref().map(|follows| {
+            let line = follows.factor.zip(follows.add).map(|(factor, add)| {
+                let sign = if add < 0.0 { '-' } else { '+' };
+                format!(" = {factor:.3} × this {sign} {:.2}", add.abs())
+            });
+            let explained = follows.explained * 100.0;
+            format!("{}{} ({explained:.1} %)", follows.key, line.unwrap_or_default())
+        });
+        vec![
+            self.key.clone(),
+            number(&self.min),
+            number(&self.mean),
+            number(&self.max),
+            if self.unit.is_empty() { NONE.to_owned() } else { self.unit.clone() },
+            format!("{:.1} %", self.outside * 100.0),
+            self.samples.iter().map(number).collect::<Vec<_>>().join(" "),
+            follows.unwrap_or_else(|| NONE.to_owned()),
+        ]
+    }
+}

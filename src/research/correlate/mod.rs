@@ -1,0 +1,309 @@
+//! Which bytes of an unknown record follow a known metric.
+//!
+//! Each way to read a number at each offset is held against each metric at each lag: tens of thousands
+//! of tries, of which some look good by chance alone. Two things make it worse. Household series
+//! have long memories: any two random walks, and any two quantities that rise in the morning and
+//! fall at night, correlate strongly without knowing of each other. And a few large steps or wild
+//! values can make a correlation by themselves. So the level of a series is not asked whether
+//! there is a connection, only what the connection is.
+//!
+//! # Whether: movements, block by block
+//!
+//! 1. *Movements.* Each series is replaced by its second difference, 2 v(t) - v(t-h) - v(t+h), where h
+//!    is the larger of the record's and the metric's interval, and then once more 24 s where that
+//!    is more, for fields with noise of their own. What is smooth over a few intervals (the hour
+//!    of the day, a counter, a trend) vanishes; a random walk becomes noise.
+//! 2. *Blocks.* Time is cut into disjoint blocks of some minutes. In each block the movements of both
+//!    are ranked, ties sharing their mean, and the rank correlation is taken: however wild a
+//!    value, it weighs no more than a rank, and however restless an hour, it weighs no more than
+//!    its blocks.
+//! 3. *One number.* t = sum of the blocks' correlations / root of the sum of their squares. If the
+//!    series know nothing of each other, each correlation is as likely positive as negative, and
+//!    whatever its distribution, P(|t| >= u) <= 2 exp(-u^2 / 2) by Hoeffding's inequality, used on
+//!    the signs. No normal distribution is assumed, and a single coincidence gives t = 1 at most.
+//! 4. *Calibration.* The same is worked out with the metric shifted by 40 amounts of many blocks,
+//!    where nothing can belong together. Should t be larger there than independent
+//!    blocks allow (a rhythm that both keep, a daily shape that survived step 1), t is divided by the
+//!    root mean square found there.
+//! 5. *All tries count.* The chance shown is the expected number of candidates in the whole search
+//!    that are at least as good by chance: the bound times the number of tries (Bonferroni), which
+//!    holds however the tries depend on each other. Below [`SIGNIFICANT`] a candidate is a finding.
+//!
+//! # Whether: changes at the same moments
+//!
+//! A flag, or a rating that changes ten times a day, has no movements to rank. There, it is asked how
+//! many of the metric's changes are met by a change of the bit in the right direction at the same moment,
+//! within the two intervals, and how likely as many are met by chance: each change has the
+//! chance that the bit's own rate of changes gives it, on the whole or within half an hour, whichever
+//! is more, and the number met is a Poisson binomial variable, whose tail is worked out exactly or
+//! bounded. The chance counts all tries, as above.
+//!
+//! # What: a line through the levels
+//!
+//! For findings only, the metric is fitted as raw / divide + add by least squares at a lag refined
+//! below the interval; values far outside the bulk and rows far off the line are left out,
+//! and their share is told. Errors come from leaving out each twentieth of the capture in turn. A round divisor
+//! is given where it lies within three errors of the fit, widened by what errors of the raw number
+//! may have flattened.
+//!
+//! # Which: overlapping readings
+//!
+//! A true field shows in many readings that share its bytes: its high byte, wider types, odd
+//! offsets. The one that leaves least unexplained is taken, and a wider one only if its
+//! additional byte improves the fit beyond doubt (10 units of log-likelihood for each byte, of
+//! rows that tell something new) or saves digits of the scale (5 for each digit: 50 Hz are
+//! rather two bytes / 100 than one byte / 100 + 48.64 whose neighbour never changes). Equal
+//! readings: signed for metrics that can be negative; the smaller lag. The others are told as its
+//! other readings.
+//!
+//! # What it cannot do
+//!
+//! Related metrics follow each other, so a field that is one of them is a finding with the others
+//! too, with a worse fit: search with all, and believe the best. A field that only shares the day's
+//! shape with a metric is not found, by design: one day cannot tell it from any other smooth
+//! curve. A flag that changed twice is hardly told from chance; use it more often.
+
+mod blocks;
+mod fit;
+mod rank;
+mod sensible;
+mod steps;
+
+use energi_decoders::{Field, Raw};
+
+use self::blocks::{Blocks, Ranks};
+pub use self::fit::Fit;
+use self::steps::Steps;
+use super::metrics::Known;
+use super::series::{Series, median_step};
+use super::{View, kinds};
+
+/// A candidate is a finding if fewer than this are expected by chance in the whole search.
+pub const SIGNIFICANT: f64 = 0.01;
+
+/// The number of lags that are tried, at most, but for that of zero.
+const MOST_LAGS: i64 = 60;
+
+/// The share of a field's own changes that must meet the metric's, where changes are rare.
+const SHARE_MET: f64 = 0.5;
+
+/// A reading that follows a metric.
+#[derive(Debug, Clone)]
+pub struct Finding<'a> {
+    /// Where it is and how it is read.
+    pub view: View,
+    /// What it follows.
+    pub known: &'a Known,
+    /// How much later than the metric it is, in s.
+    pub lag: f64,
+    /// How many candidates as good as this are expected by chance in the whole search.
+    pub chance: f64,
+    /// The line from raw number to metric; none for bits.
+    pub fit: Option<Fit>,
+    /// The share of the metric's variance that it explains.
+    pub explained: f64,
+    /// Whether a set bit stands for an absent flag.
+    pub inverted: bool,
+    /// Readings of the same bytes that were set aside for this one.
+    pub others: Vec<View>,
+    /// The fields of the built-in decoders that share its bytes.
+    pub named: Vec<&'static str>,
+}
+
+/// A reading, a metric and a lag that look better than the others.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'a> {
+    view: View,
+    known: &'a Known,
+    lag: i64,
+    /// How many as good are expected by chance.
+    chance: f64,
+    inverted: bool,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// How many combinations of reading, metric and lag were tried.
+    pub tries: u64,
+    /// How many blocks of movements the capture holds.
+    pub blocks: usize,
+    /// What follows a metric beyond chance, the best first.
+    pub findings: Vec<Finding<'a>>,
+    /// The best of what does not, with the number of equals expected by chance.
+    pub runner_up: Option<RunnerUp>,
+}
+
+/// The best of what is not significant.
+#[derive(Debug, Clone)]
+pub struct RunnerUp {
+    /// The reading.
+    pub view: View,
+    /// The metric's key.
+    pub key: String,
+    /// How many as good are expected by chance.
+    pub chance: f64,
+}
+
+/// Holds every reading of `series` against every one of `metrics`, up to `max_lag` µs earlier or later.
+#[must_use]
+pub fn search<'a>(series: &Series, metrics: &'a [Known], max_lag: i64) -> Outcome<'a> {
+    let length = series.key.length;
+    among(series, View::numbers(length).chain(View::bits(length)), metrics, max_lag)
+}
+
+/// Holds `views` of `series` against every one of `metrics`: bits against flags, numbers against
+/// the others.
+#[must_use]
+pub fn among<'a>(
+    series: &Series,
+    views: impl Iterator<Item = View>,
+    metrics: &'a [Known],
+    max_lag: i64,
+) -> Outcome<'a> {
+    let times = series.times();
+    let (bits, numbers): (Vec<_>, Vec<_>) =
+        moving(series, views).into_iter().partition(|view| matches!(view.raw, Raw::Bit(_)));
+    let views = |known: &Known| if known.is_flag() { &bits } else { &numbers };
+    let tries = metrics.iter().map(|known| views(known).len() * lags(&times, known, max_lag).len());
+    let tries = tries.sum::<usize>() as u64;
+    let mut candidates = Vec::new();
+    let mut blocks = 0;
+    for known in metrics {
+        let against = Against::new(&times, known, max_lag, tries);
+        blocks = blocks.max(against.blocks());
+        candidates.extend(views(known).iter().filter_map(|view| against.judge(*view, series)));
+    }
+    let (significant, rest): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| candidate.chance < SIGNIFICANT);
+    let runner_up = rest.iter().min_by(|a, b| a.chance.total_cmp(&b.chance));
+    Outcome {
+        tries,
+        blocks,
+        findings: rank::best(significant, series),
+        runner_up: runner_up.map(|candidate| RunnerUp {
+            view: candidate.view,
+            key: candidate.known.metric.key.to_string(),
+            chance: candidate.chance,
+        }),
+    }
+}
+
+/// The views that do not read the same number always.
+fn moving(series: &Series, views: impl Iterator<Item = View>) -> Vec<View> {
+    let moves = |view: &View| {
+        let read = view.reader();
+        let mut numbers = series.records().map(|(_, record)| read(&record));
+        let first = numbers.next();
+        numbers.any(|number| Some(number) != first)
+    };
+    views.filter(moves).collect()
+}
+
+/// The lags to try, in µs.
+fn lags(times: &[i64], known: &Known, max_lag: i64) -> Vec<i64> {
+    let finest = if known.is_flag() {
+        known.interval.max(median_step(times))
+    } else {
+        known.interval.min(median_step(times))
+    };
+    let step = finest.max(2 * max_lag / MOST_LAGS).max(1);
+    (-(max_lag / step)..=max_lag / step).map(|index| index * step).collect()
+}
+
+/// A metric, made ready to hold readings against it.
+struct Against<'a, 't> {
+    known: &'a Known,
+    times: &'t [i64],
+    interval: i64,
+    lags: Vec<i64>,
+    tries: f64,
+    /// The metric's movements at each lag, quick and slow; none for a flag.
+    movements: Vec<(Blocks, Vec<Ranks>)>,
+    /// The metric's changes, where they are rare.
+    steps: Option<Steps>,
+}
+
+impl<'a, 't> Against<'a, 't> {
+    fn new(times: &'t [i64], known: &'a Known, max_lag: i64, tries: u64) -> Self {
+        let lags = lags(times, known, max_lag);
+        let scales =
+            if known.is_flag() { Vec::new() } else { Blocks::scales(times, known.interval) };
+        let ranked = |blocks: Blocks| {
+            let ranks = lags.iter().map(|lag| blocks.ranks(&known.at(times, *lag))).collect();
+            (blocks, ranks)
+        };
+        let movements = scales.into_iter().map(ranked).collect();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let tries = tries as f64;
+        let steps = Steps::new(&known.times, &known.values, known.interval);
+        Self { known, times, interval: median_step(times), lags, tries, movements, steps }
+    }
+
+    /// The reading at its best lag; `None` where it does not move with the metric at all.
+    fn judge(&self, view: View, series: &Series) -> Option<Candidate<'a>> {
+        let column = series.column(view);
+        #[expect(clippy::cast_precision_loss, reason = "32 bits")]
+        let values: Vec<f64> = column.iter().map(|raw| *raw as f64).collect();
+        let movements = self.movements.iter();
+        let movements = movements
+            .filter_map(|(blocks, ranks)| self.movement(view, &blocks.ranks(&values), ranks));
+        let found: Vec<_> = movements.chain(self.changes(view, &values)).collect();
+        // Each way to look at it was a try.
+        #[expect(clippy::cast_precision_loss, reason = "three at most")]
+        let ways = found.len() as f64;
+        let best = found.into_iter().min_by(|a, b| a.chance.total_cmp(&b.chance))?;
+        Some(Candidate { chance: best.chance * ways, ..best })
+    }
+
+    fn movement(&self, view: View, mine: &Ranks, known: &[Ranks]) -> Option<Candidate<'a>> {
+        if mine.is_still() {
+            return None;
+        }
+        let tried = known.iter().zip(&self.lags);
+        let tried = tried.map(|(ranks, lag)| (mine.agreement(ranks, 0).abs(), ranks, *lag));
+        let (mut agreement, ranks, lag) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        if self.chance(agreement) < SIGNIFICANT {
+            agreement /= mine.chance(ranks).max(1.0);
+        }
+        let chance = self.chance(agreement);
+        Some(Candidate { view, known: self.known, lag, chance, inverted: false })
+    }
+
+    /// How many blocks of movements there are.
+    fn blocks(&self) -> usize {
+        self.movements.iter().map(|(blocks, _)| blocks.len()).max().unwrap_or(0)
+    }
+
+    /// How many of all tries agree so well by chance, at most.
+    fn chance(&self, agreement: f64) -> f64 {
+        self.tries * (2.0 * (-agreement * agreement / 2.0).exp()).min(1.0)
+    }
+
+    fn changes(&self, view: View, values: &[f64]) -> Option<Candidate<'a>> {
+        let metric = self.steps.as_ref()?;
+        let mine = Steps::new(self.times, values, self.interval)?;
+        let tries = self.lags.iter().flat_map(|lag| [(*lag, false), (*lag, true)]);
+        let met = tries.map(|(lag, inverted)| (mine.meet(metric, lag, inverted), lag, inverted));
+        let (met, lag, inverted) = met
+            .filter(|(met, ..)| met.share >= SHARE_MET && 2 * met.hits >= metric.len())
+            .min_by(|a, b| {
+                // Lags within the intervals meet the same changes: the smallest is meant.
+                a.0.probability.total_cmp(&b.0.probability).then(a.1.abs().cmp(&b.1.abs()))
+            })?;
+        // Either direction was tried.
+        let chance = self.tries * (2.0 * met.probability).min(1.0);
+        Some(Candidate { view, known: self.known, lag, chance, inverted })
+    }
+}
+
+/// The built-in fields, confirmed or not, that share bytes with a view of a record of `length`.
+#[must_use]
+pub fn named(length: u8, view: View) -> Vec<&'static str> {
+    let fields = kinds::built_in(length).map(|layout| layout.fields.iter());
+    let shares = |field: &&Field| view.overlaps(View { offset: field.offset, raw: field.raw });
+    fields.into_iter().flatten().filter(shares).map(Field::key).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Declared decoders held against a capture.
+
+use std::collections::BTreeSet;
+
+use energi_decoders::custom::CustomDecoder;
+use energi_decoders::{Field, Layout, Raw};
+
+use super::View;
+use super::correlate::{self, Finding};
+use super::metrics::Known;
+use super::series::{Selection, Series};
+
+/// Values shown of a field, evenly spread.
+const SAMPLES: usize = 5;
+
+/// More values than this outside the range are worth a warning.
+const OUTSIDE: f64 = 0.01;
+
+/// A scale that differs more than this from the metric's is worth a warning.
+const SCALE: f64 = 0.02;
+
+/// The records that a declared decoder would read.
+#[must_use]
+pub fn selection(decoder: &CustomDecoder) -> Selection {
+    Selection {
+        length: decoder.length.0,
+        record_type: decoder.record_type.map(|record_type| record_type.0),
+        source: None,
+    }
+}
+
+/// What a declared field makes of a capture.
+#[derive(Debug, Clone)]
+pub struct FieldCheck<'a> {
+    /// The field's key.
+    pub key: String,
+    /// Where it is and how it is read.
+    pub view: View,
+    /// Its unit.
+    pub unit: String,
+    /// The least value.
+    pub min: f64,
+    /// The mean value.
+    pub mean: f64,
+    /// The greatest value.
+    pub max: f64,
+    /// Some values, evenly spread over the capture.
+    pub samples: Vec<f64>,
+    /// The share of values outside the declared range.
+    pub outside: f64,
+    /// The confirmed metric that it follows best, beyond chance.
+    pub follows: Option<Finding<'a>>,
+    /// The metric in terms of the value: factor and summand.
+    pub line: Option<(f64, f64)>,
+    /// What is strange about it.
+    pub warnings: Vec<String>,
+}
+
+/// What a declared decoder makes of a capture.
+#[derive(Debug, Clone)]
+pub struct DecoderCheck<'a> {
+    /// Its name.
+    pub name: String,
+    /// The length byte that it reads.
+    pub length: u8,
+    /// Records that it reads.
+    pub records: u64,
+    /// Its fields.
+    pub fields: Vec<FieldCheck<'a>>,
+    /// What is strange about it as a whole.
+    pub warnings: Vec<String>,
+}
+
+impl DecoderCheck<'_> {
+    /// How many things are strange.
+    #[must_use]
+    pub fn warnings(&self) -> usize {
+        self.warnings.len() + self.fields.iter().map(|field| field.warnings.len()).sum::<usize>()
+    }
+}
+
+/// Holds a decoder against its records: those of the kind that has most, of `records` in all.
+#[must_use]
+pub fn check<'a>(
+    layout: &Layout,
+    series: Option<&Series>,
+    records: u64,
+    devices: &BTreeSet<u32>,
+    metrics: &'a [Known],
+    max_lag: i64,
+) -> DecoderCheck<'a> {
+    let mut check = DecoderCheck {
+        name: layout.name.to_string(),
+        length: layout.length,
+        records,
+        fields: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let Some(series) = series else {
+        check.warnings.push("never matched: the capture has no such record".to_owned());
+        return check;
+    };
+    let serial = View { offset: layout.serial, raw: Raw::U32 };
+    let read = serial.reader();
+    let known = series.records().filter(|(_, record)| {
+        u32::try_from(read(record)).is_ok_and(|serial| devices.contains(&serial))
+    });
+    if !devices.is_empty() && known.count() * 2 < series.records().len() {
+        check.warnings.push(format!(
+            "the serial number at 0x{:02X} is no device's that confirmed packets name",
+            layout.serial
+        ));
+    }
+    check.fields =
+        layout.fields.iter().map(|field| check_field(field, series, metrics, max_lag)).collect();
+    check
+}
+
+#[expect(clippy::cast_precision_loss, reason = "records are few")]
+fn check_field<'a>(
+    field: &Field,
+    series: &Series,
+    metrics: &'a [Known],
+    max_lag: i64,
+) -> FieldCheck<'a> {
+    let values: Vec<f64> = series
+        .records()
+        .filter_map(|(_, record)| Some(field.value(field.bits(&record)?).as_f64()))
+        .collect();
+    let count = values.len().max(1) as f64;
+    let view = View { offset: field.offset, raw: field.raw };
+    let (least, greatest) = field.metric.range;
+    let outside = values.iter().filter(|value| !(least..=greatest).contains(*value)).count();
+    let mut check = FieldCheck {
+        key: field.key().to_owned(),
+        view,
+        unit: field.metric.unit.to_string(),
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        mean: values.iter().sum::<f64>() / count,
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        samples: values.iter().step_by(values.len().div_ceil(SAMPLES).max(1)).copied().collect(),
+        outside: outside as f64 / count,
+        follows: None,
+        line: None,
+        warnings: Vec::new(),
+    };
+    if check.min >= check.max {
+        check.warnings.push("never changes".to_owned());
+        return check;
+    }
+    if check.outside > OUTSIDE {
+        let share = check.outside * 100.0;
+        check.warnings.push(format!("{share:.1} % of its values are outside its range"));
+    }
+    let outcome = correlate::among(series, std::iter::once(view), metrics, max_lag);
+    check.follows = outcome.findings.into_iter().next();
+    let follows = check.follows.as_ref();
+    check.line = follows.and_then(|finding| finding.fit).map(|fit| {
+        let factor = field.divide / fit.fitted_divide;
+        (factor, fit.fitted_add - field.add * factor)
+    });
+    if let (Some(finding), Some((factor, _))) = (follows, check.line)
+        && finding.known.metric.unit == field.metric.unit
+        && finding.explained > 1.0 - SCALE
+        && (factor - 1.0).abs() > SCALE
+        && let Some(fit) = finding.fit
+    {
+        check.warnings.push(format!(
+            "{} is {factor:.3} times this: divide by {} and add {} instead",
+            finding.known.metric.key, fit.divide, fit.add
+        ));
+    }
+    check
+}
