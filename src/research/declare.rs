@@ -13,7 +13,7 @@ use super::kinds;
 use super::series::Series;
 
 /// A field that explains less of its metric than this is not proposed beside a better one.
-const WORTH: f64 = 0.5;
+const WORTH: f64 = 0.9;
 
 /// Records that must show a device's serial number where one is said to stand.
 const SHOWN: f64 = 0.9;
