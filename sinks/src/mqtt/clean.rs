@@ -60,7 +60,7 @@ pub async fn clean(config: &Config) -> Result<Cleaned, SinkError> {
     polling.abort();
     match result {
         Ok(Ok(())) => Ok(cleaning.cleaned),
-        Ok(Err(error)) => Err(SinkError::Retry(Trouble::of(&error, config, false).to_string())),
+        Ok(Err(error)) => Err(SinkError::Retry(Trouble::of(&error, config, None).to_string())),
         Err(_) => Err(SinkError::Retry(format!(
             "the broker at {} was not done within {} s; try again",
             config.url,

@@ -267,3 +267,88 @@ fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
 fn is(key: &str) -> impl Fn(&&Field) -> bool {
     move |field| field.key() == key
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(more: &Value) -> Config {
+        let mut config = json!({"url": "mqtt://broker"});
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        serde_json::from_value(config).unwrap()
+    }
+
+    #[test]
+    fn a_broker_is_all_that_has_to_be_said() {
+        let config = read(&json!({}));
+        assert_eq!(config.problems(), []);
+        assert_eq!(
+            serde_json::to_value(&config).unwrap(),
+            json!({
+                "url": "mqtt://broker",
+                "topic": "myenergi",
+                "keep_alive": "30s",
+                "qos": 0,
+                "retain": false,
+                "interval": "10s",
+                "deadband": {},
+                "heartbeat": "1m",
+                "state": true,
+                "device_timeout": "2m",
+                "discovery": {"prefix": "homeassistant"},
+            })
+        );
+    }
+
+    #[test]
+    fn discovery_can_be_switched_off() {
+        for (given, expected) in [
+            (json!(false), json!(false)),
+            (json!(true), json!({"prefix": "homeassistant"})),
+            (json!(null), json!({"prefix": "homeassistant"})),
+            (json!({"prefix": "ha"}), json!({"prefix": "ha"})),
+        ] {
+            let config = read(&json!({"discovery": given}));
+            assert_eq!(serde_json::to_value(config).unwrap()["discovery"], expected);
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let config = read(&json!({"username": "me", "password": "hunter2"}));
+        let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
+        assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_at_its_key() {
+        for (wrong, keys) in [
+            (json!({"topic": "a/#"}), &["topic"][..]),
+            (json!({"discovery": {"prefix": "/ha"}}), &["discovery.prefix"]),
+            (json!({"password": "x"}), &["username"]),
+            (json!({"username": "me", "password": "x", "password_file": "y"}), &["password_file"]),
+            (json!({"client_id": ""}), &["client_id"]),
+            (json!({"keep_alive": 0}), &["keep_alive"]),
+            (json!({"keep_alive": "1500ms"}), &["keep_alive"]),
+            (json!({"keep_alive": "19h"}), &["keep_alive"]),
+            (json!({"interval": "2d", "heartbeat": "2d"}), &["interval", "heartbeat"]),
+            (json!({"device_timeout": 0}), &["device_timeout"]),
+            (json!({"deadband": {"grid_power": 10}}), &["deadband.grid_power"]),
+            (
+                json!({"deadband": {"grid_pwr": -1, "boost": 1}}),
+                &["deadband.boost", "deadband.grid_pwr"],
+            ),
+            (json!({"ca_file": "ca.pem"}), &["ca_file"]),
+            (json!({"url": "mqtts://broker", "client_cert": "c.pem"}), &["client_key"]),
+            (json!({"url": "mqtts://broker", "client_key": "k.pem"}), &["client_cert"]),
+        ] {
+            let problems = read(&wrong).problems();
+            let found: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+            assert_eq!(found, keys, "{wrong}");
+        }
+    }
+}

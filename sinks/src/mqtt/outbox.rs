@@ -49,6 +49,7 @@ impl Outbox {
 
     /// Forgets what waits, and returns how many messages that were.
     pub(super) fn forget(&mut self) -> usize {
+        self.introduction.clear();
         std::mem::take(&mut self.waiting).len()
     }
 
@@ -126,5 +127,62 @@ impl Outbox {
             && self.waiting.is_empty()
             && self.handed.is_empty()
             && self.unacknowledged.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: usize) -> Message {
+        Message::lasting(number.to_string(), "")
+    }
+
+    fn topics(outbox: &mut Outbox, now: Instant) -> Vec<String> {
+        let mut topics = Vec::new();
+        while let Some(message) = outbox.next(now) {
+            topics.push(message.topic.clone());
+            outbox.hand_over(now);
+        }
+        topics
+    }
+
+    #[test]
+    fn an_introduction_goes_first_and_in_portions() {
+        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        outbox.add([message(1000)]);
+        outbox.introduce((0..120).map(message));
+        let mut sizes = Vec::new();
+        let mut clock = now;
+        while let Some(count) = Some(topics(&mut outbox, clock).len()).filter(|it| *it > 0) {
+            sizes.push(count);
+            clock = outbox.resumes(clock).unwrap_or(clock);
+        }
+        assert_eq!(sizes, [50, 50, 21]);
+        assert_eq!(clock - now, 2 * PAUSE);
+    }
+
+    #[test]
+    fn a_broken_connection_gives_back_what_it_may_not_have_delivered_in_order() {
+        let (mut outbox, now) = (Outbox::default(), Instant::now());
+        outbox.introduce([message(99)]);
+        outbox.add((0..4).map(message));
+        assert_eq!(topics(&mut outbox, now), ["99", "0", "1", "2", "3"]);
+        // The introduction, then 0 to 2 are written; 1 without an acknowledgement to come.
+        for number in [7, 8, 0, 9] {
+            outbox.written(number);
+        }
+        outbox.acknowledged(8);
+        assert!(!outbox.is_empty());
+        outbox.take_back();
+        outbox.add([message(4)]);
+        assert_eq!(topics(&mut outbox, now), ["2", "3", "4"]);
+        for number in [1, 2, 3] {
+            outbox.written(number);
+        }
+        for number in [3, 1, 2] {
+            outbox.acknowledged(number);
+        }
+        assert!(outbox.is_empty());
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String,
             Ok(_) => {}
             Err(_) if stood => break,
             Err(error) => {
-                let trouble = Trouble::of(&error, config, stood);
+                let trouble = Trouble::of(&error, config, None);
                 return Err(SinkError::Retry(trouble.to_string()));
             }
         }

@@ -126,3 +126,110 @@ impl<T: Reported> Gauge<T> {
         new.then_some(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn rule(interval: u32, heartbeat: u32, deadband: Option<f64>) -> Rule {
+        Rule { interval: interval * SECOND, heartbeat: heartbeat * SECOND, deadband }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// The seconds at which these numbers, one a second, are sent.
+    fn sent(rule: &Rule, numbers: &[i64]) -> Vec<usize> {
+        let mut gauge = Gauge::default();
+        let offered = numbers.iter().zip(0..).map(|(number, second)| {
+            gauge.offer(Value::Integer(*number), Some(at(second)), rule).is_some()
+        });
+        let offered: Vec<_> = offered.collect();
+        (0..numbers.len()).filter(|second| offered[*second]).collect()
+    }
+
+    #[test]
+    fn without_an_interval_every_reading_goes_but_for_what_has_a_deadband() {
+        assert_eq!(sent(&rule(0, 60, None), &[5, 5, 5, 6]), [0, 1, 2, 3]);
+        assert_eq!(sent(&rule(0, 60, Some(1.0)), &[5, 5, 6, 7]), [0, 3]);
+        assert_eq!(sent(&rule(0, 2, Some(1.0)), &[5, 5, 5, 5, 5]), [0, 2, 4]);
+    }
+
+    #[test]
+    fn a_heartbeat_shorter_than_the_interval_sends_at_the_interval() {
+        assert_eq!(sent(&rule(3, 0, None), &[5; 8]), [0, 3, 6]);
+        assert_eq!(sent(&rule(3, 5, None), &[5; 12]), [0, 5, 10]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_nothing_and_frames_out_of_order_flood_nothing() {
+        let rule = rule(10, 60, None);
+        let mut gauge = Gauge::default();
+        let mut offer =
+            |number, second| gauge.offer(Value::Integer(number), Some(at(second)), &rule).is_some();
+        assert!(offer(1, 10_000));
+        assert!(!offer(2, 9_999));
+        assert!(offer(3, 5_000));
+        assert!(!offer(4, 5_009));
+        assert!(offer(4, 5_010));
+    }
+
+    proptest! {
+        #[test]
+        fn a_topic_is_neither_flooded_nor_starved_and_ends_with_its_last_value(
+            interval in 0_u32..20,
+            heartbeat in 0_u32..90,
+            deadband in proptest::option::of(0_u8..50),
+            readings in proptest::collection::vec((0_i64..30, 0_i64..200), 1..100),
+        ) {
+            let rule = rule(interval, heartbeat, deadband.map(f64::from));
+            let every = interval == 0 && deadband.is_none();
+            let width = deadband.map_or(0, i64::from);
+            let mut gauge = Gauge::default();
+            let (mut second, mut last): (i64, Option<(i64, i64)>) = (0, None);
+            for (elapsed, number) in &readings {
+                second += elapsed;
+                let sends = gauge.offer(Value::Integer(*number), Some(at(second)), &rule).is_some();
+                let Some((then, before)) = last else {
+                    prop_assert!(sends, "the first one goes");
+                    last = Some((second, *number));
+                    continue;
+                };
+                let silence = second - then;
+                if sends && !every {
+                    prop_assert!(silence >= i64::from(interval), "too early");
+                }
+                if !sends {
+                    let moved = (number - before).abs() > width;
+                    prop_assert!(!every);
+                    prop_assert!(!moved || silence < i64::from(interval), "held too long");
+                    prop_assert!(silence < i64::from(heartbeat.max(interval)), "no sign of life");
+                }
+                if sends {
+                    last = Some((second, *number));
+                }
+            }
+            let end = gauge.last().map(Value::as_f64);
+            let (newest, told) = (readings.last().unwrap().1, last.unwrap().1);
+            prop_assert_eq!(end, (newest != told).then(|| Value::Integer(newest).as_f64()));
+        }
+
+        #[test]
+        fn every_change_of_a_flag_goes_at_once(flags: Vec<bool>) {
+            let rule = rule(10, 60, None);
+            let mut gauge = Gauge::default();
+            let mut told = None;
+            for flag in flags {
+                // All within one second.
+                let sends = gauge.offer(Value::Flag(flag), Some(at(0)), &rule).is_some();
+                prop_assert_eq!(sends, told != Some(flag));
+                told = Some(flag);
+            }
+        }
+    }
+}

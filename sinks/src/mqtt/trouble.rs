@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
@@ -9,6 +10,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::config::Config;
 use super::options::{ANSWER_WITHIN, OptionsError};
+use super::session::STOOD;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +42,9 @@ impl Trouble {
         Self { text, lasting: true }
     }
 
-    /// The trouble that `error` tells of. `stood` says whether there had been a connection.
-    pub(super) fn of(error: &ConnectionError, config: &Config, stood: bool) -> Self {
+    /// The trouble that `error` tells of, where a connection had `stood` for some time or none was
+    /// made.
+    pub(super) fn of(error: &ConnectionError, config: &Config, stood: Option<Duration>) -> Self {
         let broker = &config.url;
         if let Some(error) = encryption_error(error) {
             return of_encryption(error, config);
@@ -59,12 +62,18 @@ impl Trouble {
             ConnectionError::MqttState(StateError::AwaitPingResp) => {
                 Self::passing(format!("the broker at {broker} does not answer any more"))
             }
-            ConnectionError::MqttState(StateError::ConnectionAborted) if stood => {
-                Self::passing(format!("the broker at {broker} closed the connection"))
+            ConnectionError::MqttState(StateError::ConnectionAborted) if stood.is_some() => {
+                Self::passing(match &config.client_id {
+                    Some(id) if stood < Some(STOOD) => format!(
+                        "the broker at {broker} accepted the connection and closed it again; does \
+                         another client use the id `{id}`?"
+                    ),
+                    _ => format!("the broker at {broker} closed the connection"),
+                })
             }
             ConnectionError::MqttState(StateError::ConnectionAborted) => hung_up(config),
             _ => match io_error(error) {
-                Some(error) => of_io(error, config, stood),
+                Some(error) => of_io(error, config, stood.is_some()),
                 None => Self::passing(format!(
                     "{broker} does not speak MQTT 3.1.1 as expected ({error}); is it a broker?"
                 )),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod availability;
+#[path = "../../../tests/support/gate.rs"]
+mod gate;
 mod household;
 #[path = "../../../tests/support/logs.rs"]
 mod logs;

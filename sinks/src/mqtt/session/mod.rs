@@ -1,0 +1,249 @@
+//! The task that holds the connection: it connects, polls, and connects again.
+//!
+//! Everything that it does between two polls is short and never waits, so that the connection is
+//! always served: the answer to a ping is not late because something is published, and nobody who
+//! publishes waits for a broker unless a recording is replayed.
+
+mod requests;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use energi_decoders::Reading;
+use rumqttc::{AsyncClient, Event, EventLoop, Outgoing};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use super::config::Config;
+use super::options::{self, options, unique_client_id};
+use super::outbox::Outbox;
+use super::publisher::Publisher;
+use super::trouble::Trouble;
+use crate::backoff::Backoff;
+use crate::sink::{Context, Pace, SinkError};
+
+pub(super) use wire::STOOD;
+
+/// How many messages the connection takes before it has written the first of them.
+const CHANNEL: usize = 100;
+
+/// How often it is said that a recording waits for the broker.
+const REMIND_EVERY: Duration = Duration::from_mins(1);
+
+/// What the session is asked to do. Each is answered once.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Publish what follows from readings. The answer is how many of them came to nothing.
+    Publish(Vec<Arc<Reading>>, Answer<usize>),
+    /// Say goodbye.
+    Close(Answer<()>),
+}
+
+type Answer<T> = oneshot::Sender<Result<T, SinkError>>;
+
+/// How a connection ended.
+enum End {
+    /// It broke, or did not come to stand.
+    Lost(Trouble),
+    /// It was ended by us, or there is nobody left to hold it for.
+    Over,
+}
+
+/// Everything that happens around a connection.
+pub(super) struct Session {
+    config: Arc<Config>,
+    /// The sink's name, for messages.
+    name: String,
+    pace: Pace,
+    client_id: String,
+    requests: mpsc::Receiver<Request>,
+    publisher: Publisher,
+    outbox: Outbox,
+    link: Link,
+    /// Whoever waits until everything is delivered; only while a recording is replayed.
+    delivering: Option<Answer<usize>>,
+    closing: Option<Answer<()>>,
+    backoff: Backoff,
+    trouble: Option<Trouble>,
+    /// Whether the current values are to be sent once nothing older waits.
+    restate: bool,
+    /// When to say again that a recording waits.
+    remind: Option<Instant>,
+    /// Whether there was a connection before.
+    introduced: bool,
+    /// Readings that came to nothing since the connection was lost.
+    passed_over: usize,
+    overtaken: bool,
+}
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// None is being made.
+    Down,
+    /// One is being made.
+    Connecting,
+    /// It stands since then.
+    Up(Instant),
+    /// Nothing follows our goodbye.
+    Leaving,
+}
+
+impl Session {
+    pub(super) fn new(
+        config: Config,
+        context: &Context,
+        requests: mpsc::Receiver<Request>,
+    ) -> Self {
+        Self {
+            client_id: config.client_id.clone().unwrap_or_else(unique_client_id),
+            publisher: Publisher::new(&config, context),
+            config: Arc::new(config),
+            name: context.name.clone(),
+            pace: context.pace,
+            requests,
+            outbox: Outbox::default(),
+            link: Link::Down,
+            delivering: None,
+            closing: None,
+            backoff: Backoff::default(),
+            trouble: None,
+            restate: false,
+            remind: None,
+            introduced: false,
+            passed_over: 0,
+            overtaken: false,
+        }
+    }
+
+    /// Runs until it is closed, or its owner has gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.link = Link::Connecting;
+            let trouble = match self.connection().await {
+                End::Lost(trouble) => trouble,
+                End::Over => return,
+            };
+            let new = self.trouble.as_ref() != Some(&trouble);
+            self.lost(trouble);
+            if self.gives_up() {
+                return;
+            }
+            if let Some(trouble) = self.trouble.as_ref().filter(|_| new) {
+                warn!(sink = self.name, "{trouble}; trying again");
+            }
+            let wait = self.backoff.next_wait();
+            if self.serve(tokio::time::sleep(wait), None).await.is_none() || self.gives_up() {
+                return;
+            }
+        }
+    }
+
+    /// Makes a connection and holds it until it ends.
+    async fn connection(&mut self) -> End {
+        let (config, id) = (Arc::clone(&self.config), self.client_id.clone());
+        let will = self.publisher.offline();
+        // Files are read anew each time: a password may have been mended.
+        let options = tokio::task::spawn_blocking(move || options(&config, &id, Some(will)));
+        let options = match self.serve(options, None).await {
+            Some(Ok(Ok(options))) => options,
+            Some(Ok(Err(error))) => return End::Lost(error.into()),
+            // Blocking work is only given up when the program ends.
+            Some(Err(_)) | None => return End::Over,
+        };
+        let (client, mut events) = AsyncClient::new(options, CHANNEL);
+        events.set_network_options(options::network());
+        self.hold(&client, &mut events).await
+    }
+
+    async fn hold(&mut self, client: &AsyncClient, events: &mut EventLoop) -> End {
+        loop {
+            let publishes = matches!(self.link, Link::Up(_)).then_some(client);
+            match self.serve(events.poll(), publishes).await {
+                Some(Ok(Event::Outgoing(Outgoing::Disconnect))) => {
+                    self.closed(Ok(()));
+                    return End::Over;
+                }
+                Some(Ok(event)) => self.note(event, client),
+                // The broker may be quicker to close the connection than we are.
+                Some(Err(_)) if self.link == Link::Leaving => {
+                    self.closed(Ok(()));
+                    return End::Over;
+                }
+                Some(Err(error)) => return End::Lost(self.trouble_of(&error)),
+                None => return End::Over,
+            }
+        }
+    }
+
+    /// Does what it is asked while `work` is under way; `None` once nobody asks any more.
+    async fn serve<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        client: Option<&AsyncClient>,
+    ) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            // Not only below: work that is never done waiting would leave no time for it.
+            if self.wake().is_some_and(|at| at <= Instant::now()) {
+                self.tick();
+            }
+            if let Some(client) = client {
+                self.feed(client);
+            }
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                request = self.requests.recv() => match request {
+                    Some(request) => self.obey(request),
+                    None => return None,
+                },
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+            if self.gives_up() {
+                return None;
+            }
+        }
+    }
+
+    /// When there is something to do that nobody asks for.
+    fn wake(&self) -> Option<Instant> {
+        let mut times = [self.publisher.next_tick(), self.remind, None, None];
+        if self.is_up() {
+            times[2] = self.outbox.resumes(Instant::now());
+            times[3] = self.publisher.announces();
+        }
+        times.into_iter().flatten().min()
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let mut messages = Vec::new();
+        self.publisher.tick(now, &mut messages);
+        self.enqueue(messages);
+        if self.is_up()
+            && let Some(messages) = self.publisher.announcement(now)
+        {
+            self.outbox.introduce(messages);
+            self.restate = true;
+        }
+        if self.remind.is_some_and(|at| at <= now) {
+            self.remind = self.is_waiting().then(|| now + REMIND_EVERY);
+            if let (Some(_), Some(trouble)) = (self.remind, &self.trouble) {
+                let tries = self.backoff.tries();
+                warn!(sink = self.name, tries, "the recording waits for the broker: {trouble}");
+            }
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.delivering.is_some() || self.closing.is_some()
+    }
+}

@@ -1,0 +1,127 @@
+//! What the session does for those who ask, and what it tells them.
+
+use std::sync::Arc;
+
+use energi_decoders::Reading;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Answer, Link, REMIND_EVERY, Request, Session};
+use crate::mqtt::message::Message;
+use crate::sink::{Pace, SinkError};
+
+/// How many messages may wait for a live connection before the newest values take their place.
+const LONGEST_BACKLOG: usize = 4_096;
+
+impl Session {
+    pub(super) fn obey(&mut self, request: Request) {
+        match request {
+            Request::Publish(batch, answer) => self.publish(&batch, answer),
+            Request::Close(answer) => self.close(answer),
+        }
+    }
+
+    fn publish(&mut self, batch: &[Arc<Reading>], answer: Answer<usize>) {
+        let now = Instant::now();
+        let mut messages = Vec::new();
+        for reading in batch {
+            self.publisher.take(reading, now, &mut messages);
+        }
+        self.enqueue(messages);
+        match self.pace {
+            Pace::Live => {
+                let passed_over = if self.is_up() { 0 } else { batch.len() };
+                self.passed_over += passed_over;
+                // Whoever asked may have gone.
+                let _ = answer.send(Ok(passed_over));
+            }
+            Pace::Lossless => {
+                self.delivering = Some(answer);
+                self.remind.get_or_insert(now + REMIND_EVERY);
+                self.settle();
+            }
+        }
+    }
+
+    fn close(&mut self, answer: Answer<()>) {
+        if !self.introduced && self.publisher.is_empty() {
+            // There is nothing to say, and nobody has heard of us.
+            let _ = answer.send(Ok(()));
+            return;
+        }
+        let farewell = self.publisher.farewell(Instant::now());
+        self.enqueue(farewell);
+        self.closing = Some(answer);
+        self.remind.get_or_insert(Instant::now() + REMIND_EVERY);
+    }
+
+    /// Adds messages to those that wait. A live gateway that is not connected has no use for them:
+    /// on the next connect it tells what is current then.
+    pub(super) fn enqueue(&mut self, messages: Vec<Message>) {
+        if self.pace == Pace::Live && !self.is_up() {
+            return;
+        }
+        self.outbox.add(messages);
+        if self.pace == Pace::Live && self.outbox.backlog() > LONGEST_BACKLOG {
+            let dropped = self.outbox.forget();
+            self.publisher.connected(Instant::now());
+            self.outbox.introduce(self.publisher.presence());
+            self.restate = true;
+            if !self.overtaken {
+                warn!(
+                    sink = self.name,
+                    messages = dropped,
+                    "the broker is too slow: newer values take the place of those that wait"
+                );
+                self.overtaken = true;
+            }
+        }
+    }
+
+    /// Answers whoever waits for everything to be delivered.
+    pub(super) fn settle(&mut self) {
+        if !self.outbox.is_empty() || self.restate {
+            return;
+        }
+        if let Some(answer) = self.delivering.take() {
+            let _ = answer.send(Ok(0));
+        }
+    }
+
+    /// Whether the session ends without a connection. Whoever waits is told why.
+    pub(super) fn gives_up(&mut self) -> bool {
+        let Some(trouble) = self.trouble.as_ref().filter(|_| self.link == Link::Down) else {
+            return false;
+        };
+        match self.pace {
+            // Nothing is lost that would still be of use.
+            Pace::Live => {
+                if self.closing.is_some() {
+                    warn!(sink = self.name, "the last values are not delivered: {trouble}");
+                    self.closed(Ok(()));
+                    return true;
+                }
+                false
+            }
+            Pace::Lossless if trouble.lasting => {
+                let broken = || SinkError::Broken(trouble.to_string());
+                if let Some(answer) = self.delivering.take() {
+                    let _ = answer.send(Err(broken()));
+                    return true;
+                }
+                if let Some(answer) = self.closing.take() {
+                    let _ = answer.send(Err(broken()));
+                    return true;
+                }
+                false
+            }
+            Pace::Lossless => false,
+        }
+    }
+
+    pub(super) fn closed(&mut self, how: Result<(), SinkError>) {
+        if let Some(answer) = self.closing.take() {
+            let _ = answer.send(how);
+        }
+    }
+}

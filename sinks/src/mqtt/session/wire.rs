@@ -1,0 +1,130 @@
+//! What goes over the connection, in both directions.
+
+use std::time::Duration;
+
+use rumqttc::{AsyncClient, ClientError, ConnectionError, Event, Incoming, Outgoing, QoS};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Link, Session};
+use crate::mqtt::message::Message;
+use crate::mqtt::options::LARGEST_PACKET;
+use crate::mqtt::trouble::Trouble;
+use crate::sink::Pace;
+
+/// A connection that stood for so long was a good one.
+pub(in crate::mqtt) const STOOD: Duration = Duration::from_secs(10);
+
+/// What a packet has beside its topic and payload, at most (MQTT 3.1.1, 2.2 and 3.3).
+const PACKET_OVERHEAD: usize = 1 + 4 + 2 + 2;
+
+impl Session {
+    /// Hands the connection as many messages as it takes.
+    pub(super) fn feed(&mut self, client: &AsyncClient) {
+        let now = Instant::now();
+        loop {
+            if self.restate && self.outbox.backlog() == 0 {
+                self.restate = false;
+                self.outbox.introduce(self.publisher.current());
+            }
+            let Some(message) = self.outbox.next(now) else { break };
+            let Message { topic, payload, qos, retain } = message;
+            if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_PACKET {
+                warn!(sink = self.name, topic, "a message of more than 64 KiB is not sent");
+                self.outbox.skip();
+                continue;
+            }
+            match client.try_publish(topic, (*qos).into(), *retain, payload.as_bytes()) {
+                Ok(()) => self.outbox.hand_over(now),
+                // The channel is full: the rest follows once something was written.
+                Err(ClientError::TryRequest(_) | ClientError::Request(_)) => return,
+            }
+        }
+        self.settle();
+        let leaves = self.closing.is_some() && self.outbox.is_empty();
+        if leaves && client.try_disconnect().is_ok() {
+            self.link = Link::Leaving;
+        }
+    }
+
+    pub(super) fn note(&mut self, event: Event, client: &AsyncClient) {
+        match event {
+            Event::Incoming(Incoming::ConnAck(_)) => self.connected(client),
+            Event::Incoming(Incoming::Publish(heard)) => {
+                let (topic, payload) = (&heard.topic, &heard.payload);
+                let answer = self.publisher.hear(topic, payload, heard.retain, Instant::now());
+                if self.closing.is_none() {
+                    self.enqueue(answer.into_iter().collect());
+                }
+            }
+            Event::Incoming(Incoming::PubAck(acknowledged)) => {
+                self.outbox.acknowledged(acknowledged.pkid);
+                self.settle();
+            }
+            Event::Outgoing(Outgoing::Publish(number)) => {
+                self.outbox.written(number);
+                self.settle();
+            }
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, client: &AsyncClient) {
+        let broker = &self.config.url;
+        if self.trouble.take().is_some() {
+            let (tries, passed_over) = (self.backoff.tries(), self.passed_over);
+            info!(sink = self.name, tries, passed_over, "connected to {broker} after all");
+        } else {
+            info!(sink = self.name, "connected to {broker}");
+        }
+        self.passed_over = 0;
+        self.overtaken = false;
+        let now = Instant::now();
+        self.link = Link::Up(now);
+        self.publisher.connected(now);
+        for filter in self.publisher.subscriptions() {
+            // There are fewer than the empty channel takes.
+            if client.try_subscribe(&filter, QoS::AtLeastOnce).is_err() {
+                warn!(sink = self.name, filter, "cannot subscribe");
+            }
+        }
+        if self.closing.is_none() {
+            // A replay that was never connected has everything among what waits.
+            self.restate = self.introduced || self.pace == Pace::Live;
+            if self.restate {
+                self.outbox.introduce(self.publisher.presence());
+            } else {
+                self.outbox.introduce([self.publisher.online()]);
+            }
+        } else if self.pace == Pace::Live {
+            self.outbox.add(self.publisher.current());
+            self.outbox.add([self.publisher.offline()]);
+        }
+        self.introduced = true;
+    }
+
+    pub(super) fn lost(&mut self, trouble: Trouble) {
+        if self.stood().is_some_and(|time| time >= STOOD) {
+            self.backoff.reset();
+        }
+        self.link = Link::Down;
+        self.restate = false;
+        self.outbox.take_back();
+        if self.pace == Pace::Live {
+            self.outbox.forget();
+        }
+        self.trouble = Some(trouble);
+    }
+
+    pub(super) fn trouble_of(&self, error: &ConnectionError) -> Trouble {
+        Trouble::of(error, &self.config, self.stood())
+    }
+
+    /// For how long the connection has stood.
+    fn stood(&self) -> Option<Duration> {
+        match self.link {
+            Link::Up(since) => Some(since.elapsed()),
+            Link::Down | Link::Connecting | Link::Leaving => None,
+        }
+    }
+}
