@@ -7,9 +7,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
+#[cfg(any(feature = "sqlite", feature = "influxdb"))]
+mod admission;
 pub mod backoff;
 pub mod channel;
 pub mod clock;
+#[cfg(any(feature = "sqlite", feature = "influxdb"))]
+pub mod database;
 #[cfg(feature = "influxdb")]
 pub mod influxdb;
 #[cfg(feature = "mqtt")]

@@ -11,9 +11,9 @@ use rusqlite::Connection;
 
 use super::accountant::{self, Border, Day};
 use super::coverage::{HOLD, Interval, covered, unbroken};
-use super::error::StoreError;
 use super::rollup::QUARTER;
 use super::store::{News, timestamp};
+use crate::database::StoreError;
 
 /// Readings further apart than this touch dates of their own; one date in between more or less
 /// does no harm, since a day is a pure function of what is stored.

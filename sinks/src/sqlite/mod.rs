@@ -10,14 +10,10 @@
 //! `energi.db.lock`, which says who writes.
 
 pub mod accountant;
-mod admission;
 mod config;
 mod coverage;
 mod days;
-mod error;
-mod file;
 mod ids;
-mod lock;
 mod metrics;
 mod reader;
 mod retention;
@@ -35,16 +31,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use energi_decoders::Reading;
 
+use crate::admission::Admission;
 use crate::settings::{Period, Problem};
 use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
 
+pub use crate::database::{LockError, WriterLock};
 pub use config::{Config, Retention};
-pub use lock::{LockError, WriterLock};
 pub use reader::{ReadError, open_existing, open_for_reading};
 pub use schema::{APPLICATION_ID, VERSION};
 pub use stored::{Pages, StoredReading, StoredReadings};
 
-use admission::Admission;
 use writer::{Plan, Writer};
 
 /// A batch of a replay: large enough that the days it touches are seldom computed twice.

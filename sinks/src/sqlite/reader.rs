@@ -8,10 +8,11 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use super::error::{Refusal, StoreError};
-use super::file::{Header, connect, look, with_suffix};
-use super::lock::{self, Reserved, Sign};
-use super::schema::{self, Identity};
+use super::schema::SCHEMA;
+use crate::database::{
+    Header, Identity, Refusal, Reserved, Sign, StoreError, connect, holder, lock_of, look, sign,
+    with_suffix,
+};
 use crate::sink::SinkError;
 
 /// How long a reader waits for a lock, while a database is recovered after a crash for example.
@@ -105,7 +106,7 @@ pub(super) fn probe(path: &Path) -> Result<String, SinkError> {
 fn describe(path: &Path) -> Result<String, StoreError> {
     let _looking = Reserved::take(path)?;
     let header = look(path)?;
-    let lock = lock::path_of(path);
+    let lock = lock_of(path);
     if let Some(directory) = lock.parent() {
         // A file without a name: gone as soon as it is closed.
         tempfile::tempfile_in(directory)
@@ -113,7 +114,7 @@ fn describe(path: &Path) -> Result<String, StoreError> {
     }
     match header {
         Header::Nothing => {
-            return match lock::sign(path) {
+            return match sign(path) {
                 Sign::Foreign => Err(Refusal::ForeignLock(lock).into()),
                 Sign::Nothing | Sign::Ours => Ok(format!("{} will be made", path.display())),
             };
@@ -129,13 +130,13 @@ fn describe(path: &Path) -> Result<String, StoreError> {
     // A read-only connection would leave the files of its log behind.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY)?;
-    if schema::identify(&connection)? == Identity::Empty {
+    if SCHEMA.identify(&connection)? == Identity::Empty {
         return Err(Refusal::OtherProgram.into());
     }
     let days: i64 =
         connection
             .query_row("SELECT count(DISTINCT date) FROM daily_energy", [], |row| row.get(0))?;
-    match lock::holder(path)? {
+    match holder(path)? {
         Some(holder) => Err(Refusal::InUse(holder).into()),
         None => Ok(format!("{}: {days} days of history", path.display())),
     }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tracing::info;
 
-use super::error::StoreError;
 use super::rollup::{QUARTER, reach};
+use crate::database::StoreError;
 
 /// How far time goes on before old readings are looked for again, in ms.
 const PAUSE: i64 = 3_600_000;

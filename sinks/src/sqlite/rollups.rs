@@ -13,12 +13,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::coverage::{HOLD, Interval, union};
-use super::error::StoreError;
 use super::ids::Ids;
 use super::metrics::SLOTS;
 use super::rollup::{self, MINUTE, MinuteSums, Part, QUARTER, QuarterEnergy, Sample};
 use super::store::News;
 use super::values;
+use crate::database::StoreError;
 
 /// Adds the times when a device was heard.
 pub(super) fn cover(

@@ -4,10 +4,10 @@
 //! `minute`; plain SQL that an old sqlite3 command line (3.34) runs. The rest may change with a
 //! migration.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Transaction;
 
-use super::error::{Refusal, StoreError};
 use super::metrics::METRICS;
+use crate::database::{Migration, Schema};
 
 /// Marks a database as this gateway's history (`PRAGMA application_id`): "enrg".
 pub const APPLICATION_ID: i32 = 0x656e_7267;
@@ -15,59 +15,11 @@ pub const APPLICATION_ID: i32 = 0x656e_7267;
 /// The schema that this release writes (`PRAGMA user_version`).
 pub const VERSION: i32 = 2;
 
-/// Each takes a database from the version that is its index to the next.
-const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; VERSION as usize] =
-    [create, parts_and_meta];
+const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta];
 
-/// Whose database a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// Nothing is in it yet.
-    Empty,
-    /// This gateway's, of that schema version.
-    Ours(i32),
-}
-
-/// Says whose database `connection` has open.
-///
-/// # Errors
-/// [`Refusal::OtherProgram`] and [`Refusal::Newer`], and whatever SQLite says.
-pub(super) fn identify(connection: &Connection) -> Result<Identity, StoreError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, version) {
-        (APPLICATION_ID, version) if version > VERSION => {
-            Err(Refusal::Newer { found: version, known: VERSION }.into())
-        }
-        (APPLICATION_ID, version) => Ok(Identity::Ours(version)),
-        (0, 0) if objects == 0 => Ok(Identity::Empty),
-        _ => Err(Refusal::OtherProgram.into()),
-    }
-}
-
-/// Brings the database to [`VERSION`], whole or not at all.
-///
-/// # Errors
-/// As [`identify`].
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    if identify(connection)? == Identity::Ours(VERSION) {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = match identify(&transaction)? {
-        Identity::Empty => 0,
-        Identity::Ours(VERSION) => return Ok(()),
-        Identity::Ours(version) => version,
-    };
-    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-        migration(&transaction)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    Ok(transaction.commit()?)
-}
+/// The history's.
+pub(super) static SCHEMA: Schema =
+    Schema { application_id: APPLICATION_ID, migrations: &MIGRATIONS, holds: "history" };
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(TABLES)?;
@@ -167,7 +119,10 @@ CREATE VIEW sample (time, serial, key, value) AS
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
+    use crate::database::Identity;
 
     #[test]
     fn energy_of_an_older_release_stays() {
@@ -180,7 +135,7 @@ mod tests {
         transaction.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
         transaction.pragma_update(None, "user_version", 1).unwrap();
         transaction.commit().unwrap();
-        migrate(&mut connection).unwrap();
+        SCHEMA.migrate(&mut connection).unwrap();
         let kept: (i64, i64, i64, i64) = connection
             .query_row(
                 "SELECT import, export, generation, grid_readings + generation_readings
@@ -190,6 +145,6 @@ mod tests {
             )
             .unwrap();
         assert_eq!(kept, (250_000, 40, 7, 899));
-        assert_eq!(identify(&connection).unwrap(), Identity::Ours(VERSION));
+        assert_eq!(SCHEMA.identify(&connection).unwrap(), Identity::Ours(VERSION));
     }
 }

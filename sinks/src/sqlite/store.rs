@@ -14,13 +14,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::accountant::Recorder;
 use super::coverage::{HOLD, Interval, union};
 use super::days;
-use super::error::StoreError;
 use super::ids::Ids;
 use super::metrics::{GENERATION, GRID, METRICS};
 use super::rollup::{MINUTE, QUARTER};
 use super::rollups;
 use super::values;
 use super::zone;
+use crate::database::StoreError;
 
 /// The packets whose daily counter counts.
 const COUNTER_PACKETS: [u8; 2] = [0x1F, 0x20];

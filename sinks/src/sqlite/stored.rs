@@ -11,10 +11,10 @@ use energi_decoders::Value;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::error::Refusal;
 use super::reader::{ReadError, open_for_reading};
-use super::schema::{self, Identity};
+use super::schema::SCHEMA;
 use super::values;
+use crate::database::{Identity, Refusal};
 
 /// A reading of a history.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ impl StoredReadings {
     /// wrote it that this one does not know.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let connection = open_for_reading(path)?;
-        if schema::identify(&connection)? == Identity::Empty {
+        if SCHEMA.identify(&connection)? == Identity::Empty {
             return Err(ReadError::Data(Refusal::OtherProgram.to_string()));
         }
         let devices = connection

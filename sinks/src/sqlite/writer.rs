@@ -10,10 +10,10 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::error::{Refusal, StoreError};
-use super::file::DatabaseFile;
 use super::retention::{BatchTimes, Retention};
+use super::schema::SCHEMA;
 use super::store::Store;
+use crate::database::{DatabaseFile, Refusal, StoreError};
 use crate::sink::SinkError;
 
 /// How long old readings are removed for at the start and at the end.
@@ -140,7 +140,7 @@ struct History {
 
 impl History {
     fn open(plan: Plan) -> Result<Self, StoreError> {
-        let mut file = DatabaseFile::claim(&plan.path)?;
+        let mut file = DatabaseFile::claim(&plan.path, &SCHEMA)?;
         let store = Store::new(file.open()?, plan.timezone.clone())?;
         let retention = Retention::new(plan.keep);
         let mut history = Self { store, retention, timezone: plan.timezone, file };

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tracing::info;
 
 use super::days;
-use super::error::StoreError;
+use crate::database::StoreError;
 
 /// Where the zone that the days were made with is kept in `meta`.
 const KEY: &str = "timezone";

@@ -9,9 +9,9 @@ use thiserror::Error;
 use super::lock::LockError;
 use crate::sink::SinkError;
 
-/// Why a file is not taken for a history. It stays as it is.
+/// Why a file is not taken for what it should hold. It stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// A directory has the name.
     #[error("it is a directory; give `path` the name of a file in it")]
     Directory,
@@ -53,7 +53,7 @@ pub(super) enum Refusal {
 
 /// What went wrong with a database.
 #[derive(Debug, Error)]
-pub(super) enum StoreError {
+pub(crate) enum StoreError {
     /// It cannot be used.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -79,7 +79,7 @@ impl From<LockError> for StoreError {
 
 impl StoreError {
     /// What the operating system said when it was to write to `path`.
-    pub(super) fn at(path: PathBuf, error: io::Error) -> Self {
+    pub(crate) fn at(path: PathBuf, error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 Refusal::ReadOnly(path).into()
@@ -96,13 +96,13 @@ impl StoreError {
     }
 
     /// Whether the file is damaged, so that nothing but another file helps.
-    pub(super) fn is_corruption(&self) -> bool {
+    pub(crate) fn is_corruption(&self) -> bool {
         matches!(self, Self::Damaged(_))
             || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
     /// In a sink's terms, with the file's name and what to do.
-    pub(super) fn into_sink_error(self, path: &Path) -> SinkError {
+    pub(crate) fn into_sink_error(self, path: &Path) -> SinkError {
         let path = path.display();
         match (self.code(), self) {
             (_, Self::Refused(refusal)) => SinkError::Broken(format!("{path}: {refusal}")),

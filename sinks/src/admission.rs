@@ -1,4 +1,4 @@
-//! Which readings can be given a place in history.
+//! Which readings have a place in time, for the sinks that keep them by it.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ const FIRST: Timestamp = Timestamp::constant(86_400, 0);
 /// ... or newer than this, 9000-01-01. Local dates lie safely inside what a calendar holds.
 const LAST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 
-/// Passes readings over that cannot be stored, counts them, and says so once.
+/// Passes readings over that have none, counts them, and says so once.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(crate) struct Admission {
     sink: String,
     live: bool,
     timeless: Count,
@@ -32,7 +32,7 @@ struct Count {
 }
 
 impl Admission {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(crate) fn new(context: &Context) -> Self {
         Self {
             sink: context.name.clone(),
             live: context.live,
@@ -41,8 +41,8 @@ impl Admission {
         }
     }
 
-    /// The readings of `batch` that have a place in history.
-    pub(super) fn admit(&mut self, batch: &[Arc<Reading>]) -> Arc<[Arc<Reading>]> {
+    /// The readings of `batch` that have a place in time.
+    pub(crate) fn admit(&mut self, batch: &[Arc<Reading>]) -> Arc<[Arc<Reading>]> {
         batch.iter().filter(|reading| self.is_admitted(reading)).map(Arc::clone).collect()
     }
 
@@ -63,8 +63,8 @@ impl Admission {
         if !std::mem::replace(&mut self.timeless.said, true) {
             warn!(
                 sink = self.sink,
-                "readings without a time, or with an impossible one, have no place in a history: \
-                 they are not stored"
+                "readings without a time, or with an impossible one, have no place in time: they \
+                 are not stored"
             );
         }
         false
@@ -91,7 +91,7 @@ impl Admission {
     }
 
     /// Says how many readings were passed over since it was last said.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let (timeless, early) = (self.timeless.now, self.early.now);
         if timeless + early > 0 {
             warn!(

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
 
-/// The histories that this process writes to. POSIX lets go of all of a process's locks on a file
+/// The databases that this process writes to. POSIX lets go of all of a process's locks on a file
 /// when it closes any handle on it: a second sink must not so much as look into the first one's
 /// database, or the next reader to close it deletes its write-ahead log.
 static WRITTEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -22,7 +22,7 @@ const MOST_LINKS: usize = 100;
 /// More of a lock file than its line is not read.
 const LONGEST_LINE: u64 = 4096;
 
-/// Why a history cannot be written to now.
+/// Why a database cannot be written to now.
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Somebody else writes to it: who that is.
@@ -38,7 +38,7 @@ pub enum LockError {
     },
 }
 
-/// The right to write to a history, which a gateway has while it runs.
+/// The right to write to a database, which a gateway has while it runs.
 #[derive(Debug)]
 pub struct WriterLock {
     // The file first: the next sink of this process must find it free.
@@ -47,7 +47,7 @@ pub struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the right to write to the history at `database`, which must be one already.
+    /// Takes the right to write to `database`, which must be one already.
     ///
     /// # Errors
     /// [`LockError`] says who has it, or what the operating system said.
@@ -56,13 +56,13 @@ impl WriterLock {
     }
 }
 
-/// The mark that this process writes to a history, or looks into it to do so.
+/// The mark that this process writes to a database, or looks into it to do so.
 #[derive(Debug)]
-pub(super) struct Reserved(PathBuf);
+pub(crate) struct Reserved(PathBuf);
 
 impl Reserved {
     /// Marks `database`. To be done before anything opens it.
-    pub(super) fn take(database: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(database: &Path) -> Result<Self, LockError> {
         let path = path_of(database);
         let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
         if written.contains(&path) {
@@ -73,7 +73,7 @@ impl Reserved {
     }
 
     /// Takes the lock that other processes see, or says who has it.
-    pub(super) fn lock(self) -> Result<WriterLock, LockError> {
+    pub(crate) fn lock(self) -> Result<WriterLock, LockError> {
         let failed = |source| LockError::Io { path: self.0.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
@@ -92,7 +92,7 @@ impl Reserved {
             .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
             .unwrap_or_else(|| "a program without a name".to_owned());
         let line = format!("{} {program}\n", std::process::id());
-        // A full disk must not keep a history from being opened: the holder's name is a courtesy.
+        // A full disk must not keep a database from being opened: the holder's name is a courtesy.
         let _courtesy = file
             .rewind()
             .and_then(|()| file.write_all(line.as_bytes()))
@@ -109,7 +109,7 @@ impl Drop for Reserved {
 }
 
 /// Who of the other processes writes to `database` now; `None` where none does.
-pub(super) fn holder(database: &Path) -> Result<Option<String>, LockError> {
+pub(crate) fn holder(database: &Path) -> Result<Option<String>, LockError> {
     let path = path_of(database);
     let failed = |source| LockError::Io { path: path.clone(), source };
     let mut file = match File::open(&path) {
@@ -126,7 +126,7 @@ pub(super) fn holder(database: &Path) -> Result<Option<String>, LockError> {
 
 /// What the file of the lock's name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(crate) enum Sign {
     /// Nothing: there is none, or it is empty.
     Nothing,
     /// A gateway has written to the database before.
@@ -136,7 +136,7 @@ pub(super) enum Sign {
 }
 
 /// Whether a gateway has written to `database` before.
-pub(super) fn sign(database: &Path) -> Sign {
+pub(crate) fn sign(database: &Path) -> Sign {
     let mut file = match File::open(path_of(database)) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Sign::Nothing,
@@ -152,7 +152,7 @@ pub(super) fn sign(database: &Path) -> Sign {
 
 /// `energi.db.lock`, beside the file that symbolic links lead to, whether or not it is there yet:
 /// one name for one file.
-pub(super) fn path_of(database: &Path) -> PathBuf {
+pub(crate) fn path_of(database: &Path) -> PathBuf {
     let mut target = database.to_owned();
     for _ in 0..MOST_LINKS {
         let Ok(next) = fs::read_link(&target) else { break };

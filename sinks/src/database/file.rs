@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use super::error::{Refusal, StoreError};
 use super::lock::{self, Reserved, Sign, WriterLock};
-use super::schema::{self, APPLICATION_ID, Identity};
+use super::schema::{Identity, Schema};
 
 /// How long a file is looked through for damage after it was not closed in order. Readings wait
 /// meanwhile.
@@ -24,7 +24,7 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// What the first bytes of a file say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Header {
+pub(crate) enum Header {
     /// No file, or an empty one.
     Nothing,
     /// A SQLite database with this application id.
@@ -35,8 +35,9 @@ pub(super) enum Header {
 
 /// A database that this process alone writes to.
 #[derive(Debug)]
-pub(super) struct DatabaseFile {
+pub(crate) struct DatabaseFile {
     path: PathBuf,
+    schema: &'static Schema,
     /// Whether damage is the gateway's to mend.
     ours: bool,
     /// Which file was opened: its device and inode.
@@ -46,10 +47,10 @@ pub(super) struct DatabaseFile {
 
 impl DatabaseFile {
     /// Takes the right to write to `path`. A file that is somebody else's is not touched.
-    pub(super) fn claim(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn claim(path: &Path, schema: &'static Schema) -> Result<Self, StoreError> {
         let reserved = Reserved::take(path)?;
         let header = look(path)?;
-        let marked = header == Header::Database(APPLICATION_ID);
+        let marked = header == Header::Database(schema.application_id);
         let sign = lock::sign(path);
         let ours = marked || header == Header::Nothing || sign == Sign::Ours;
         match header {
@@ -63,7 +64,7 @@ impl DatabaseFile {
                 } else {
                     OpenFlags::SQLITE_OPEN_READ_WRITE
                 };
-                schema::identify(&connect(path, flags)?)?;
+                schema.identify(&connect(path, flags)?)?;
             }
             _ => {}
         }
@@ -74,11 +75,11 @@ impl DatabaseFile {
             return Err(Refusal::ReadOnly(path.to_owned()).into());
         }
         let lock = reserved.lock()?;
-        Ok(Self { path: path.to_owned(), ours, opened: None, _lock: lock })
+        Ok(Self { path: path.to_owned(), schema, ours, opened: None, _lock: lock })
     }
 
     /// Opens it for writing, in the present schema. A damaged one is moved aside for a new one.
-    pub(super) fn open(&mut self) -> Result<Connection, StoreError> {
+    pub(crate) fn open(&mut self) -> Result<Connection, StoreError> {
         match self.open_as_it_is() {
             Err(error) if error.is_corruption() && self.ours => self.open_anew(&error),
             other => other,
@@ -86,19 +87,20 @@ impl DatabaseFile {
     }
 
     /// Moves the database aside, since it is damaged, and opens a new one.
-    pub(super) fn open_anew(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
+    pub(crate) fn open_anew(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
         let aside = self.move_aside()?;
         error!(
-            "{}: the database is damaged ({damage}); it was moved to {} and history goes on in a \
-             new one. What was in it may be saved with: sqlite3 '{1}' .recover",
+            "{}: the database is damaged ({damage}); it was moved to {} and {} goes on in a new \
+             one. What was in it may be saved with: sqlite3 '{1}' .recover",
             self.path.display(),
-            aside.display()
+            aside.display(),
+            self.schema.holds
         );
         self.open_as_it_is()
     }
 
     /// Whether the file that was opened is still the one at its path.
-    pub(super) fn is_in_place(&self) -> bool {
+    pub(crate) fn is_in_place(&self) -> bool {
         inode(&self.path) == self.opened
     }
 
@@ -109,12 +111,12 @@ impl DatabaseFile {
         }
         let mut connection = connect(&self.path, OpenFlags::default())?;
         connection.busy_timeout(BUSY)?;
-        if schema::identify(&connection)? != Identity::Empty && !closed_in_order {
+        if self.schema.identify(&connection)? != Identity::Empty && !closed_in_order {
             info!("{}: was not closed in order; checking it", self.path.display());
             check(&mut connection)?;
         }
         // Marked in the file's first page before anything goes to a write-ahead log.
-        schema::migrate(&mut connection)?;
+        self.schema.migrate(&mut connection)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // A power cut must not cost more than the batch in hand: each commit is on the disk when
         // it returns. With NORMAL it would be so only after a checkpoint, many minutes later.
@@ -151,7 +153,7 @@ impl DatabaseFile {
 }
 
 /// Looks at what is at `path` without SQLite.
-pub(super) fn look(path: &Path) -> Result<Header, StoreError> {
+pub(crate) fn look(path: &Path) -> Result<Header, StoreError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -184,7 +186,7 @@ pub(super) fn look(path: &Path) -> Result<Header, StoreError> {
 
 /// Opens `path` as it is. SQLite is built to take any name that begins with `file:` for a URI; an
 /// absolute path never does.
-pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(Connection::open_with_flags(std::path::absolute(path)?, flags)?)
 }
 
@@ -210,7 +212,7 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// The file that stands beside `path` under its name and `suffix`.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

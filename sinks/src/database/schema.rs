@@ -1,0 +1,79 @@
+//! Whose database a file is, and how it comes to the present schema.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::error::{Refusal, StoreError};
+
+/// A step from one version of a schema to the next.
+pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// What a database of one kind is known by.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Marks it (`PRAGMA application_id`).
+    pub(crate) application_id: i32,
+    /// Each takes a database from the version that is its index (`PRAGMA user_version`) to the
+    /// next.
+    pub(crate) migrations: &'static [Migration],
+    /// What it holds, for messages.
+    pub(crate) holds: &'static str,
+}
+
+/// Whose database a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nothing is in it yet.
+    Empty,
+    /// It is of the kind that was asked for, of that schema version.
+    Ours(i32),
+}
+
+impl Schema {
+    /// The version that this release writes.
+    fn version(&self) -> i32 {
+        i32::try_from(self.migrations.len()).unwrap_or(i32::MAX)
+    }
+
+    /// Says whose database `connection` has open.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherProgram`] and [`Refusal::Newer`], and whatever SQLite says.
+    pub(crate) fn identify(&self, connection: &Connection) -> Result<Identity, StoreError> {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let (application, found) = (pragma("application_id")?, pragma("user_version")?);
+        let objects: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let known = self.version();
+        match (application, found) {
+            (0, 0) if objects == 0 => Ok(Identity::Empty),
+            (application, _) if application != self.application_id => {
+                Err(Refusal::OtherProgram.into())
+            }
+            (_, found) if found > known => Err(Refusal::Newer { found, known }.into()),
+            (_, found) => Ok(Identity::Ours(found)),
+        }
+    }
+
+    /// Brings the database to the present version, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let present = Identity::Ours(self.version());
+        if self.identify(connection)? == present {
+            return Ok(());
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = match self.identify(&transaction)? {
+            Identity::Empty => 0,
+            identity if identity == present => return Ok(()),
+            Identity::Ours(version) => usize::try_from(version).unwrap_or_default(),
+        };
+        for migration in self.migrations.iter().skip(found) {
+            migration(&transaction)?;
+        }
+        transaction.pragma_update(None, "application_id", self.application_id)?;
+        transaction.pragma_update(None, "user_version", self.version())?;
+        Ok(transaction.commit()?)
+    }
+}
