@@ -18,6 +18,8 @@ pub mod database;
 pub mod influxdb;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "influxdb")]
+pub mod outbox;
 pub mod registry;
 pub mod runner;
 pub mod settings;
@@ -30,7 +32,7 @@ pub mod stdout;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use sink::{Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
+pub use sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 
 #[cfg(all(test, feature = "sqlite"))]
 #[path = "../tests/household/mod.rs"]

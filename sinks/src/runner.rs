@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::channel::{Delivery, Subscription};
-use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
+use crate::sink::{Aftermath, Batching, Context, Sink, SinkConfig, SinkError};
 use crate::stats::SinkStats;
 
 /// How long a runner goes on when its sink fails.
@@ -49,6 +49,8 @@ pub struct Runner {
     patience: Patience,
     /// The failure said last, until the sink works again.
     said: Option<String>,
+    /// What of the open sink's own counts is in `stats`.
+    seen: Aftermath,
 }
 
 /// What became of a try to hand a batch over.
@@ -67,7 +69,15 @@ impl Runner {
         stats: Arc<SinkStats>,
         patience: Patience,
     ) -> Self {
-        Self { config, context, subscription, stats, patience, said: None }
+        Self {
+            config,
+            context,
+            subscription,
+            stats,
+            patience,
+            said: None,
+            seen: Aftermath::default(),
+        }
     }
 
     /// Runs until the channel closes and everything is delivered.
@@ -99,7 +109,11 @@ impl Runner {
     async fn open(&mut self, backoff: &mut Backoff) -> Result<Box<dyn Sink>, RunError> {
         loop {
             match self.config.open(&self.context).await {
-                Ok(sink) => return Ok(sink),
+                Ok(sink) => {
+                    self.seen = Aftermath::default();
+                    self.look_after(&*sink);
+                    return Ok(sink);
+                }
                 Err(error) => self.wait_out(error, backoff).await?,
             }
         }
@@ -185,6 +199,7 @@ impl Runner {
             match sink.write(batch).await {
                 Ok(()) => {
                     self.recovered(backoff);
+                    self.look_after(sink);
                     let passed_over = sink.passed_over().min(batch.len());
                     self.stats.passed_over.add(passed_over as u64);
                     self.stats.written.add((batch.len() - passed_over) as u64);
@@ -202,11 +217,22 @@ impl Runner {
 
     async fn close(&mut self, sink: &mut dyn Sink, backoff: &mut Backoff) -> Result<(), RunError> {
         loop {
-            match sink.close().await {
+            let closed = sink.close().await;
+            self.look_after(sink);
+            match closed {
                 Ok(()) => return Ok(()),
                 Err(error) => self.wait_out(error, backoff).await?,
             }
         }
+    }
+
+    /// Takes over what the sink itself counts.
+    fn look_after(&mut self, sink: &dyn Sink) {
+        let now = sink.aftermath();
+        self.stats.queued.set(now.queued);
+        self.stats.retried.add(now.retried.saturating_sub(self.seen.retried));
+        self.stats.failed.add(now.failed.saturating_sub(self.seen.failed));
+        self.seen = now;
     }
 
     /// Waits before the next try, or gives up.

@@ -56,11 +56,28 @@ pub trait Sink: Send {
         0
     }
 
+    /// What has become of readings after it took them, since it was opened. Most sinks have
+    /// nothing to add to what the loop around them counts.
+    fn aftermath(&self) -> Aftermath {
+        Aftermath::default()
+    }
+
     /// Delivers what is held back and lets go of the destination.
     ///
     /// # Errors
     /// [`SinkError`] where something written could not be delivered.
     async fn close(&mut self) -> Result<(), SinkError>;
+}
+
+/// What becomes of readings after a sink with a queue of its own took them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Aftermath {
+    /// How many wait in the queue now.
+    pub queued: u64,
+    /// How often the queue's delivery was tried again.
+    pub retried: u64,
+    /// How many were given up.
+    pub failed: u64,
 }
 
 /// What the gateway tells a sink about itself.
@@ -140,6 +157,12 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
 
     /// What no other sink may write to.
     fn destination(&self) -> Option<Destination> {
+        None
+    }
+
+    /// The queue on disk that it keeps, if it keeps one.
+    #[cfg(feature = "influxdb")]
+    fn outbox(&self) -> Option<crate::outbox::Plan> {
         None
     }
 

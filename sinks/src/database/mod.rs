@@ -4,11 +4,15 @@
 mod error;
 mod file;
 mod lock;
+mod read;
 mod schema;
+mod trial;
 
 pub use lock::{LockError, WriterLock};
+pub use read::{ReadError, open_existing, open_for_reading};
 
 pub(crate) use error::{Refusal, StoreError};
-pub(crate) use file::{DatabaseFile, Header, connect, look, with_suffix};
-pub(crate) use lock::{Reserved, Sign, holder, path_of as lock_of, sign};
+pub(crate) use file::DatabaseFile;
+pub(crate) use lock::holder;
 pub(crate) use schema::{Identity, Migration, Schema};
+pub(crate) use trial::try_out;

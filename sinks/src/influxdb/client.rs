@@ -6,10 +6,10 @@
 //! points only, so ready lines are made to look like one.
 
 use std::io;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::stream;
-use influxdb2::RequestError;
 use influxdb2::api::write::TimestampPrecision;
 use influxdb2::models::WriteDataPoint;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -31,88 +31,108 @@ const IDLE: Duration = Duration::from_secs(3);
 /// A server as points see it.
 #[derive(Debug)]
 pub(super) struct Client {
-    inner: influxdb2::Client,
-    bucket: String,
-    /// Its address, for messages.
-    address: String,
+    config: Config,
+    /// Made anew when the server refuses the token: a file may hold another one by then.
+    inner: RwLock<influxdb2::Client>,
 }
 
 impl Client {
-    /// A client of the configured server. It reads files, and so may block.
+    /// A client of the configured server.
     ///
     /// # Errors
     /// [`SinkError::Broken`] where a file cannot be used.
-    pub(super) fn new(config: &Config) -> Result<Self, SinkError> {
-        let broken = |problem: &dyn std::fmt::Display| SinkError::Broken(problem.to_string());
-        let address = config.address().map_err(|problem| broken(&problem))?;
-        let token = resolve("token", config.token.as_ref(), config.token_file.as_deref())
-            .map_err(|error| broken(&error))?;
-        if token.as_ref().is_some_and(|token| !fits_a_header(token)) {
-            return Err(broken(&"token_file: a token is one line of letters, digits and signs"));
-        }
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        let mut http = reqwest::Client::builder()
-            .http1_only()
-            .tls_built_in_root_certs(false)
-            .redirect(Policy::none())
-            .user_agent(concat!("energi-gateway/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .timeout(config.timeout.duration())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1);
-        if address.scheme() == "https" {
-            let authorities = authorities(config.ca_file.as_deref()).map_err(|e| broken(&e))?;
-            http = usable(&authorities).into_iter().fold(http, ClientBuilder::add_root_certificate);
-        }
-        let token = token.as_ref().map_or("", |token| token.expose());
-        let inner =
-            influxdb2::ClientBuilder::with_builder(http, address.as_str(), &config.org, token)
-                .gzip(true)
-                .build()
-                .map_err(|error| broken(&error))?;
-        Ok(Self { inner, bucket: config.bucket.clone(), address: config.url.clone() })
+    pub(super) async fn new(config: Config) -> Result<Self, SinkError> {
+        let inner = RwLock::new(made(&config).await?);
+        Ok(Self { config, inner })
+    }
+
+    /// Reads the files of the configuration again.
+    ///
+    /// # Errors
+    /// [`SinkError::Broken`] where a file cannot be used; the client goes on as it was.
+    pub(super) async fn renew(&self) -> Result<(), SinkError> {
+        let renewed = made(&self.config).await?;
+        *self.inner.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
     }
 
     /// The server's address.
     pub(super) fn address(&self) -> &str {
-        &self.address
+        &self.config.url
     }
 
     /// Sends points.
     pub(super) async fn write(&self, lines: &Lines) -> Answer {
         let body = stream::iter([Ready(lines.clone())]);
         let precision = TimestampPrecision::Microseconds;
-        let written = self.inner.write_with_precision(&self.bucket, body, precision).await;
+        let written = self.now().write_with_precision(&self.config.bucket, body, precision).await;
         written.map_or_else(Answer::of, |()| Answer::Taken)
     }
 
-    /// Tries the server without writing a point: it looks at the token, the organization and the
-    /// bucket before it looks for points, and then misses them.
+    /// Tries the server without writing a point. InfluxDB 2 looks at the token, the organization
+    /// and the bucket, in this order, before it looks for points and misses them; `VictoriaMetrics`
+    /// has no objection to anything.
+    ///
+    /// # Errors
+    /// What is wrong, with the server's words.
     pub(super) async fn probe(&self) -> Result<String, String> {
-        let write = self.inner.write_line_protocol(&self.inner.org, &self.bucket, "");
-        let Self { address, bucket, .. } = self;
-        match write.await {
-            Ok(()) => Ok(format!(
-                "{address} answers; whether it knows the token and the bucket it does not tell"
+        let Config { url, org, bucket, .. } = &self.config;
+        let written = self.now().write_line_protocol(org, bucket, "").await;
+        match written.map_or_else(Answer::of, |()| Answer::Taken) {
+            Answer::Taken => Ok(format!(
+                "{url} answers; whether the token and the bucket are right it does not tell"
             )),
-            Err(RequestError::Http { status, text })
-                if status == 400 && text.contains("writing requires points") =>
-            {
-                Ok(format!("{address}: the token may write to the bucket `{bucket}`"))
+            Answer::Malformed(said) if said.contains("points") => {
+                Ok(format!("{url}: the token may write to `{bucket}` of `{org}`"))
             }
-            Err(error) => match Answer::of(error) {
-                Answer::Taken => Ok(format!(
-                    "{address} answers; whether it knows the token and the bucket it does not tell"
-                )),
-                Answer::TakenInPart(said)
-                | Answer::Malformed(said)
-                | Answer::TooLarge(said)
-                | Answer::Refused(said)
-                | Answer::Away(said) => Err(format!("{address}: {said}")),
-            },
+            Answer::Malformed(said)
+            | Answer::TakenInPart(said)
+            | Answer::TooLarge(said)
+            | Answer::Refused(said)
+            | Answer::Away(said) => Err(format!("{url}: {said}")),
         }
     }
+
+    fn now(&self) -> influxdb2::Client {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Makes the crate's client, on a thread that may block: it reads files.
+async fn made(config: &Config) -> Result<influxdb2::Client, SinkError> {
+    let config = config.clone();
+    let made = tokio::task::spawn_blocking(move || make(&config).map_err(SinkError::Broken)).await;
+    made.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
+}
+
+fn make(config: &Config) -> Result<influxdb2::Client, String> {
+    let address = config.address()?;
+    let token = resolve("token", config.token.as_ref(), config.token_file.as_deref())
+        .map_err(|error| error.to_string())?;
+    if token.as_ref().is_some_and(|token| !fits_a_header(token)) {
+        return Err("token_file: a token is one line of letters, digits and signs".to_owned());
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let mut http = reqwest::Client::builder()
+        .http1_only()
+        .tls_built_in_root_certs(false)
+        .redirect(Policy::none())
+        .user_agent(concat!("energi-gateway/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .timeout(config.timeout.duration())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(1);
+    if address.scheme() == "https" {
+        let authorities =
+            authorities(config.ca_file.as_deref()).map_err(|error| error.to_string())?;
+        http = usable(&authorities).into_iter().fold(http, ClientBuilder::add_root_certificate);
+    }
+    let token = token.as_ref().map_or("", |token| token.expose());
+    influxdb2::ClientBuilder::with_builder(http, address.as_str(), &config.org, token)
+        .gzip(true)
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 /// The authorities that the HTTP client can read. It would give up on all of them for one that it

@@ -17,6 +17,8 @@ use std::fmt::Write;
 use energi_decoders::{Reading, Value};
 use jiff::Timestamp;
 
+use crate::outbox::Parcel;
+
 /// The measurement of every point.
 pub const MEASUREMENT: &str = "myenergi";
 
@@ -25,6 +27,18 @@ pub const MEASUREMENT: &str = "myenergi";
 pub struct Lines {
     text: String,
     count: usize,
+}
+
+impl From<Lines> for Parcel {
+    fn from(lines: Lines) -> Self {
+        Self { text: lines.text, items: lines.count }
+    }
+}
+
+impl From<Parcel> for Lines {
+    fn from(parcel: Parcel) -> Self {
+        Self { text: parcel.text, count: parcel.items }
+    }
 }
 
 impl Lines {

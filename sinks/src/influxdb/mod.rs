@@ -1,24 +1,68 @@
 //! `influxdb`: every reading as a point on an InfluxDB 2 server, or another that takes its write
-//! API.
+//! API. Nothing is lost while the server is away.
+//!
+//! **In normal times** a batch goes straight to the server, and the queue on disk
+//! ([`crate::outbox`]) is not touched. Only a batch that the server has not confirmed within a
+//! second is put there, and from then on every batch, until the queue is empty and the server swift
+//! again. A point is thus either confirmed or on the disk at most `flush_interval` after it was
+//! read: batches set out that second earlier.
+//!
+//! **Order.** What waits is sent oldest first, and fresh points queue up behind it. That they wait
+//! costs them little, for a backlog of a week goes through in seconds; that they do not overtake
+//! means that a reader who sees a point knows that those before it are there. They are as safe as
+//! any: each batch of them is committed before the next is read. Only where the disk is full do
+//! they go to the server first, since they would be nowhere else.
+//!
+//! **At least once.** A batch whose answer was lost is sent again. The same point twice is one point
+//! to InfluxDB; to `VictoriaMetrics` it is two of one time, unless it is told to
+//! `-dedup.minScrapeInterval=1ms`.
+//!
+//! **Answers.** Any 2xx: taken. 400: the batch is halved down to the points that cannot be read,
+//! which are set aside with the server's words, unless the server has never taken any. 413: halved.
+//! 422: taken in part; what was left out is counted and said. 401, 403, 404 and what no InfluxDB
+//! answers: everything waits, and is tried once a minute. 429, 5xx and no answer: tried again after
+//! a pause that grows to a minute. A server's `Retry-After` is not seen: the client keeps it to
+//! itself.
+//!
+//! **The end.** A recording's last batch is followed by all that waits, as long as the server
+//! answers. A live gateway stores what is not sent and ends; its next run sends it.
 
 mod answer;
 mod client;
 mod config;
+mod courier;
 pub mod lines;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use energi_decoders::Reading;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
+use crate::admission::Admission;
+use crate::backoff::Backoff;
+use crate::outbox::{self, Outbox, Plan, Ticket};
 use crate::settings::Problem;
-use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+use crate::sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 
 pub use config::{Config, Queue};
 
 use answer::Answer;
 use client::Client;
+use courier::{Courier, Pauses, Road, Step};
 use lines::{Encoder, Lines};
+
+/// The longest that a batch waits for the server's word before it is put on the disk.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Between the tries of what somebody must mend.
+const REFUSED: Duration = Duration::from_mins(1);
 
 #[async_trait]
 impl SinkConfig for Config {
@@ -31,20 +75,23 @@ impl SinkConfig for Config {
     }
 
     fn destination(&self) -> Option<Destination> {
-        Some(Destination::file("queue", &self.queue.path))
+        Some(Destination::file("queue.path", &self.queue.path))
+    }
+
+    fn outbox(&self) -> Option<Plan> {
+        Some(self.plan())
     }
 
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(Influx {
-            client: self.client().await?,
-            encoder: Encoder::new(context.site.as_deref(), &context.device_names),
-            passed_over: 0,
-            batching: Batching { readings: self.batch_size, wait: self.flush_interval.duration() },
-        }))
+        Ok(Box::new(Influx::open(self, context).await?))
     }
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        self.client().await?.probe().await.map_err(SinkError::Retry)
+        let answer = Client::new(self.clone()).await?.probe().await.map_err(SinkError::Retry)?;
+        let path = self.queue.path.clone();
+        let queue = tokio::task::spawn_blocking(move || outbox::probe(&path)).await;
+        let queue = queue.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))?;
+        Ok(format!("{answer}; queue {queue}"))
     }
 
     fn is_remote(&self) -> bool {
@@ -53,19 +100,151 @@ impl SinkConfig for Config {
 }
 
 impl Config {
-    async fn client(&self) -> Result<Client, SinkError> {
-        let config = self.clone();
-        let made = tokio::task::spawn_blocking(move || Client::new(&config)).await;
-        made.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
+    fn plan(&self) -> Plan {
+        let Queue { path, max_bytes } = self.queue.clone();
+        Plan { path, max_bytes, items: "points" }
     }
 }
 
+/// An open sink: fresh points on their way, with a courier beside for those that wait.
 #[derive(Debug)]
 struct Influx {
-    client: Client,
+    sink: String,
+    pace: Pace,
+    client: Arc<Client>,
+    outbox: Outbox,
     encoder: Encoder,
-    passed_over: usize,
+    admission: Admission,
+    road: Arc<Road>,
+    courier: Errand,
+    /// How long a batch waits for the server's word.
+    grace: Duration,
     batching: Batching,
+    /// The points of a batch that found no place anywhere, and will be offered again.
+    stranded: Option<Lines>,
+    /// How many readings of the last batch are no points.
+    passed_over: usize,
+}
+
+/// Where the courier is.
+#[derive(Debug)]
+enum Errand {
+    Out { stop: oneshot::Sender<()>, task: JoinHandle<Option<Courier>> },
+    Home(Box<Courier>),
+    Gone,
+}
+
+impl Influx {
+    async fn open(config: &Config, context: &Context) -> Result<Self, SinkError> {
+        let flush = config.flush_interval.duration();
+        let grace = GRACE.min(flush / 2);
+        let client = Arc::new(Client::new(config.clone()).await?);
+        let outbox = Outbox::open(config.plan()).await?;
+        let road = Arc::new(Road::default());
+        let sink = context.name.clone();
+        let trouble = match timeout(GRACE, client.probe()).await {
+            Ok(Ok(answer)) => {
+                info!(sink, "{answer}");
+                None
+            }
+            Ok(Err(trouble)) => Some(trouble),
+            Err(_) => Some(format!("{}: no answer yet", client.address())),
+        };
+        road.clear.store(trouble.is_none(), Ordering::Relaxed);
+        if let Some(trouble) = &trouble {
+            let file = outbox.path().display();
+            warn!(sink, "{trouble}; trying again, and points wait in {file} until then");
+        }
+        let courier = Courier {
+            sink: sink.clone(),
+            outbox: outbox.clone(),
+            client: Arc::clone(&client),
+            batch_size: config.batch_size,
+            pauses: Pauses { refused: REFUSED, swift: grace / 2 },
+            road: Arc::clone(&road),
+            delivered: Ticket::default(),
+            trusted: false,
+            said: trouble,
+            backoff: Backoff::default(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        Ok(Self {
+            sink,
+            pace: context.pace,
+            client,
+            outbox,
+            encoder: Encoder::new(context.site.as_deref(), &context.device_names),
+            admission: Admission::new(context),
+            road,
+            courier: Errand::Out { stop, task: tokio::spawn(courier.run(stopped)) },
+            grace,
+            batching: Batching { readings: config.batch_size, wait: flush - grace },
+            stranded: None,
+            passed_over: 0,
+        })
+    }
+
+    /// The points of a batch.
+    fn points(&mut self, batch: &[Arc<Reading>]) -> Lines {
+        let mut lines = Lines::default();
+        for reading in self.admission.admit(batch).iter() {
+            self.encoder.reading(reading, &mut lines);
+        }
+        self.passed_over = batch.len() - lines.count();
+        lines
+    }
+
+    /// Sends points past the queue, if it is empty and the server swift. Returns whether the server
+    /// has them.
+    async fn go_straight(&self, lines: &Lines) -> bool {
+        if self.outbox.waiting() > 0 || !self.road.clear.load(Ordering::Relaxed) {
+            return false;
+        }
+        match timeout(self.grace, self.client.write(lines)).await {
+            Ok(Answer::Taken) => true,
+            // The courier finds out what is wrong with them.
+            Ok(Answer::Malformed(_) | Answer::TooLarge(_) | Answer::TakenInPart(_)) => false,
+            Ok(Answer::Refused(_) | Answer::Away(_)) | Err(_) => {
+                self.road.clear.store(false, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Calls the courier home.
+    async fn call_home(&mut self) -> Option<&mut Courier> {
+        if let Errand::Out { stop, task } = std::mem::replace(&mut self.courier, Errand::Gone) {
+            // Where nobody listens it has ended by itself.
+            let _ended = stop.send(());
+            if let Ok(Some(courier)) = task.await {
+                self.courier = Errand::Home(Box::new(courier));
+            }
+        }
+        match &mut self.courier {
+            Errand::Home(courier) => Some(courier),
+            Errand::Out { .. } | Errand::Gone => None,
+        }
+    }
+
+    /// Delivers all that waits.
+    async fn drain(&mut self) -> Result<(), SinkError> {
+        let file = self.outbox.path().to_owned();
+        let Some(courier) = self.call_home().await else {
+            return Err(SinkError::Broken(format!("{}: it was closed", file.display())));
+        };
+        loop {
+            match courier.step().await {
+                Ok(Step::Onward) => {}
+                Ok(Step::Rest) => return Ok(()),
+                Err(trouble) => return Err(SinkError::Retry(self.still_waiting(&trouble, &file))),
+            }
+        }
+    }
+
+    fn still_waiting(&self, why: &dyn std::fmt::Display, file: &Path) -> String {
+        let (waiting, file) = (self.outbox.waiting(), file.display());
+        format!("{why}; {waiting} points wait in {file}, and the next run sends them")
+    }
 }
 
 #[async_trait]
@@ -75,31 +254,58 @@ impl Sink for Influx {
     }
 
     async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
-        let mut lines = Lines::default();
-        for reading in batch {
-            self.encoder.reading(reading, &mut lines);
+        let lines = self.stranded.take().unwrap_or_else(|| self.points(batch));
+        if lines.is_empty() || self.go_straight(&lines).await {
+            return Ok(());
         }
-        self.passed_over = batch.len() - lines.count();
-        match self.client.write(&lines).await {
-            Answer::Taken => Ok(()),
-            Answer::TakenInPart(said) => {
-                self.passed_over += answer::left_out(&said, lines.count());
-                Ok(())
-            }
-            Answer::Malformed(said)
-            | Answer::TooLarge(said)
-            | Answer::Refused(said)
-            | Answer::Away(said) => {
-                Err(SinkError::Retry(format!("{}: {said}", self.client.address())))
-            }
+        let Err(error) = self.outbox.push(lines.clone().into()).await else {
+            self.road.queued.notify_one();
+            return Ok(());
+        };
+        // The disk does not take them. The server may.
+        if self.client.write(&lines).await == Answer::Taken {
+            return Ok(());
         }
+        self.stranded = Some(lines);
+        Err(error)
     }
 
     fn passed_over(&self) -> usize {
         self.passed_over
     }
 
+    fn aftermath(&self) -> Aftermath {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Aftermath {
+            queued: self.outbox.waiting(),
+            retried: read(&self.road.retried),
+            failed: read(&self.road.failed) + self.outbox.dropped(),
+        }
+    }
+
     async fn close(&mut self) -> Result<(), SinkError> {
-        Ok(())
+        self.admission.close();
+        match self.pace {
+            Pace::Lossless => self.drain().await?,
+            Pace::Live => {
+                self.call_home().await;
+                let (waiting, file) = (self.outbox.waiting(), self.outbox.path().display());
+                if waiting > 0 {
+                    info!(
+                        sink = self.sink,
+                        "{waiting} points wait in {file}; the next run sends them"
+                    );
+                }
+            }
+        }
+        self.outbox.close().await
+    }
+}
+
+impl Drop for Influx {
+    fn drop(&mut self) {
+        if let Errand::Out { task, .. } = &self.courier {
+            task.abort();
+        }
     }
 }

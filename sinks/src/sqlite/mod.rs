@@ -15,7 +15,7 @@ mod coverage;
 mod days;
 mod ids;
 mod metrics;
-mod reader;
+mod probe;
 mod retention;
 mod rollup;
 mod rollups;
@@ -35,9 +35,8 @@ use crate::admission::Admission;
 use crate::settings::{Period, Problem};
 use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
 
-pub use crate::database::{LockError, WriterLock};
+pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
 pub use config::{Config, Retention};
-pub use reader::{ReadError, open_existing, open_for_reading};
 pub use schema::{APPLICATION_ID, VERSION};
 pub use stored::{Pages, StoredReading, StoredReadings};
 
@@ -80,7 +79,7 @@ impl SinkConfig for Config {
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
         let path = self.path.clone();
-        let probed = tokio::task::spawn_blocking(move || reader::probe(&path)).await;
+        let probed = tokio::task::spawn_blocking(move || probe::probe(&path)).await;
         probed.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
     }
 }

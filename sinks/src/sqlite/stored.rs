@@ -11,10 +11,9 @@ use energi_decoders::Value;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::reader::{ReadError, open_for_reading};
 use super::schema::SCHEMA;
 use super::values;
-use crate::database::{Identity, Refusal};
+use crate::database::{Identity, ReadError, Refusal, open_for_reading};
 
 /// A reading of a history.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
-//! Reads a history that a gateway may be writing to.
+//! Reads a database that a gateway may be writing to.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
@@ -8,17 +8,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use super::schema::SCHEMA;
-use crate::database::{
-    Header, Identity, Refusal, Reserved, Sign, StoreError, connect, holder, lock_of, look, sign,
-    with_suffix,
-};
-use crate::sink::SinkError;
+use super::error::StoreError;
+use super::file::{connect, with_suffix};
 
 /// How long a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Why a history could not be opened or read.
+/// Why a database could not be opened or read.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The operating system said no.
@@ -27,7 +23,7 @@ pub enum ReadError {
     /// SQLite said no.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// It is no history that this release knows, or damaged.
+    /// It is none that this release knows, or damaged.
     #[error("{0}")]
     Data(String),
 }
@@ -96,48 +92,4 @@ fn touch(connection: &Connection) -> rusqlite::Result<()> {
 fn is_forbidden(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
     matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
-}
-
-/// Says what is at `path` and whether a sink could write there, and changes nothing.
-pub(super) fn probe(path: &Path) -> Result<String, SinkError> {
-    describe(path).map_err(|error| error.into_sink_error(path))
-}
-
-fn describe(path: &Path) -> Result<String, StoreError> {
-    let _looking = Reserved::take(path)?;
-    let header = look(path)?;
-    let lock = lock_of(path);
-    if let Some(directory) = lock.parent() {
-        // A file without a name: gone as soon as it is closed.
-        tempfile::tempfile_in(directory)
-            .map_err(|error| StoreError::at(directory.to_owned(), error))?;
-    }
-    match header {
-        Header::Nothing => {
-            return match sign(path) {
-                Sign::Foreign => Err(Refusal::ForeignLock(lock).into()),
-                Sign::Nothing | Sign::Ours => Ok(format!("{} will be made", path.display())),
-            };
-        }
-        Header::Foreign => return Err(Refusal::NotADatabase.into()),
-        Header::Database(_) => {}
-    }
-    let writable = OpenOptions::new().write(true).open(path);
-    writable.map_err(|error| StoreError::at(path.to_owned(), error))?;
-    if fs::metadata(path)?.permissions().readonly() {
-        return Err(Refusal::ReadOnly(path.to_owned()).into());
-    }
-    // A read-only connection would leave the files of its log behind.
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(BUSY)?;
-    if SCHEMA.identify(&connection)? == Identity::Empty {
-        return Err(Refusal::OtherProgram.into());
-    }
-    let days: i64 =
-        connection
-            .query_row("SELECT count(DISTINCT date) FROM daily_energy", [], |row| row.get(0))?;
-    match holder(path)? {
-        Some(holder) => Err(Refusal::InUse(holder).into()),
-        None => Ok(format!("{}: {days} days of history", path.display())),
-    }
 }

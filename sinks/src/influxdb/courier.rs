@@ -1,0 +1,241 @@
+//! Delivers what waits in the queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::answer::{Answer, left_out};
+use super::client::Client;
+use super::lines::Lines;
+use crate::backoff::Backoff;
+use crate::outbox::{Aside, Outbox, Ticket};
+use crate::sink::SinkError;
+
+/// How many points a server that has never taken one may call unreadable before that is held
+/// against the server: a proxy, say, or one that expects encryption.
+const SUSPECTS: usize = 8;
+
+/// How a courier waits between tries.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pauses {
+    /// Between the tries of what somebody must mend.
+    pub(super) refused: Duration,
+    /// An answer that took longer than this is not waited for by who has fresh points.
+    pub(super) swift: Duration,
+}
+
+/// What couriers and those with fresh points tell one another.
+#[derive(Debug, Default)]
+pub(super) struct Road {
+    /// Whether the server took the last points at once, so that fresh ones may go straight to it.
+    pub(super) clear: AtomicBool,
+    /// Told when something was put in the queue.
+    pub(super) queued: Notify,
+    /// Points that the server has given up, or that were given up as poison.
+    pub(super) failed: AtomicU64,
+    /// Tries that were made again.
+    pub(super) retried: AtomicU64,
+}
+
+/// Takes the oldest points to the server, and again until it has them.
+#[derive(Debug)]
+pub(super) struct Courier {
+    pub(super) sink: String,
+    pub(super) outbox: Outbox,
+    pub(super) client: Arc<Client>,
+    pub(super) batch_size: usize,
+    pub(super) pauses: Pauses,
+    pub(super) road: Arc<Road>,
+    /// Delivered up to here, also where a full disk keeps the queue from forgetting it.
+    pub(super) delivered: Ticket,
+    /// Whether the server has ever taken points.
+    pub(super) trusted: bool,
+    /// The trouble said last, until points are taken again.
+    pub(super) said: Option<String>,
+    pub(super) backoff: Backoff,
+}
+
+/// What a step came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Points are dealt with; there may be more.
+    Onward,
+    /// Nothing waits.
+    Rest,
+}
+
+/// Why points wait.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It may pass by itself.
+    Passing(String),
+    /// Somebody must mend it.
+    Lasting(String),
+    /// The queue cannot be used.
+    Queue(SinkError),
+}
+
+/// What became of points that were dealt with.
+#[derive(Debug, Default)]
+struct Dealt {
+    aside: Vec<Aside>,
+    left_out: usize,
+}
+
+impl Courier {
+    /// Delivers until it is told to stop, and is there to go on then; `None` once the queue cannot
+    /// be used any more.
+    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Option<Self> {
+        loop {
+            let step = tokio::select! {
+                biased;
+                // Whether it was told to or left alone.
+                _ = &mut stop => return Some(self),
+                step = self.step() => step,
+            };
+            let road = Arc::clone(&self.road);
+            let pause = match step {
+                Ok(Step::Onward) => continue,
+                Ok(Step::Rest) => None,
+                Err(Trouble::Queue(SinkError::Broken(_) | SinkError::Closed)) => return None,
+                Err(trouble) => Some(self.wait(&trouble)),
+            };
+            let wait = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => road.queued.notified().await,
+                }
+            };
+            tokio::select! {
+                _ = &mut stop => return Some(self),
+                () = wait => {}
+            }
+            if pause.is_some() {
+                self.road.retried.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Says what is the matter, once, and how long to wait.
+    fn wait(&mut self, trouble: &Trouble) -> Duration {
+        let text = trouble.to_string();
+        if self.said.as_ref() != Some(&text) {
+            warn!(sink = self.sink, waiting = self.outbox.waiting(), "{text}; trying again");
+            self.said = Some(text);
+        }
+        let growing = self.backoff.next_wait();
+        match trouble {
+            Trouble::Lasting(_) => self.pauses.refused.max(growing),
+            Trouble::Passing(_) | Trouble::Queue(_) => growing,
+        }
+    }
+
+    /// Deals with the oldest points.
+    ///
+    /// # Errors
+    /// [`Trouble`]: they wait on.
+    pub(super) async fn step(&mut self) -> Result<Step, Trouble> {
+        let oldest = self.outbox.oldest(self.delivered, self.batch_size).await;
+        let Some(bundle) = oldest.map_err(Trouble::Queue)? else {
+            return Ok(Step::Rest);
+        };
+        let dealt = match self.deliver(bundle.parcel.into()).await {
+            Ok(dealt) => dealt,
+            Err(trouble) => {
+                self.road.clear.store(false, Ordering::Relaxed);
+                if let Trouble::Lasting(_) = trouble
+                    && let Err(error) = self.client.renew().await
+                {
+                    return Err(Trouble::Lasting(error.to_string()));
+                }
+                return Err(trouble);
+            }
+        };
+        self.recovered();
+        self.delivered = bundle.through;
+        let failed = dealt.left_out + dealt.aside.len();
+        self.road.failed.fetch_add(failed as u64, Ordering::Relaxed);
+        self.outbox.settle(bundle.through, dealt.aside).await.map_err(Trouble::Queue)?;
+        Ok(Step::Onward)
+    }
+
+    fn recovered(&mut self) {
+        if self.said.take().is_some() {
+            let address = self.client.address();
+            info!(sink = self.sink, waiting = self.outbox.waiting(), "{address} takes points");
+        }
+        self.backoff.reset();
+    }
+
+    /// Sends points in one piece, or else in pieces: halves of what is too large or holds a point
+    /// that cannot be read, down to that point.
+    async fn deliver(&mut self, lines: Lines) -> Result<Dealt, Trouble> {
+        let mut dealt = Dealt::default();
+        let mut pieces = vec![lines];
+        while let Some(piece) = pieces.pop() {
+            let begun = Instant::now();
+            let answer = self.client.write(&piece).await;
+            let address = self.client.address();
+            match answer {
+                Answer::Taken => {
+                    self.trusted = true;
+                    let swift = begun.elapsed() < self.pauses.swift;
+                    self.road.clear.store(swift, Ordering::Relaxed);
+                }
+                Answer::TakenInPart(said) => {
+                    self.trusted = true;
+                    let points = left_out(&said, piece.count());
+                    dealt.left_out += points;
+                    warn!(sink = self.sink, points, "{address} left points out for good ({said})");
+                }
+                Answer::Malformed(said) | Answer::TooLarge(said) => match piece.halves() {
+                    Some((first, second)) => pieces.extend([second, first]),
+                    None => dealt.aside.push(poison(&piece, said)),
+                },
+                Answer::Refused(said) => {
+                    return Err(Trouble::Lasting(format!("{address}: {said}")));
+                }
+                Answer::Away(said) => return Err(Trouble::Passing(format!("{address}: {said}"))),
+            }
+            let last = pieces.is_empty();
+            if let Some(suspect) = dealt.aside.last()
+                && !self.trusted
+                && (last || dealt.aside.len() >= SUSPECTS)
+            {
+                return Err(Trouble::Lasting(format!(
+                    "{address} takes no point at all ({}): is it an InfluxDB server, and `url` its \
+                     address?",
+                    suspect.reason
+                )));
+            }
+        }
+        if let Some(Aside { item, reason, .. }) = dealt.aside.first() {
+            let points = dealt.aside.len();
+            warn!(
+                sink = self.sink,
+                points,
+                "{address} cannot read points; they are set aside ({reason}): {item}",
+                address = self.client.address()
+            );
+        }
+        Ok(dealt)
+    }
+}
+
+fn poison(point: &Lines, reason: String) -> Aside {
+    Aside { time: Timestamp::now(), item: point.text().trim_end().to_owned(), reason }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Passing(text) | Self::Lasting(text) => f.write_str(text),
+            Self::Queue(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Looks into an outbox that nobody has open, or somebody else.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row};
+
+use super::schema::SCHEMA;
+use super::store::{self, Store};
+use super::{Aside, Plan};
+use crate::database::{
+    DatabaseFile, Identity, ReadError, Refusal, StoreError, holder, open_for_reading, try_out,
+};
+use crate::sink::SinkError;
+
+/// What is in an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How many items wait.
+    pub waiting: u64,
+    /// When the oldest of them was put in.
+    pub oldest: Option<Timestamp>,
+    /// How much of its file is used.
+    pub used_bytes: u64,
+    /// How many items are set aside.
+    pub set_aside: u32,
+    /// The last of them.
+    pub last_aside: Option<Aside>,
+    /// The other process that has it open.
+    pub holder: Option<String>,
+}
+
+/// Looks into the outbox at `path`, whether or not a gateway has it open; `None` where there is
+/// none. A process that has it open itself must not.
+///
+/// # Errors
+/// [`SinkError`] says why it cannot be read, and what to do.
+pub fn status(path: &Path) -> Result<Option<Status>, SinkError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    look_into(path).map(Some).map_err(|error| error.into_sink_error(path))
+}
+
+/// Says what is at `path` and whether an outbox could be there, and changes nothing.
+///
+/// # Errors
+/// [`SinkError`] as who opens it would meet it.
+pub fn probe(path: &Path) -> Result<String, SinkError> {
+    let describe = || {
+        let trial = try_out(path, &SCHEMA)?;
+        Ok(match &trial.connection {
+            None => format!("{} will be made", path.display()),
+            Some(outbox) => format!("{}: {} waiting", path.display(), store::count(outbox)?),
+        })
+    };
+    describe().map_err(|error: StoreError| error.into_sink_error(path))
+}
+
+/// Throws away what waits and what was set aside, and says how many items each were. Nobody may
+/// have the outbox open.
+///
+/// # Errors
+/// [`SinkError`] says who has it open, or why it cannot be written.
+pub fn purge(plan: &Plan) -> Result<(u64, u64), SinkError> {
+    let path = &plan.path;
+    if !path.exists() {
+        return Ok((0, 0));
+    }
+    let empty = || {
+        let mut file = DatabaseFile::claim(path, &SCHEMA)?;
+        let mut store = Store::new(file.open()?, plan.max_bytes)?;
+        let thrown = store.purge()?;
+        store.close()?;
+        Ok(thrown)
+    };
+    empty().map_err(|error: StoreError| error.into_sink_error(path))
+}
+
+fn look_into(path: &Path) -> Result<Status, StoreError> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(Refusal::Directory.into());
+    }
+    let outbox = open_for_reading(path).map_err(|error| match error {
+        ReadError::Io(error) => StoreError::at(path.to_owned(), error),
+        ReadError::Sqlite(error) => StoreError::Sqlite(error),
+        ReadError::Data(why) => StoreError::Damaged(why),
+    })?;
+    if SCHEMA.identify(&outbox)? == Identity::Empty {
+        return Err(Refusal::OtherProgram.into());
+    }
+    let time = |ms: Option<i64>| ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let oldest =
+        outbox.query_row("SELECT (SELECT queued FROM parcel ORDER BY id LIMIT 1)", [], |row| {
+            row.get(0)
+        })?;
+    Ok(Status {
+        waiting: store::count(&outbox)?,
+        oldest: time(oldest),
+        used_bytes: store::used_bytes(&outbox)?,
+        set_aside: outbox.query_row("SELECT count(*) FROM set_aside", [], |row| row.get(0))?,
+        last_aside: last_aside(&outbox)?,
+        holder: holder(path)?,
+    })
+}
+
+fn last_aside(outbox: &Connection) -> Result<Option<Aside>, StoreError> {
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+    let mut statement =
+        outbox.prepare("SELECT time, item, reason FROM set_aside ORDER BY id DESC LIMIT 1")?;
+    let last = statement.query_map([], read)?.next().transpose()?;
+    Ok(last.and_then(|(time, item, reason)| {
+        Some(Aside { time: Timestamp::from_millisecond(time).ok()?, item, reason })
+    }))
+}
