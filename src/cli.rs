@@ -55,6 +55,9 @@ pub enum Command {
     Research(commands::research::Args),
     /// Find out why no device is heard, and what to do
     Doctor(commands::doctor::Args),
+    /// Look into the queues of sinks whose server is away, or empty them
+    #[cfg(feature = "influxdb")]
+    Queue(commands::queue::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
@@ -81,6 +84,8 @@ impl Command {
             Self::Mqtt(args) => commands::mqtt::run(&args),
             Self::Research(args) => commands::research::run(&args),
             Self::Doctor(args) => commands::doctor::run(&args),
+            #[cfg(feature = "influxdb")]
+            Self::Queue(args) => commands::queue::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
         }
     }

@@ -11,6 +11,8 @@ pub mod doctor;
 pub mod history;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "influxdb")]
+pub mod queue;
 pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;

@@ -90,16 +90,16 @@ struct Dealt {
 impl Courier {
     /// Delivers until it is told to stop, and is there to go on then; `None` once the queue cannot
     /// be used any more.
-    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Option<Self> {
+    pub(super) async fn run(mut self, mut called: oneshot::Receiver<()>) -> Option<Self> {
         loop {
-            let step = tokio::select! {
+            let taken = tokio::select! {
                 biased;
                 // Whether it was told to or left alone.
-                _ = &mut stop => return Some(self),
-                step = self.step() => step,
+                _ = &mut called => return Some(self),
+                taken = self.step() => taken,
             };
             let road = Arc::clone(&self.road);
-            let pause = match step {
+            let pause = match taken {
                 Ok(Step::Onward) => continue,
                 Ok(Step::Rest) => None,
                 Err(Trouble::Queue(SinkError::Broken(_) | SinkError::Closed)) => return None,
@@ -112,7 +112,7 @@ impl Courier {
                 }
             };
             tokio::select! {
-                _ = &mut stop => return Some(self),
+                _ = &mut called => return Some(self),
                 () = wait => {}
             }
             if pause.is_some() {

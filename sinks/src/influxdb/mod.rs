@@ -178,7 +178,7 @@ impl Influx {
             road,
             courier: Errand::Out { stop, task: tokio::spawn(courier.run(stopped)) },
             grace,
-            batching: Batching { readings: config.batch_size, wait: flush - grace },
+            batching: Batching { readings: config.batch_size, wait: flush.saturating_sub(grace) },
             stranded: None,
             passed_over: 0,
         })
