@@ -129,7 +129,7 @@ struct Influx {
 /// Where the courier is.
 #[derive(Debug)]
 enum Errand {
-    Out { stop: oneshot::Sender<()>, task: JoinHandle<Option<Courier>> },
+    Out { call: oneshot::Sender<()>, task: JoinHandle<Option<Courier>> },
     Home(Box<Courier>),
     Gone,
 }
@@ -167,7 +167,7 @@ impl Influx {
             said: trouble,
             backoff: Backoff::default(),
         };
-        let (stop, stopped) = oneshot::channel();
+        let (call, called) = oneshot::channel();
         Ok(Self {
             sink,
             pace: context.pace,
@@ -176,7 +176,7 @@ impl Influx {
             encoder: Encoder::new(context.site.as_deref(), &context.device_names),
             admission: Admission::new(context),
             road,
-            courier: Errand::Out { stop, task: tokio::spawn(courier.run(stopped)) },
+            courier: Errand::Out { call, task: tokio::spawn(courier.run(called)) },
             grace,
             batching: Batching { readings: config.batch_size, wait: flush.saturating_sub(grace) },
             stranded: None,
@@ -213,13 +213,17 @@ impl Influx {
 
     /// Calls the courier home.
     async fn call_home(&mut self) -> Option<&mut Courier> {
-        if let Errand::Out { stop, task } = std::mem::replace(&mut self.courier, Errand::Gone) {
-            // Where nobody listens it has ended by itself.
-            let _ended = stop.send(());
-            if let Ok(Some(courier)) = task.await {
-                self.courier = Errand::Home(Box::new(courier));
+        self.courier = match std::mem::replace(&mut self.courier, Errand::Gone) {
+            Errand::Out { call, task } => {
+                // Where nobody listens it has ended by itself.
+                let _ended = call.send(());
+                match task.await {
+                    Ok(Some(courier)) => Errand::Home(Box::new(courier)),
+                    Ok(None) | Err(_) => Errand::Gone,
+                }
             }
-        }
+            there => there,
+        };
         match &mut self.courier {
             Errand::Home(courier) => Some(courier),
             Errand::Out { .. } | Errand::Gone => None,

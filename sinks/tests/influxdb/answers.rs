@@ -1,0 +1,184 @@
+//! Whatever a server answers, in the end it has every point that it can read.
+
+use std::time::Duration;
+
+use energi_sinks::SinkError;
+use energi_sinks::settings::Secret;
+
+use crate::place::{Place, readings, set};
+use crate::player::{Mood, Player};
+
+const BATCH: usize = 500;
+
+/// Writes three batches, one of them in the mood.
+async fn through(mood: Mood, restart: bool) -> (Place, Player) {
+    let player = Player::start(Mood::Takes(204));
+    let place = Place::new(player.url());
+    let readings = readings(3 * BATCH);
+    let mut sink = place.open().await;
+    for (number, batch) in readings.chunks(BATCH).enumerate() {
+        if number == 1 {
+            player.mood(mood.clone());
+        }
+        sink.write(batch).await.unwrap();
+    }
+    assert!(
+        matches!(sink.close().await, Err(SinkError::Retry(said)) if said.contains("1000 points wait"))
+    );
+    if restart {
+        drop(sink);
+        sink = place.open().await;
+    }
+    player.mood(Mood::Takes(204));
+    Place::close(&mut *sink).await;
+    assert_eq!(set(player.taken()), place.lines(&readings), "{mood:?}");
+    assert_eq!(place.status().waiting, 0, "{mood:?}");
+    (place, player)
+}
+
+#[tokio::test]
+async fn every_point_arrives_whatever_the_server_answered_meanwhile() {
+    for mood in [
+        Mood::Refuses(503, "unavailable"),
+        Mood::Refuses(500, "internal error"),
+        Mood::Refuses(429, "slow down"),
+        Mood::Refuses(401, "unauthorized access"),
+        Mood::Refuses(403, "insufficient permissions"),
+        Mood::Refuses(404, "bucket energy not found"),
+        Mood::Refuses(302, "elsewhere"),
+        Mood::Refuses(418, "a teapot"),
+        Mood::Hangs,
+    ] {
+        through(mood.clone(), false).await;
+        through(mood, true).await;
+    }
+}
+
+#[tokio::test]
+async fn any_2xx_is_a_success() {
+    for status in [200, 202, 204] {
+        let player = Player::start(Mood::Takes(status));
+        let place = Place::new(player.url());
+        let readings = readings(BATCH);
+        let mut sink = place.open().await;
+        sink.write(&readings).await.unwrap();
+        sink.close().await.unwrap();
+        assert_eq!(player.taken().len(), BATCH, "once");
+    }
+}
+
+#[tokio::test]
+async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
+    let readings = readings(2 * BATCH);
+    let player = Player::start(Mood::Takes(204));
+    let place = Place::new(player.url());
+    let all = place.lines(&readings);
+    let poison = all.iter().nth(321).unwrap();
+    player.mood(Mood::CannotRead(poison.rsplit(' ').next().unwrap().to_owned()));
+    let mut sink = place.open().await;
+    for batch in readings.chunks(BATCH) {
+        sink.write(batch).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    let mut taken = set(player.taken());
+    taken.insert(poison.clone());
+    assert_eq!(taken, all);
+    assert_eq!(sink.aftermath().failed, 1);
+    // Twice down a binary tree of 500, where the batch was tried straight before.
+    assert!(player.requests().len() < 30, "{}", player.requests().len());
+    let status = place.status();
+    let aside = status.last_aside.unwrap();
+    assert_eq!((status.waiting, status.set_aside, &aside.item), (0, 1, poison));
+    assert!(aside.reason.contains("400: unable to parse a point"), "{aside:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_can_read_nothing_costs_no_point() {
+    // A proxy, say, or one that expects encryption.
+    for mood in [
+        Mood::Refuses(400, "Client sent an HTTP request to an HTTPS server."),
+        Mood::TakesAtMost(0),
+    ] {
+        let player = Player::start(mood);
+        let place = Place::new(player.url());
+        let readings = readings(2 * BATCH);
+        let mut sink = place.open().await;
+        for batch in readings.chunks(BATCH) {
+            sink.write(batch).await.unwrap();
+        }
+        let Err(SinkError::Retry(said)) = sink.close().await else { panic!("it is still there") };
+        assert!(said.contains("takes no point at all"), "{said}");
+        assert_eq!((place.status().waiting, place.status().set_aside), (1000, 0));
+        player.mood(Mood::Takes(204));
+        Place::close(&mut *sink).await;
+        assert_eq!(set(player.taken()), place.lines(&readings));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_goes_in_parts() {
+    let player = Player::start(Mood::TakesAtMost(100));
+    let place = Place::new(player.url());
+    let readings = readings(2 * BATCH);
+    let mut sink = place.open().await;
+    for batch in readings.chunks(BATCH) {
+        sink.write(batch).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!((place.status().set_aside, sink.aftermath().failed), (0, 0));
+}
+
+#[tokio::test]
+async fn what_a_server_leaves_out_is_counted_and_not_sent_again() {
+    let readings = readings(BATCH);
+    let player = Player::start(Mood::Takes(204));
+    let place = Place::new(player.url());
+    let all: Vec<_> = place.lines(&readings).into_iter().collect();
+    player.mood(Mood::LeavesOut(all[7].rsplit(' ').next().unwrap().to_owned()));
+    let mut sink = place.open().await;
+    sink.write(&readings).await.unwrap();
+    sink.close().await.unwrap();
+    assert_eq!(set(player.taken()).len(), BATCH - 1);
+    assert_eq!((sink.aftermath().failed, place.status().set_aside), (1, 0));
+    // Straight, and from the queue, where it was found out what the matter is.
+    assert_eq!(player.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_renewed_in_its_file_is_found() {
+    let player = Player::start(Mood::Wants("new"));
+    let mut place = Place::new(player.url());
+    let file = place.directory.path().join("token");
+    std::fs::write(&file, "old\n").unwrap();
+    place.config.token_file = Some(file.clone());
+    let readings = readings(BATCH);
+    let mut sink = place.open().await;
+    sink.write(&readings).await.unwrap();
+    let Err(SinkError::Retry(said)) = sink.close().await else { panic!("the token is wrong") };
+    assert!(said.contains("the token is wrong") && !said.contains("old"), "{said}");
+    std::fs::write(&file, "new\n").unwrap();
+    Place::close(&mut *sink).await;
+    assert_eq!(set(player.taken()), place.lines(&readings));
+    place.config.token = Some(Secret::from("new".to_owned()));
+    assert!(!format!("{:?}", place.config).contains("new"));
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
+    let player = Player::start(Mood::Takes(204));
+    let place = Place::new(player.url());
+    let readings = readings(3 * BATCH);
+    let mut sink = place.open().await;
+    player.mood(Mood::Hangs);
+    let mut slowest = Duration::ZERO;
+    for batch in readings.chunks(BATCH) {
+        let begun = std::time::Instant::now();
+        sink.write(batch).await.unwrap();
+        slowest = slowest.max(begun.elapsed());
+    }
+    assert_eq!((sink.aftermath().queued, place.status().waiting), (1500, 1500));
+    // A busy machine's second.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    drop(sink);
+}

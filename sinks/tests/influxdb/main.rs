@@ -1,0 +1,12 @@
+//! What the `influxdb` sink promises.
+#![cfg(feature = "influxdb")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod answers;
+#[path = "../household/mod.rs"]
+mod household;
+mod normal;
+mod place;
+#[path = "../../../tests/support/influx_player.rs"]
+mod player;
+mod probe;

@@ -1,0 +1,103 @@
+//! A VictoriaMetrics of a test's own.
+
+#![allow(dead_code, reason = "each test uses the part it needs")]
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::process::{Running, free_port, installed};
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A value: key, tags, time in ms, and the value as text.
+pub(crate) type Sample = (String, String, i64, String);
+
+/// A running server.
+pub(crate) struct Victoria {
+    process: Option<Running>,
+    port: u16,
+    data: TempDir,
+}
+
+impl Victoria {
+    /// Starts one that listens where nobody else does; `None` where it is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let mut victoria = Self::planned()?;
+        victoria.begin();
+        Some(victoria)
+    }
+
+    /// One that is yet to begin; `None` where it is not installed.
+    pub(crate) fn planned() -> Option<Self> {
+        installed("victoria-metrics")?;
+        Some(Self { process: None, port: free_port(), data: tempfile::tempdir().unwrap() })
+    }
+
+    /// Starts it, or starts it again over what it holds, and waits until it answers.
+    pub(crate) fn begin(&mut self) {
+        let program = installed("victoria-metrics").unwrap();
+        self.process = Some(serve(&program, self.port, self.data.path()));
+        let begun = Instant::now();
+        while self.get("/health").is_none_or(|answer| answer != "OK") {
+            assert!(begun.elapsed() < PATIENCE, "VictoriaMetrics does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Every value that it holds, equal ones once.
+    pub(crate) fn samples(&self) -> BTreeSet<Sample> {
+        self.get("/internal/force_flush").unwrap();
+        let exported = self.get("/api/v1/export?match[]={__name__!=%22%22}").unwrap();
+        let mut samples = BTreeSet::new();
+        for line in exported.lines() {
+            let series: serde_json::Value = serde_json::from_str(line).unwrap();
+            let mut metric = series["metric"].as_object().unwrap().clone();
+            let key = metric.remove("__name__").unwrap().as_str().unwrap().to_owned();
+            let tags = serde_json::Value::from(metric).to_string();
+            let (times, values) = (&series["timestamps"], &series["values"]);
+            for (time, value) in times.as_array().unwrap().iter().zip(values.as_array().unwrap()) {
+                let value = value.as_f64().unwrap().to_string();
+                samples.insert((key.clone(), tags.clone(), time.as_i64().unwrap(), value));
+            }
+        }
+        samples
+    }
+
+    /// The body of an answer; `None` where there is none.
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
+        // HTTP/1.0: the answer ends with the connection.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+}
+
+fn serve(program: &Path, port: u16, data: &Path) -> Running {
+    let child = Command::new(program)
+        .args([format!("-httpListenAddr=127.0.0.1:{port}"), "-retentionPeriod=100y".to_owned()])
+        .arg(format!("-storageDataPath={}", data.display()))
+        .args(["-memory.allowedBytes=100MB", "-search.disableCache"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Running(child.unwrap())
+}
