@@ -127,8 +127,10 @@ fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames
 fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
     let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
     let desk = Desk::new();
-    let mut gateway =
-        Gateway::start(&desk, &replay(&mqtt(&broker, ", heartbeat: 1h, retain: true")));
+    let mut gateway = Gateway::start(
+        &desk,
+        &replay(&mqtt(&broker, ", heartbeat: 1h, retain: true, discovery: false")),
+    );
     gateway.says("is the broker running, and the port in `url` right?; trying again");
     assert!(gateway.process.0.try_wait().unwrap().is_none(), "it waits");
     broker.run();
