@@ -3,6 +3,7 @@
 //! Everything here is a function of records and their times, without input or output: the
 //! commands feed it frames and print what it found.
 
+pub mod anonymous;
 pub mod correlate;
 pub mod declare;
 pub mod kinds;

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod correlate;
+mod export;
 mod input;
 mod output;
 mod selected;
@@ -33,6 +34,8 @@ enum Question {
     /// Hold the custom decoders of a configuration against a capture; exit code 65 if they do not
     /// fit it
     Verify(verify::Args),
+    /// Write the devices' frames to a capture that can be shared
+    Export(export::Args),
 }
 
 /// Answers the question.
@@ -45,5 +48,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Question::Bytes(args) => bytes::run(args),
         Question::Correlate(args) => correlate::run(args),
         Question::Verify(args) => verify::run(args),
+        Question::Export(args) => export::run(args),
     }
 }

@@ -1,0 +1,156 @@
+//! `research export --anonymise`: a capture to be shared says everything but whose it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[path = "support/gateway.rs"]
+mod gateway;
+#[path = "support/network.rs"]
+mod network;
+#[path = "support/skip.rs"]
+mod skip;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+
+use energi_gateway::capture::pcapng::Writer;
+use flate2::read::GzDecoder;
+use gateway::{Desk, example_day, stderr, stdout};
+use network::{device_frame, ethernet};
+use serde_json::Value;
+
+const SERIAL: u32 = 17_589_669;
+const MAC: [u8; 6] = [0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5];
+
+fn holds(bytes: &[u8], name: &[u8]) -> bool {
+    bytes.windows(name.len()).any(|window| window == name)
+}
+
+/// Every reading and every unknown record, as `decode` gives them.
+fn decoded(desk: &Desk, capture: &str) -> Vec<Value> {
+    let output = desk.run(&["decode", "--experimental", "all", "--unknown", capture]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
+    let desk = Desk::new();
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    let export = |output: &str| {
+        let output = desk.run(&["research", "export", "--anonymise", day, "-o", output]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = export("one.pcapng");
+    assert!(said.contains("146,160 frames; replaced: 1 serial numbers, 1 addresses"), "{said}");
+    export("two.pcapng");
+    let (one, two) = (fs::read(desk.path("one.pcapng")), fs::read(desk.path("two.pcapng")));
+    let one = one.unwrap();
+    assert!(one == two.unwrap(), "the same capture becomes the same file");
+
+    let mut original = Vec::new();
+    GzDecoder::new(fs::File::open(day).unwrap()).read_to_end(&mut original).unwrap();
+    for name in [&SERIAL.to_le_bytes()[..], &MAC] {
+        assert!(holds(&original, name) && !holds(&one, name), "{name:x?}");
+    }
+
+    let (before, after) = (decoded(&desk, day), decoded(&desk, "one.pcapng"));
+    assert_eq!(before.len(), after.len());
+    let mut serials = BTreeSet::new();
+    for (mut before, mut after) in before.into_iter().zip(after) {
+        for line in [&mut before, &mut after] {
+            if let Some(fields) = line.get_mut("fields") {
+                // It overlaps the serial number, as the protocol's notes have it.
+                fields.as_object_mut().unwrap().remove("0x38/v1");
+            }
+        }
+        serials.extend(after.get("serial").and_then(Value::as_u64));
+        for (line, serial, mac) in
+            [(&before, SERIAL, "70:b3:d5:0c:65:a5"), (&after, 10_000_001, "70:b3:d5:00:00:01")]
+        {
+            assert!(line.get("serial").is_none_or(|found| *found == serial), "{line}");
+            assert_eq!(line["mac"], mac);
+        }
+        for key in ["time", "packet", "record_type", "fields"] {
+            assert_eq!(before.get(key), after.get(key));
+        }
+    }
+    assert_eq!(serials, BTreeSet::from([10_000_001]));
+}
+
+#[test]
+fn captures_that_are_given_together_share_their_numbers() {
+    let desk = Desk::new();
+    let day = example_day();
+    let mut capture = Vec::new();
+    GzDecoder::new(fs::File::open(day).unwrap()).take(1 << 20).read_to_end(&mut capture).unwrap();
+    desk.write("cut.pcapng", &capture);
+    let output = desk.run(&["research", "export", "cut.pcapng", "-o", "all.pcapng"]);
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+    let plain = decoded(&desk, "all.pcapng").len();
+    assert!(plain > 1_000, "what could be read is exported: {plain}");
+    assert!(holds(&fs::read(desk.path("all.pcapng")).unwrap(), &MAC), "as asked: nothing replaced");
+
+    let twice =
+        ["research", "export", "--anonymise", "all.pcapng", "all.pcapng", "-o", "twice.pcapng"];
+    let output = desk.run(&twice);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = decoded(&desk, "twice.pcapng");
+    assert_eq!(lines.len(), 2 * plain);
+    let (first, second) = lines.split_at(plain);
+    assert_eq!(first, second);
+}
+
+#[test]
+fn frames_of_others_and_damaged_ones_stay_at_home() {
+    let desk = Desk::new();
+    let mut capture = Writer::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
+    let mut good = device_frame(1);
+    good[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
+    let mut damaged = good.clone();
+    damaged[14 + 0x18] = 0xff;
+    let private = [&ethernet([0xff; 6], &[0x08, 0x00])[..], b"GET /private"].concat();
+    for frame in [&good, &damaged, &private] {
+        capture.write("2026-06-20T11:02:03Z".parse().unwrap(), frame).unwrap();
+    }
+    desk.write("mixed.pcapng", capture.into_inner());
+    let arguments = ["research", "export", "--anonymise", "mixed.pcapng", "-o", "out.pcapng"];
+    let output = desk.run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("1 frames;") && said.contains("1 of other protocols, 1 damaged"),
+        "{said}"
+    );
+    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    for private in [&b"private"[..], b"jane", &MAC, &SERIAL.to_le_bytes()] {
+        assert!(!holds(&exported, private), "{private:x?}");
+    }
+    assert_eq!(decoded(&desk, "out.pcapng").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_with_the_reason() {
+    let desk = Desk::new();
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    desk.write("there.pcapng", "precious");
+    desk.write("payload.bin", [0xcb, 0xda, 0xe9, 0xf8].repeat(20));
+    for (arguments, code, word) in [
+        (["-", "-o", "a.pcapng"], 64, "cannot be read twice"),
+        (["no.pcapng", "-o", "a.pcapng"], 66, "there is no such file"),
+        ([day, "-o", "there.pcapng"], 64, "--force replaces it"),
+        (["there.pcapng", "-o", "there.pcapng"], 64, "the capture itself"),
+        ([day, "-o", "no/such.pcapng"], 74, "cannot be written"),
+        (["payload.bin", "-o", "b.pcapng"], 65, "without a time or a sender"),
+    ] {
+        let arguments = [&["research", "export", "--anonymise"][..], &arguments].concat();
+        let output = desk.run(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(fs::read_to_string(desk.path("there.pcapng")).unwrap(), "precious");
+    assert!(!desk.path("a.pcapng").exists() && !desk.path("b.pcapng").exists());
+}
