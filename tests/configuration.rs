@@ -55,8 +55,8 @@ fn what_check_prints_reads_back_as_the_same() {
     }
 }
 
-/// Commented-out lines of the example that are YAML: each block from a `type` on.
-fn alternatives(text: &str) -> Vec<String> {
+/// Commented-out lines of the example that are YAML: each block from a line on that begins like this.
+fn alternatives(text: &str, beginning: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     let mut inside = false;
     for line in text.lines() {
@@ -64,7 +64,7 @@ fn alternatives(text: &str) -> Vec<String> {
             inside = false;
             continue;
         };
-        if comment.starts_with("type: ") {
+        if comment.starts_with(beginning) {
             blocks.push(String::new());
             inside = true;
         }
@@ -78,13 +78,22 @@ fn alternatives(text: &str) -> Vec<String> {
 #[test]
 fn what_the_example_comments_out_is_valid_too() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yaml");
-    let blocks = alternatives(&std::fs::read_to_string(path).unwrap());
-    let captures: Vec<Capture> = blocks
+    let text = std::fs::read_to_string(path).unwrap();
+    let captures: Vec<Capture> = alternatives(&text, "type: ")
         .iter()
         .map(|block| format!("capture:\n{block}sinks: [type: stdout]"))
         .map(|text| parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")).capture)
         .collect();
     assert!(matches!(captures[..], [Capture::Live(_), Capture::Simulator(_)]), "{captures:?}");
+
+    let sinks = alternatives(&text, "- type: ");
+    assert_eq!(sinks.len(), 2);
+    for block in sinks {
+        let text = format!("capture: {{type: simulator}}\nsinks:\n{block}");
+        let secret = |name: &str| name.starts_with("MQTT_").then(|| "hunter2".to_owned());
+        let config = config::parse(&text, Path::new("config.yaml"), &secret);
+        config.unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    }
 }
 
 #[test]
@@ -92,7 +101,7 @@ fn the_example_shows_defaults_where_it_does_not_say_otherwise() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = root.join("config.example.yaml");
     let shown = config::load(&path).unwrap();
-    let blocks = alternatives(&std::fs::read_to_string(path).unwrap());
+    let blocks = alternatives(&std::fs::read_to_string(path).unwrap(), "type: ");
     let text = "timezone: Europe/London\nsite: home\n\
                 capture: {type: replay, path: examples/captures/eddi-day.pcapng.gz}\n\
                 devices: {list: [{serial: 17589669, name: Hot water, mac: \"70:b3:d5:0c:65:a5\"}]}\n\

@@ -33,6 +33,24 @@ fn the_options_of_a_sink_are_documented_with_their_defaults() {
     }
 }
 
+#[test]
+fn the_example_configuration_shows_every_option_with_its_default() {
+    let text = std::fs::read_to_string(root().join("config.example.yaml")).unwrap();
+    for (_, name, minimal) in pages() {
+        let Some(sink) = SinkType::built().find(|sink| sink.name() == name) else { continue };
+        let start = text.find(&format!("- type: {name}\n")).expect(name);
+        let block = text[start..].split("\n\n").next().unwrap();
+        for (option, default) in options(sink, &minimal) {
+            let key = option.rsplit('.').next().unwrap();
+            let shown = match default.as_str() {
+                "required" | "none" => format!(" {key}: "),
+                default => format!(" {key}: {default}"),
+            };
+            assert!(block.contains(&shown), "{name}: `{shown}` is not shown");
+        }
+    }
+}
+
 /// The options in a page's table and their defaults.
 fn documented(page: &str) -> BTreeMap<String, String> {
     let cells = |row: &str| -> Vec<String> {
