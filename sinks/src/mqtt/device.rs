@@ -198,9 +198,12 @@ impl Device {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let flag = |slot: &Slot| slot.newest == Some(Value::Flag(true));
-        let flags =
-            self.slots.iter().map(flag).fold(0, |flags, flag| flags << 1 | u128::from(flag));
+        let flags = self.slots.iter().filter_map(|slot| match slot.newest {
+            Some(Value::Flag(flag)) => Some(flag),
+            _ => None,
+        });
+        // One that is heard for the first time moves the others, and is a change as well.
+        let flags = flags.fold(0, |flags, flag| flags << 1 | u128::from(flag));
         Snapshot { flags }
     }
 

@@ -170,3 +170,28 @@ async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
     tokio::time::timeout(Duration::from_secs(6), sink.close()).await.unwrap().unwrap();
     says(&logs, "the last values are not delivered").await;
 }
+
+#[tokio::test]
+async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_backlog() {
+    let logs = Logs::capture();
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Pace::Live, &json!({"interval": 0})).await;
+    hears(&listener, BRIDGE, "online").await;
+    // All at once, before the connection can take the first of them.
+    let batch: Vec<_> = (0..3000).map(|t| powers(t, [i16::try_from(t).unwrap(), 0, 0])).collect();
+    sink.write(&batch).await.unwrap();
+    hears(&listener, &topic("grid_pwr"), "2999").await;
+    assert!(listener.of(&topic("grid_pwr")).len() < 1000);
+    assert_eq!(count(&logs, "newer values take the place"), 1, "{:#?}", logs.lines());
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_clients_of_one_id_are_told_of_each_other() {
+    let logs = Logs::capture();
+    let Some(broker) = Mosquitto::start() else { return };
+    let twin = json!({"client_id": "twin"});
+    let _twins = [open(&broker, Pace::Live, &twin).await, open(&broker, Pace::Live, &twin).await];
+    says(&logs, "does another client use the id `twin`?").await;
+}
