@@ -45,7 +45,7 @@ pub enum Command {
     /// Report energy by day, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::Args),
-    /// Copy, shrink or export the history
+    /// Copy, shrink, export or send the history
     #[cfg(feature = "sqlite")]
     History(commands::history::Args),
     /// Clean up what the mqtt sinks have left on their brokers
@@ -78,8 +78,7 @@ impl Command {
             Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
                 .map_err(|error| Failure::new(error.exit(), error)),
             #[cfg(feature = "sqlite")]
-            Self::History(args) => commands::history::run(&args, &mut io::stdout().lock())
-                .map_err(|error| Failure::new(error.exit(), error)),
+            Self::History(args) => commands::history::run(&args, &mut io::stdout().lock()),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(args) => commands::mqtt::run(&args),
             Self::Research(args) => commands::research::run(&args),

@@ -15,8 +15,7 @@ use std::thread;
 use clap::Parser;
 use closed::Closed;
 use energi_gateway::commands::history::{Args, run};
-use energi_gateway::exit::Exit;
-use energi_gateway::history::Error;
+use energi_gateway::exit::{Exit, Failure};
 use energi_sinks::sqlite::WriterLock;
 use household::Household;
 use rusqlite::Connection;
@@ -27,7 +26,7 @@ struct Command {
     args: Args,
 }
 
-fn history<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<String, Error> {
+fn history<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<String, Failure> {
     let program = ["history".into()].into_iter();
     let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
     let command = Command::parse_from(program.chain(arguments));
@@ -36,21 +35,21 @@ fn history<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<St
     Ok(String::from_utf8(out).unwrap())
 }
 
-fn backup(db: &Path, to: &Path) -> Result<String, Error> {
+fn backup(db: &Path, to: &Path) -> Result<String, Failure> {
     history([OsStr::new("backup"), "--db".as_ref(), db.as_ref(), "--to".as_ref(), to.as_ref()])
 }
 
-fn backup_by_force(db: &Path, to: &Path) -> Result<String, Error> {
+fn backup_by_force(db: &Path, to: &Path) -> Result<String, Failure> {
     let arguments = [OsStr::new("backup"), "--db".as_ref(), db.as_ref(), "--to".as_ref()];
     history(arguments.into_iter().chain([to.as_ref(), OsStr::new("--force")]))
 }
 
-fn export(db: &Path, options: &str) -> Result<String, Error> {
+fn export(db: &Path, options: &str) -> Result<String, Failure> {
     let options = options.split_whitespace().map(OsStr::new);
     history([OsStr::new("export"), "--db".as_ref(), db.as_ref()].into_iter().chain(options))
 }
 
-fn vacuum(db: &Path) -> Result<String, Error> {
+fn vacuum(db: &Path) -> Result<String, Failure> {
     history([OsStr::new("vacuum"), "--db".as_ref(), db.as_ref()])
 }
 
@@ -116,7 +115,7 @@ fn a_backup_replaces_nothing_unless_forced() {
     fs::write(&copy, "precious").unwrap();
 
     let error = backup(&db, &copy).unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit, Exit::Usage);
     assert!(error.to_string().ends_with("exists already; --force replaces it"), "{error}");
     assert_eq!(fs::read_to_string(&copy).unwrap(), "precious");
 
@@ -135,14 +134,14 @@ fn a_backup_never_replaces_the_history_or_a_database_in_use() {
     let other = Household::new();
     other.live(2, jiff::civil::date(2020, 1, 1), 3);
     let error = backup_by_force(&db, &other.path()).unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit, Exit::Usage);
     assert!(error.to_string().contains("a database in use"), "{error}");
 
     // What is left of a database that was deleted would end up in the copy.
     let gone = household.directory().join("gone.db");
     fs::write(household.directory().join("gone.db-wal"), "its last transactions").unwrap();
     let error = backup(&db, &gone).unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit, Exit::Usage);
     assert!(error.to_string().contains("gone.db-wal beside it"), "{error}");
     assert!(!gone.exists());
 
@@ -188,7 +187,7 @@ fn vacuum_refuses_while_a_gateway_has_the_history_open() {
     let household = Household::new();
     household.live(1, jiff::civil::date(2020, 1, 1), 3);
     let error = vacuum(&household.path()).unwrap_err();
-    assert_eq!(error.exit(), Exit::Unavailable);
+    assert_eq!(error.exit, Exit::Unavailable);
     assert!(error.to_string().contains("a running gateway perhaps; stop it"), "{error}");
     household.live(2, jiff::civil::date(2020, 1, 1), 3);
 }
@@ -201,7 +200,7 @@ fn vacuum_leaves_the_history_of_a_later_release_alone() {
     let db = household.path();
     let directory = household.close();
     let error = vacuum(&db).unwrap_err();
-    assert_eq!(error.exit(), Exit::Data);
+    assert_eq!(error.exit, Exit::Data);
     assert!(error.to_string().contains("a later release"), "{error}");
     drop(directory);
 }
@@ -214,7 +213,7 @@ fn vacuum_names_the_gateway_that_writes() {
     let directory = household.close();
     let gateway = WriterLock::take(&db).unwrap();
     let error = vacuum(&db).unwrap_err();
-    assert_eq!(error.exit(), Exit::Unavailable);
+    assert_eq!(error.exit, Exit::Unavailable);
     assert!(error.to_string().contains("writes to it; stop that one"), "{error}");
     drop(gateway);
     vacuum(&db).unwrap();
@@ -290,15 +289,15 @@ fn wrong_input_is_named() {
         vacuum(&missing).unwrap_err(),
         backup(&missing, &household.directory().join("copy.db")).unwrap_err(),
     ] {
-        assert_eq!(error.exit(), Exit::NoInput, "{error}");
+        assert_eq!(error.exit, Exit::NoInput, "{error}");
         assert!(error.to_string().contains("missing.db: no such file"), "{error}");
     }
     assert!(!missing.exists());
 
     household.connection.execute_batch("DROP VIEW sample").unwrap();
     let error = export(&household.path(), "").unwrap_err();
-    assert_eq!(error.exit(), Exit::Data);
+    assert_eq!(error.exit, Exit::Data);
     assert!(error.to_string().contains("it has no sample(time, serial, key, value)"), "{error}");
     let error = export(&household.path(), "--from 2026-06-20 --to 2026-06-19").unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit, Exit::Usage);
 }

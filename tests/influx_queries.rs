@@ -3,25 +3,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::cast_precision_loss, reason = "times of this century")]
 
-#[path = "support/databases.rs"]
-mod databases;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/influxd.rs"]
+mod influxd;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/victoria.rs"]
+mod victoria;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use databases::{Influxd, VictoriaMetrics};
 use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::sqlite::StoredReadings;
 use gateway::{Desk, example_day, root, stderr};
+use influxd::Influxd;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use victoria::Victoria;
 
 /// The example day in London, as the dashboard's time zone has it.
 const MIDNIGHT: &str = "2026-06-19T23:00:00Z";
@@ -277,12 +280,11 @@ fn documented(language: &str) -> Vec<String> {
 
 #[test]
 fn the_queries_for_victoriametrics_find_what_the_history_says() {
-    let Some(server) = VictoriaMetrics::start() else { return };
+    let Some(server) = Victoria::start() else { return };
     let recorded = Recorded::new();
     for lines in recorded.two_days() {
         server.write(&lines);
     }
-    server.flush();
     let queries = documented("promql");
     assert_eq!(queries.len(), 3);
     for query in queries {

@@ -1,6 +1,10 @@
 //! The dates of `--from` and `--to`.
 
+use std::ops::Range;
+
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::history::Error;
 
@@ -26,4 +30,28 @@ pub(super) fn describe(from: Option<Date>, to: Option<Date>) -> String {
         (None, Some(to)) => format!(" up to {to}"),
         (None, None) => String::new(),
     }
+}
+
+/// From the start of the first date in `zone` to the end of the last; `None` where neither is
+/// given.
+pub(super) fn time(
+    from: Option<Date>,
+    to: Option<Date>,
+    zone: &TimeZone,
+) -> Result<Option<Range<Timestamp>>, Error> {
+    if from.is_none() && to.is_none() {
+        return Ok(None);
+    }
+    let midnight = |date: Date| {
+        date.to_zoned(zone.clone())
+            .map(|midnight| midnight.timestamp())
+            .map_err(|error| Error::Usage(format!("{date}: {error}")))
+    };
+    let start = from.map_or(Ok(Timestamp::MIN), midnight)?;
+    let end = match to.map(Date::tomorrow) {
+        Some(Ok(after)) => midnight(after)?,
+        // No date follows the last one there is.
+        Some(Err(_)) | None => Timestamp::MAX,
+    };
+    Ok(Some(start..end))
 }

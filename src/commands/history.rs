@@ -1,14 +1,19 @@
-//! `energi-gateway history`: a consistent copy, a smaller file, samples as CSV.
+//! `energi-gateway history`: a consistent copy, a smaller file, samples as CSV or to InfluxDB.
 
 use std::io::{BufWriter, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+#[cfg(feature = "influxdb")]
+use crate::config::Config;
+#[cfg(feature = "influxdb")]
+use crate::exit::Exit;
+use crate::exit::Failure;
+#[cfg(feature = "influxdb")]
+use crate::history::Wanted;
 use crate::history::{self, Error, Existing, History, Samples};
 
 use super::dates;
@@ -46,6 +51,9 @@ pub enum Action {
     },
     /// Write samples as CSV: time (UTC), serial, key, value
     Export(Export),
+    /// Send samples to an InfluxDB sink, also while the gateway is running
+    #[cfg(feature = "influxdb")]
+    Send(Send),
 }
 
 /// What `history export` takes.
@@ -76,6 +84,42 @@ pub struct Export {
     pub key: Vec<String>,
 }
 
+/// What `history send` takes.
+#[cfg(feature = "influxdb")]
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What InfluxDB has already stays as it is: the same samples sent twice are stored once. Dates are
+those of the configuration's time zone.
+
+Example:
+  energi-gateway history send --db energi.db --to influxdb --from 2026-06-01 --to-date 2026-06-30"
+)]
+pub struct Send {
+    /// The history: the `path` of a sqlite sink
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+
+    /// The configuration that has the sink [default: as for `run`]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The name of the influxdb sink
+    #[arg(long, value_name = "SINK")]
+    pub to: String,
+
+    /// The first local date
+    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
+    pub from: Option<Date>,
+
+    /// The last local date, itself included
+    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
+    pub to_date: Option<Date>,
+
+    /// Only this device; may be given several times
+    #[arg(long, value_name = "N")]
+    pub serial: Vec<u32>,
+}
+
 fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "not a time zone such as Europe/London".to_owned())
 }
@@ -83,8 +127,8 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
 /// Does what is asked; results go to `out`. A reader of `out` that goes away ends it quietly.
 ///
 /// # Errors
-/// [`Error`], which knows its exit code.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
+/// The [`Failure`] that decides the exit code.
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let done = match &args.action {
         Action::Backup { db, to, force } => {
             let existing = if *force { Existing::Replace } else { Existing::Keep };
@@ -97,8 +141,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
             writeln!(out, "{}: {before} before, {after} after", db.display()).map_err(Error::Output)
         }
         Action::Export(args) => export(args, &mut BufWriter::new(out)),
+        #[cfg(feature = "influxdb")]
+        Action::Send(args) => {
+            let config = super::configuration(args.config.as_deref())?;
+            return send(args, &config, out);
+        }
     };
-    done.or_else(Error::unless_unread)
+    Ok(done.or_else(Error::unless_unread)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
@@ -108,9 +157,13 @@ fn mebibytes(bytes: u64) -> String {
 
 fn export(args: &Export, out: &mut dyn Write) -> Result<(), Error> {
     dates::check_order(args.from, args.to)?;
+    let zone = args.timezone.clone().unwrap_or_else(TimeZone::system);
     let history = History::open(&args.db)?;
-    let samples =
-        Samples { time: time(args)?, serials: args.serial.clone(), keys: args.key.clone() };
+    let samples = Samples {
+        time: dates::time(args.from, args.to, &zone)?,
+        serials: args.serial.clone(),
+        keys: args.key.clone(),
+    };
     let count = history::export(&history, &samples, out)?;
     out.flush().map_err(Error::Output)?;
     if count == 0 {
@@ -123,22 +176,26 @@ fn export(args: &Export, out: &mut dyn Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// From the start of the first date to the end of the last; `None` where neither is given.
-fn time(args: &Export) -> Result<Option<Range<Timestamp>>, Error> {
-    if args.from.is_none() && args.to.is_none() {
-        return Ok(None);
+#[cfg(feature = "influxdb")]
+fn send(args: &Send, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    dates::check_order(args.from, args.to_date)?;
+    let wanted = Wanted {
+        time: dates::time(args.from, args.to_date, &config.timezone)?,
+        serials: args.serial.clone(),
+    };
+    let Some(sent) = history::send(&args.db, wanted, config, &args.to)? else {
+        let range = dates::describe(args.from, args.to_date);
+        tracing::warn!("{}: no sample to send{range}", args.db.display());
+        return Ok(());
+    };
+    let (points, from, to) = (sent.points, sent.dates.start(), sent.dates.end());
+    writeln!(out, "{}: {points} points sent, {from} to {to}", args.to)
+        .map_err(Error::Output)
+        .or_else(Error::unless_unread)?;
+    if sent.refused > 0 {
+        let refused = sent.refused;
+        let said = format_args!("{}: {refused} points were refused for good; see above", args.to);
+        return Err(Failure::message(Exit::Data, said));
     }
-    let zone = args.timezone.clone().unwrap_or_else(TimeZone::system);
-    let midnight = |date: Date| {
-        date.to_zoned(zone.clone())
-            .map(|midnight| midnight.timestamp())
-            .map_err(|error| Error::Usage(format!("{date}: {error}")))
-    };
-    let start = args.from.map_or(Ok(Timestamp::MIN), midnight)?;
-    let end = match args.to.map(Date::tomorrow) {
-        Some(Ok(after)) => midnight(after)?,
-        // No date follows the last one there is.
-        Some(Err(_)) | None => Timestamp::MAX,
-    };
-    Ok(Some(start..end))
+    Ok(())
 }

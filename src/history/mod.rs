@@ -1,9 +1,11 @@
 //! The SQLite history as its readers see it: opened read-only beside a gateway that writes to it,
-//! copied, made smaller, exported.
+//! copied, made smaller, exported, sent to InfluxDB.
 
 mod backup;
 mod error;
 mod export;
+#[cfg(feature = "influxdb")]
+mod send;
 mod vacuum;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ pub use backup::{Existing, backup};
 pub use error::Error;
 pub(crate) use export::io_error;
 pub use export::{Samples, export};
+#[cfg(feature = "influxdb")]
+pub use send::{Sent, Wanted, send};
 pub use vacuum::{Sizes, vacuum};
 
 /// A table or view that scripts may rely on.

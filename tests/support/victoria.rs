@@ -3,14 +3,14 @@
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::http::{self, parameter};
 use crate::process::{Running, free_port, installed};
 
 /// How long it may take to start.
@@ -67,10 +67,10 @@ impl Victoria {
         let exported = self.get("/api/v1/export?match[]={__name__!=%22%22}").unwrap();
         let mut samples = BTreeSet::new();
         for line in exported.lines() {
-            let series: serde_json::Value = serde_json::from_str(line).unwrap();
+            let series: Value = serde_json::from_str(line).unwrap();
             let mut metric = series["metric"].as_object().unwrap().clone();
             let key = metric.remove("__name__").unwrap().as_str().unwrap().to_owned();
-            let tags = serde_json::Value::from(metric).to_string();
+            let tags = Value::from(metric).to_string();
             let (times, values) = (&series["timestamps"], &series["values"]);
             for (time, value) in times.as_array().unwrap().iter().zip(values.as_array().unwrap()) {
                 let value = value.as_f64().unwrap().to_string();
@@ -80,14 +80,27 @@ impl Victoria {
         samples
     }
 
+    /// Writes line protocol, times in microseconds.
+    pub(crate) fn write(&self, lines: &str) {
+        let target = "/api/v2/write?bucket=energy&org=home&precision=us";
+        let answer = http::post(self.port, target, lines.as_bytes()).unwrap();
+        assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// The series that a query of `MetricsQL` finds at steps from `start` to `end`, in seconds
+    /// since 1970.
+    pub(crate) fn query(&self, query: &str, start: i64, end: i64, step: &str) -> Vec<Value> {
+        self.get("/internal/force_flush").unwrap();
+        let query = parameter("query", query);
+        let target = format!("/api/v1/query_range?start={start}&end={end}&step={step}&{query}");
+        let answer = http::get(self.port, &target).unwrap().json();
+        assert_eq!(answer["status"], "success", "{answer}");
+        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
     /// The body of an answer; `None` where there is none.
     fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
-        // HTTP/1.0: the answer ends with the connection.
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+        String::from_utf8(http::get(self.port, path).ok()?.body).ok()
     }
 }
 

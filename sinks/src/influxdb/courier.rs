@@ -4,21 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::answer::{Answer, left_out};
 use super::client::Client;
-use super::lines::Lines;
+use super::delivery::{Delivery, Trouble};
 use crate::backoff::Backoff;
 use crate::outbox::{Aside, Outbox, Ticket};
 use crate::sink::SinkError;
-
-/// How many points a server that has never taken one may call unreadable before that is held
-/// against the server: a proxy, say, or one that expects encryption.
-const SUSPECTS: usize = 8;
 
 /// How a courier waits between tries.
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +41,12 @@ pub(super) struct Courier {
     pub(super) sink: String,
     pub(super) outbox: Outbox,
     pub(super) client: Arc<Client>,
+    pub(super) delivery: Delivery,
     pub(super) batch_size: usize,
     pub(super) pauses: Pauses,
     pub(super) road: Arc<Road>,
     /// Delivered up to here, also where a full disk keeps the queue from forgetting it.
     pub(super) delivered: Ticket,
-    /// Whether the server has ever taken points.
-    pub(super) trusted: bool,
     /// The trouble said last, until points are taken again.
     pub(super) said: Option<String>,
     pub(super) backoff: Backoff,
@@ -67,24 +59,6 @@ pub(super) enum Step {
     Onward,
     /// Nothing waits.
     Rest,
-}
-
-/// Why points wait.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// It may pass by itself.
-    Passing(String),
-    /// Somebody must mend it.
-    Lasting(String),
-    /// The queue cannot be used.
-    Queue(SinkError),
-}
-
-/// What became of points that were dealt with.
-#[derive(Debug, Default)]
-struct Dealt {
-    aside: Vec<Aside>,
-    left_out: usize,
 }
 
 impl Courier {
@@ -144,7 +118,7 @@ impl Courier {
         let Some(bundle) = oldest.map_err(Trouble::Queue)? else {
             return Ok(Step::Rest);
         };
-        let dealt = match self.deliver(bundle.parcel.into()).await {
+        let dealt = match self.delivery.deliver(bundle.parcel.into()).await {
             Ok(dealt) => dealt,
             Err(trouble) => {
                 self.road.clear.store(false, Ordering::Relaxed);
@@ -157,6 +131,16 @@ impl Courier {
             }
         };
         self.recovered();
+        if let Some(took) = dealt.took {
+            self.road.clear.store(took < self.pauses.swift, Ordering::Relaxed);
+        }
+        if let Some(Aside { item, reason, .. }) = dealt.aside.first() {
+            let (points, address) = (dealt.aside.len(), self.client.address());
+            warn!(
+                sink = self.sink,
+                points, "{address} cannot read points; they are set aside ({reason}): {item}"
+            );
+        }
         self.delivered = bundle.through;
         let failed = dealt.left_out + dealt.aside.len();
         self.road.failed.fetch_add(failed as u64, Ordering::Relaxed);
@@ -170,72 +154,5 @@ impl Courier {
             info!(sink = self.sink, waiting = self.outbox.waiting(), "{address} takes points");
         }
         self.backoff.reset();
-    }
-
-    /// Sends points in one piece, or else in pieces: halves of what is too large or holds a point
-    /// that cannot be read, down to that point.
-    async fn deliver(&mut self, lines: Lines) -> Result<Dealt, Trouble> {
-        let mut dealt = Dealt::default();
-        let mut pieces = vec![lines];
-        while let Some(piece) = pieces.pop() {
-            let begun = Instant::now();
-            let answer = self.client.write(&piece).await;
-            let address = self.client.address();
-            match answer {
-                Answer::Taken => {
-                    self.trusted = true;
-                    let swift = begun.elapsed() < self.pauses.swift;
-                    self.road.clear.store(swift, Ordering::Relaxed);
-                }
-                Answer::TakenInPart(said) => {
-                    self.trusted = true;
-                    let points = left_out(&said, piece.count());
-                    dealt.left_out += points;
-                    warn!(sink = self.sink, points, "{address} left points out for good ({said})");
-                }
-                Answer::Malformed(said) | Answer::TooLarge(said) => match piece.halves() {
-                    Some((first, second)) => pieces.extend([second, first]),
-                    None => dealt.aside.push(poison(&piece, said)),
-                },
-                Answer::Refused(said) => {
-                    return Err(Trouble::Lasting(format!("{address}: {said}")));
-                }
-                Answer::Away(said) => return Err(Trouble::Passing(format!("{address}: {said}"))),
-            }
-            let last = pieces.is_empty();
-            if let Some(suspect) = dealt.aside.last()
-                && !self.trusted
-                && (last || dealt.aside.len() >= SUSPECTS)
-            {
-                return Err(Trouble::Lasting(format!(
-                    "{address} takes no point at all ({}): is it an InfluxDB server, and `url` its \
-                     address?",
-                    suspect.reason
-                )));
-            }
-        }
-        if let Some(Aside { item, reason, .. }) = dealt.aside.first() {
-            let points = dealt.aside.len();
-            warn!(
-                sink = self.sink,
-                points,
-                "{address} cannot read points; they are set aside ({reason}): {item}",
-                address = self.client.address()
-            );
-        }
-        Ok(dealt)
-    }
-}
-
-fn poison(point: &Lines, reason: String) -> Aside {
-    Aside { time: Timestamp::now(), item: point.text().trim_end().to_owned(), reason }
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Passing(text) | Self::Lasting(text) => f.write_str(text),
-            Self::Queue(error) => error.fmt(f),
-        }
     }
 }

@@ -28,9 +28,11 @@
 //! answers. A live gateway stores what is not sent and ends; its next run sends it.
 
 mod answer;
+mod backfill;
 mod client;
 mod config;
 mod courier;
+mod delivery;
 pub mod lines;
 
 use std::path::Path;
@@ -51,11 +53,14 @@ use crate::outbox::{self, Outbox, Plan, Ticket};
 use crate::settings::Problem;
 use crate::sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 
+pub use backfill::Backfill;
 pub use config::{Config, Queue};
+pub use delivery::Dealt;
 
 use answer::Answer;
 use client::Client;
 use courier::{Courier, Pauses, Road, Step};
+use delivery::Delivery;
 use lines::{Encoder, Lines};
 
 /// The longest that a batch waits for the server's word before it is put on the disk.
@@ -159,11 +164,11 @@ impl Influx {
             sink: sink.clone(),
             outbox: outbox.clone(),
             client: Arc::clone(&client),
+            delivery: Delivery::new(sink.clone(), Arc::clone(&client)),
             batch_size: config.batch_size,
             pauses: Pauses { refused: REFUSED, swift: grace / 2 },
             road: Arc::clone(&road),
             delivered: Ticket::default(),
-            trusted: false,
             said: trouble,
             backoff: Backoff::default(),
         };

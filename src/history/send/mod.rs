@@ -1,0 +1,170 @@
+mod reader;
+
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+
+use energi_sinks::SinkError;
+use energi_sinks::backoff::Backoff;
+use energi_sinks::influxdb::lines::Lines;
+use energi_sinks::influxdb::{self, Backfill, Dealt};
+use energi_sinks::registry::AnyConfig;
+use energi_sinks::sqlite::StoredReadings;
+use indicatif::HumanCount;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::Error;
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::progress::StatusLine;
+use crate::signals::Signals;
+use reader::{Batch, Reader};
+
+/// How often a batch is tried before a command that somebody waits for gives up: about 40 s.
+const TRIES: u64 = 8;
+
+/// Which samples to send.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// From its start, up to but without its end; `None` for all.
+    pub time: Option<Range<Timestamp>>,
+    /// The devices; all where none is named.
+    pub serials: Vec<u32>,
+}
+
+/// What was sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// The local dates of the first sample and of the last.
+    pub dates: RangeInclusive<Date>,
+    /// How many points the server took.
+    pub points: u64,
+    /// How many it will never take.
+    pub refused: u64,
+}
+
+/// Sends the samples of the history at `db` to the `influxdb` sink called `name`, as that sink
+/// sends them itself; `None` where there is none to send. The memory it takes does not depend on
+/// their number.
+///
+/// # Errors
+/// [`Failure`] where the history cannot be read, where there is no such sink, where its server does
+/// not take points, and after a signal; it says from which date to go on.
+pub fn send(
+    db: &Path,
+    wanted: Wanted,
+    config: &Config,
+    name: &str,
+) -> Result<Option<Sent>, Failure> {
+    let target = target(config, name)?;
+    let context = config.context(name);
+    let unread = |error| Error::read(db, error);
+    let reader = Reader {
+        history: StoredReadings::open(db).map_err(unread)?.of(&wanted.serials),
+        time: wanted.time.unwrap_or(Timestamp::MIN..Timestamp::MAX),
+        timezone: config.timezone.clone(),
+    };
+    let Some(dates) = reader.dates().map_err(unread)? else { return Ok(None) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let way = target.backfill(&context).await;
+        let (backfill, encoder) = way.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        let batches = reader.start(encoder).map_err(|error| Failure::new(Exit::Io, error))?;
+        let status = StatusLine::new();
+        let sent = Sent { dates, points: 0, refused: 0 };
+        let mut sending = Sending { db, name, backfill, status, sent, date: None };
+        let result = tokio::select! {
+            biased;
+            () = signals.next() => Err(Failure::message(Exit::Unavailable, "told to stop")),
+            result = sending.all(batches) => result,
+        };
+        result.map_err(|failure| sending.not_all(&failure)).map(|()| Some(sending.sent))
+    })
+}
+
+/// The sink called `name`.
+fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, Error> {
+    let mut influxdb = Vec::new();
+    for sink in &config.sinks {
+        match &sink.config {
+            AnyConfig::Influxdb(config) if sink.name == name => return Ok(config),
+            AnyConfig::Influxdb(_) => influxdb.push(sink.name.as_str()),
+            _ => {}
+        }
+    }
+    let has = match &influxdb[..] {
+        [] => "has none".to_owned(),
+        names => format!("has: {}", names.join(", ")),
+    };
+    Err(Error::Usage(format!(
+        "--to {name}: it takes the name of an influxdb sink, and the configuration {has}"
+    )))
+}
+
+/// Points on their way.
+struct Sending<'a> {
+    db: &'a Path,
+    name: &'a str,
+    backfill: Backfill,
+    status: Option<StatusLine>,
+    sent: Sent,
+    /// The date whose points are being sent.
+    date: Option<Date>,
+}
+
+impl Sending<'_> {
+    async fn all(&mut self, mut batches: mpsc::Receiver<reader::Item>) -> Result<(), Failure> {
+        while let Some(batch) = batches.recv().await {
+            let Batch { date, lines } = batch.map_err(|error| Error::read(self.db, error))?;
+            self.date = Some(date);
+            self.show(date);
+            let points = lines.count();
+            let dealt = self.deliver(lines).await;
+            let dealt = dealt.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+            let refused = dealt.aside.len() + dealt.left_out;
+            self.sent.refused += refused as u64;
+            self.sent.points += points.saturating_sub(refused) as u64;
+        }
+        Ok(())
+    }
+
+    /// Sends a batch, and again while the trouble may pass by itself.
+    async fn deliver(&mut self, lines: Lines) -> Result<Dealt, SinkError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.backfill.send(lines.clone()).await {
+                Err(SinkError::Retry(trouble)) if backoff.tries() + 1 < TRIES => {
+                    if backoff.tries() == 0 {
+                        warn!(sink = self.name, "{trouble}; trying again");
+                    }
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn show(&self, date: Date) {
+        let Some(status) = &self.status else { return };
+        let (first, last) = (*self.sent.dates.start(), *self.sent.dates.end());
+        let days = |since: Date| since.duration_until(last).as_hours() / 24 + 1;
+        let done = 100 - 100 * days(date) / days(first).max(1);
+        status.show(format!("{date}, {done} %: {} points", HumanCount(self.sent.points)));
+    }
+
+    /// The failure with how far it came.
+    fn not_all(&self, failure: &Failure) -> Failure {
+        let points = self.sent.points;
+        let go_on = match self.date {
+            Some(date) => format!("{points} points were sent; go on with --from {date}"),
+            None => "nothing was sent".to_owned(),
+        };
+        Failure::message(failure.exit, format_args!("{failure}; {go_on}"))
+    }
+}

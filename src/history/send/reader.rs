@@ -1,0 +1,98 @@
+//! Reads ahead of the server, on a thread of its own.
+
+use std::io;
+use std::ops::{Range, RangeInclusive};
+use std::thread;
+
+use energi_sinks::influxdb::lines::{Encoder, Lines};
+use energi_sinks::sqlite::{ReadError, StoredReadings};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+/// Points of a request: what `InfluxData` finds best.
+const POINTS: usize = 5_000;
+
+/// How many batches are read ahead.
+const AHEAD: usize = 2;
+
+/// Points of one local date.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) date: Date,
+    pub(super) lines: Lines,
+}
+
+/// What comes from the thread: after an error, nothing.
+pub(super) type Item = Result<Batch, ReadError>;
+
+/// A history on its way to points.
+pub(super) struct Reader {
+    pub(super) history: StoredReadings,
+    pub(super) time: Range<Timestamp>,
+    pub(super) timezone: TimeZone,
+}
+
+impl Reader {
+    /// The local dates of the first sample and of the last; `None` where there is none.
+    pub(super) fn dates(&self) -> Result<Option<RangeInclusive<Date>>, ReadError> {
+        let first = self.history.first_from(self.time.start)?;
+        let last = self.history.last_before(self.time.end)?;
+        let date = |time| self.timezone.to_datetime(time).date();
+        Ok(match (first, last) {
+            (Some(first), Some(last)) if first <= last => Some(date(first)..=date(last)),
+            _ => None,
+        })
+    }
+
+    /// Begins to read, oldest date first. Dropping the receiver ends it.
+    pub(super) fn start(self, encoder: Encoder) -> io::Result<mpsc::Receiver<Item>> {
+        let (batches, receiver) = mpsc::channel(AHEAD);
+        thread::Builder::new().name("history".to_owned()).spawn(move || {
+            if let Err(error) = self.read(&encoder, &batches) {
+                // Nobody minds once the receiver has gone.
+                let _ = batches.blocking_send(Err(error));
+            }
+        })?;
+        Ok(receiver)
+    }
+
+    fn read(mut self, encoder: &Encoder, batches: &mpsc::Sender<Item>) -> Result<(), ReadError> {
+        let mut from = self.time.start;
+        while let Some(first) = self.history.first_from(from)? {
+            let (date, midnight) = self.day(first);
+            let end = midnight.min(self.time.end);
+            if first >= end {
+                break;
+            }
+            let mut pages = self.history.pages(first..end);
+            loop {
+                let page = self.history.next(&mut pages, POINTS)?;
+                if page.is_empty() {
+                    break;
+                }
+                let mut lines = Lines::default();
+                for reading in &page {
+                    let fields = reading.fields();
+                    encoder.point(reading.serial, reading.time, fields, &mut lines);
+                }
+                if batches.blocking_send(Ok(Batch { date, lines })).is_err() {
+                    return Ok(());
+                }
+            }
+            from = end;
+        }
+        Ok(())
+    }
+
+    /// The local date of a time, and when the next one begins.
+    fn day(&self, time: Timestamp) -> (Date, Timestamp) {
+        let date = self.timezone.to_datetime(time).date();
+        let next = date.tomorrow().and_then(|next| next.to_zoned(self.timezone.clone()));
+        let midnight = next.map_or(Timestamp::MAX, |next| next.timestamp());
+        // A clock that is put back over midnight begins the next date twice.
+        let past = time.checked_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX);
+        (date, if midnight > time { midnight } else { past })
+    }
+}
