@@ -6,6 +6,7 @@ use energi_decoders::custom::{CustomDecoder, CustomField, Hex, NumberType};
 use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Frame, RegisterError, TableDecoder};
+use proptest::prelude::*;
 
 fn field(key: &str, offset: u8, raw: NumberType) -> CustomField {
     CustomField {
@@ -128,4 +129,70 @@ fn a_field_must_lie_inside_the_record() {
     assert_eq!(errors[0].path, "fields[0].offset");
     let last = decoder(0x2C, "last", vec![field("last", 0x42, NumberType::U16)]);
     last.layout().unwrap();
+}
+
+/// What the configuration may declare, mostly right.
+fn declared() -> impl Strategy<Value = CustomDecoder> {
+    use NumberType::{I8, I16, I32, U8, U16, U32};
+    let types = prop::sample::select(vec![U8, I8, U16, I16, U32, I32]);
+    let kind = prop_oneof![
+        types.prop_map(|raw| (Some(raw), None)),
+        (0..8_u8).prop_map(|bit| (None, Some(bit)))
+    ];
+    let number = || prop_oneof![1 => any::<f64>(), 9 => -100.0..100.0];
+    let parts = move |length| {
+        // The last one may end past the record.
+        let offset =
+            (0x18..=(0x16 + u16::from(length)).min(0xFF)).prop_map(|at| u8::try_from(at).unwrap());
+        (offset, kind.clone(), number(), number())
+    };
+    (0x20..0xE0_u8, prop::option::of(any::<u16>()))
+        .prop_flat_map(move |(length, record_type)| {
+            let fields = prop::collection::vec(parts(length), 1..4);
+            (Just(length), Just(record_type), fields)
+        })
+        .prop_map(|(length, record_type, fields)| CustomDecoder {
+            length: Hex(length),
+            name: "any".to_owned(),
+            record_type: record_type.map(Hex),
+            serial: Hex(0x1E),
+            fields: fields
+                .into_iter()
+                .enumerate()
+                .map(|(index, (offset, (raw, bit), divide, add))| CustomField {
+                    raw,
+                    bit,
+                    divide: if bit.is_some() { 1.0 } else { divide },
+                    add: if bit.is_some() { 0.0 } else { add },
+                    ..field(&format!("key_{index}"), offset, NumberType::U8)
+                })
+                .collect(),
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_decoder_that_is_accepted_reads_any_record_of_its_length(
+        custom in declared(),
+        bytes in prop::collection::vec(any::<u8>(), 256),
+    ) {
+        let layout = custom.layout();
+        // Too many of these fail the test: it would say nothing.
+        prop_assume!(layout.is_ok());
+        let mut table = DecoderTable::confirmed();
+        table.register(Box::new(TableDecoder::new(layout.unwrap()))).unwrap();
+        let length = custom.length.0;
+        let mut payload = vec![0; RECORDS];
+        payload[..4].copy_from_slice(&MAGIC);
+        payload.push(length);
+        payload.extend(&bytes[..usize::from(length) - 1]);
+        let frame = Frame::parse_payload(&payload).unwrap();
+        let record = frame.records().next().unwrap();
+        for decoder in table.decoders(&record) {
+            if let Ok(reading) = decoder.decode(&record) {
+                let line = Json(&reading).to_string();
+                prop_assert!(!line.contains("NaN") && !line.contains("inf"), "no JSON: {}", line);
+            }
+        }
+    }
 }

@@ -2,6 +2,10 @@
 //!
 //! Anyone on the network can send frames with any serial number: what each device costs in memory,
 //! rows and topics is bounded here, before anything is kept for it.
+//!
+//! A place that a made-up device has taken stays taken until the next start. Were it freed after a
+//! while, whoever sends made-up frames could take a new one each time, and rows and topics would
+//! grow with the years after all. A device that is listed needs none of these places.
 
 use std::collections::{BTreeMap, HashSet};
 

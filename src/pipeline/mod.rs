@@ -158,7 +158,9 @@ impl Pipeline {
             ),
             Admit::TooMany => (
                 &self.counters.too_many,
-                "more unlisted devices than `devices.max`; the rest are counted only",
+                "more unlisted devices than `devices.max`; the rest are counted only. Devices in \
+                 `devices.list` always have a place: list yours, should somebody send made-up \
+                 frames",
             ),
             _ => {
                 (&self.counters.not_listed, "a device is not in `devices.list`; it is counted only")
