@@ -289,6 +289,19 @@ fn a_gzipped_capture_cut_off_anywhere_gives_what_can_be_read() {
 }
 
 #[test]
+fn a_gzipped_capture_that_is_damaged_gives_everything_before_the_damage() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&ng(Order::Little)).unwrap();
+    encoder.flush().unwrap();
+    let mut file = encoder.get_ref().clone();
+    // No block of compressed data begins so.
+    file.extend([0xff; 20]);
+    let (found, message) = data_error(file);
+    assert_eq!(found, expected());
+    assert!(message.contains("corrupt gzip data; the packets before it were read"), "{message}");
+}
+
+#[test]
 fn an_impossible_length_is_an_error_and_what_came_before_it_is_kept() {
     let order = Order::Little;
     for size in [0, 4, 11, 13, 0x7fff_fff0, 0xffff_fffc] {

@@ -53,7 +53,11 @@ impl Manager {
             Ok(length) => {
                 str::from_utf8(&heard[..length]).unwrap().lines().map(str::to_owned).collect()
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Vec::new(),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Vec::new()
+            }
             Err(error) => panic!("{error}"),
         }
     }

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
-
+use super::gunzip::Gunzip;
 use crate::capture::CaptureError;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -89,7 +88,7 @@ type Sniffed = io::Chain<io::Cursor<Vec<u8>>, Counted>;
 enum Inflated {
     Unknown(Counted),
     Plain(Sniffed),
-    Gzip(Box<MultiGzDecoder<Sniffed>>),
+    Gzip(Box<Gunzip<Sniffed>>),
     Failed,
 }
 
@@ -102,11 +101,8 @@ impl Read for Inflated {
             input.by_ref().take(GZIP.len() as u64).read_to_end(&mut magic)?;
             let zipped = magic == GZIP;
             let whole = io::Cursor::new(magic).chain(input);
-            *self = if zipped {
-                Self::Gzip(Box::new(MultiGzDecoder::new(whole)))
-            } else {
-                Self::Plain(whole)
-            };
+            *self =
+                if zipped { Self::Gzip(Box::new(Gunzip::new(whole))) } else { Self::Plain(whole) };
         }
         match self {
             Self::Plain(input) => input.read(buffer),

@@ -2,6 +2,7 @@
 //! of one frame. A capture is told by its content, never by its name, and is never whole in memory.
 
 mod fault;
+mod gunzip;
 mod hex;
 mod input;
 mod pcap;
