@@ -99,8 +99,10 @@ fn the_program_makes_no_system_call_that_the_unit_forbids() {
     let desk = Desk::new();
     desk.write(
         "config.yaml",
-        "capture: {type: live, interface: eth0}\nsinks:\n  - {type: stdout}\n  \
-         - {type: sqlite, path: energi.db, flush_interval: 100ms}\n",
+        "capture: {type: live, interface: eth0}\nshutdown_timeout: 1s\nsinks:\n  - {type: stdout}\n  \
+         - {type: sqlite, path: energi.db, flush_interval: 100ms}\n  \
+         - {type: mqtt, url: \"mqtts://localhost:8883\"}\n  \
+         - {type: influxdb, url: \"https://localhost:8086\", org: o, bucket: b, token: t}\n",
     );
     let program = desk.program(&["run"]);
     let mut traced = Command::new("ip");
