@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -51,9 +52,11 @@ impl Victoria {
         }
     }
 
-    /// Ends it as a power cut would.
-    pub(crate) fn kill(&mut self) {
-        self.process = None;
+    /// Ends it in order: killed it would lose what it has taken.
+    pub(crate) fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
+        process.0.wait().unwrap();
     }
 
     /// Its address.

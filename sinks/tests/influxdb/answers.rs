@@ -182,3 +182,38 @@ async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     drop(sink);
 }
+
+#[tokio::test]
+async fn a_full_disk_strands_one_batch_and_loses_none() {
+    let player = Player::start(Mood::Refuses(503, "unavailable"));
+    let mut place = Place::new(player.url());
+    let disk = place.directory.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program).args(arguments).arg(&disk).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=512k", "tmpfs"]) {
+        return crate::skip::skip("only root can mount a small disk");
+    }
+    place.config.queue.path = disk.join("influxdb.queue.db");
+    let readings = readings(8_000);
+    let mut sink = place.open().await;
+    let mut full = 0;
+    for batch in readings.chunks(BATCH) {
+        while let Err(error) = sink.write(batch).await {
+            assert!(
+                matches!(&error, SinkError::Retry(said) if said.contains("make room")),
+                "{error:?}"
+            );
+            full += 1;
+            // With the server back, the batch that found no place goes to it past the queue.
+            player.mood(Mood::Takes(204));
+        }
+    }
+    assert_eq!(full, 1);
+    Place::close(&mut *sink).await;
+    drop(sink);
+    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert!(run("umount", &[]));
+}

@@ -10,3 +10,5 @@ mod place;
 #[path = "../../../tests/support/influx_player.rs"]
 mod player;
 mod probe;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;

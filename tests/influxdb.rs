@@ -1,0 +1,333 @@
+//! What a user with an InfluxDB server is promised of the whole program.
+
+#![cfg(feature = "influxdb")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[path = "support/gateway.rs"]
+mod gateway;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/influx_player.rs"]
+mod player;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/skip.rs"]
+mod skip;
+#[path = "support/victoria.rs"]
+mod victoria;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use gateway::{Desk, example_day, stderr, stdout};
+use player::{Mood, Player};
+use process::{Running, free_port};
+use victoria::{Sample, Victoria};
+
+/// What a test waits for anything that has to happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A payload without a time, for a run that has nothing to add.
+fn nothing() -> String {
+    let mut payload = [0_u8; 0x18 + 0x22];
+    payload[..4].copy_from_slice(&[0xcb, 0xda, 0xe9, 0xf8]);
+    payload[0x18..0x1e].copy_from_slice(&[0x22, 0x53, 0x10, 0x35, 0, 0xff]);
+    payload[0x2e] = 7;
+    let digits: Vec<_> = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat() + "\n"
+}
+
+fn config(path: &str, speed: &str, url: &str, more: &str) -> String {
+    format!(
+        "site: home\nshutdown_timeout: 60s\n\
+         capture: {{type: replay, path: \"{path}\", speed: {speed}}}\n\
+         sinks:\n  - {{type: stdout}}\n  \
+         - {{type: influxdb, url: \"{url}\", org: home, bucket: energy, timeout: 2s{more}}}\n"
+    )
+}
+
+/// What `VictoriaMetrics` should hold of the lines of the stdout sink.
+fn expected(lines: &str) -> BTreeSet<Sample> {
+    let mut samples = BTreeSet::new();
+    for line in lines.lines() {
+        let reading: Value = serde_json::from_str(line).unwrap();
+        let time: Timestamp = reading["time"].as_str().unwrap().parse().unwrap();
+        let tags = json!({"serial": reading["serial"].to_string(), "site": "home"}).to_string();
+        for (key, value) in reading["fields"].as_object().unwrap() {
+            let value = value
+                .as_bool()
+                .map_or_else(|| value.as_f64().unwrap(), |flag| f64::from(u8::from(flag)));
+            let key = format!("myenergi_{key}");
+            samples.insert((key, tags.clone(), time.as_millisecond(), value.to_string()));
+        }
+    }
+    samples
+}
+
+#[track_caller]
+fn same(found: &BTreeSet<Sample>, expected: &BTreeSet<Sample>) {
+    let missing: Vec<_> = expected.difference(found).take(3).collect();
+    let strange: Vec<_> = found.difference(expected).take(3).collect();
+    assert!(
+        found == expected,
+        "{} of {}: missing {missing:?}, strange {strange:?}",
+        found.len(),
+        expected.len()
+    );
+}
+
+/// A gateway that replays what a test feeds it; its readings go to a file as well.
+struct Fed {
+    desk: Desk,
+    gateway: Running,
+    stdin: Option<ChildStdin>,
+}
+
+impl Fed {
+    fn start(url: &str, more: &str) -> Self {
+        let desk = Desk::new();
+        desk.write("config.yaml", config("-", "max", url, more));
+        let readings = File::create(desk.path("readings.jsonl")).unwrap();
+        let mut command = desk.program(&["run"]);
+        command.stdin(Stdio::piped()).stdout(readings).stderr(Stdio::null());
+        let mut gateway = Running(command.spawn().unwrap());
+        let stdin = gateway.0.stdin.take();
+        Self { desk, gateway, stdin }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Waits until the queue's status has something in it.
+    fn is_said(&self, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let status = self.desk.run(&["queue", "status"]);
+            if stdout(&status).contains(wanted) {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{} {}", stdout(&status), stderr(&status));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for its end, and returns what the stdout sink printed.
+    fn end(mut self) -> String {
+        drop(self.stdin.take());
+        assert!(self.gateway.0.wait().unwrap().success());
+        fs::read_to_string(self.desk.path("readings.jsonl")).unwrap()
+    }
+}
+
+#[test]
+fn the_example_day_arrives_point_for_point() {
+    let Some(victoria) = Victoria::start() else { return };
+    let desk = Desk::new();
+    let day = example_day();
+    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &victoria.url(), ""));
+    let run = desk.run(&["run"]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    let expected = expected(&stdout(&run));
+    assert!(expected.len() > 150_000);
+    same(&victoria.samples(), &expected);
+    let again = desk.run(&["run"]);
+    assert!(again.status.success());
+    same(&victoria.samples(), &expected);
+}
+
+#[test]
+fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
+    let Some(mut victoria) = Victoria::planned() else { return };
+    let day = fs::read(example_day()).unwrap();
+    let (first, rest) = day.split_at(day.len() / 2);
+    let (second, third) = rest.split_at(rest.len() / 2);
+
+    let mut fed = Fed::start(&victoria.url(), "");
+    fed.feed(first);
+    fed.is_said("points wait in influxdb.queue.db, since");
+    victoria.begin();
+    fed.is_said("no points wait");
+    victoria.stop();
+    fed.feed(second);
+    fed.is_said("points wait in influxdb.queue.db, since");
+    victoria.begin();
+    fed.feed(third);
+    let expected = expected(&fed.end());
+    assert!(expected.len() > 150_000);
+    same(&victoria.samples(), &expected);
+}
+
+/// Runs a gateway at sixty times the speed for a while, kills it, and lets a second run deliver
+/// what it left. Returns how much of the recording is missing, in its own time.
+fn killed(mood: Option<Mood>) -> Duration {
+    let port = free_port();
+    let player = mood.map(|mood| Player::start_on(port, mood));
+    let desk = Desk::new();
+    let url = format!("http://127.0.0.1:{port}");
+    let day = example_day();
+    desk.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
+    let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+    let mut output = BufReader::new(gateway.0.stdout.take().unwrap()).lines();
+    let mut seen = vec![output.next().unwrap().unwrap()];
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(7) {
+        seen.push(output.next().unwrap().unwrap());
+    }
+    gateway.0.kill().unwrap();
+    gateway.0.wait().unwrap();
+
+    let player = player.unwrap_or_else(|| Player::start_on(port, Mood::Takes(204)));
+    player.mood(Mood::Takes(204));
+    let file = desk.write("nothing.hex", nothing());
+    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+    let rest = desk.run(&["run"]);
+    assert!(rest.status.success(), "{}", stderr(&rest));
+
+    let there: BTreeSet<i64> = player
+        .taken()
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let times = seen.iter().map(|line| {
+        let reading: Value = serde_json::from_str(line).unwrap();
+        reading["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond()
+    });
+    let times: Vec<_> = times.collect();
+    let first_missing = times.iter().find(|time| !there.contains(time));
+    let last = times.last().unwrap();
+    Duration::from_micros(first_missing.map_or(0, |first| last - first).unsigned_abs())
+}
+
+#[test]
+fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
+    let moods = [
+        None,
+        Some(Mood::Takes(204)),
+        Some(Mood::Takes(200)),
+        Some(Mood::Refuses(503, "unavailable")),
+        Some(Mood::Refuses(429, "slow down")),
+        Some(Mood::Refuses(401, "unauthorized access")),
+        Some(Mood::TakesAtMost(3)),
+        Some(Mood::Hangs),
+    ];
+    thread::scope(|scope| {
+        let runs = moods.map(|mood| (mood.clone(), scope.spawn(move || killed(mood))));
+        for (mood, run) in runs {
+            let missing = run.join().unwrap();
+            // A second at sixty times the speed, and three for the machine's own pauses.
+            assert!(missing <= Duration::from_mins(4), "{mood:?}: {missing:?} is missing");
+        }
+    });
+}
+
+#[test]
+fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_seen_and_emptied() {
+    let desk = Desk::new();
+    let day = example_day();
+    let url = format!("http://127.0.0.1:{}", free_port());
+    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
+    let said = |arguments: &[&str]| {
+        let output = desk.run(arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(
+        said(&["queue", "status"]),
+        "influxdb: nothing waits; influxdb.queue.db is yet to be made\n"
+    );
+    let run = desk.run(&["run"]);
+    assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
+    let lines = stdout(&run).lines().count();
+    assert!(lines > 53_900, "the other sink has every reading");
+    let error = stderr(&run);
+    assert!(
+        error.contains(&format!(
+            "{lines} points wait in influxdb.queue.db, and the next run sends them"
+        )),
+        "{error}"
+    );
+    assert_eq!(
+        error.matches("cannot be reached").count(),
+        3,
+        "at the start, at the end, as the reason: {error}"
+    );
+    assert!(error.contains(&format!("{lines} queued")), "{error}");
+
+    let status = said(&["queue", "status"]);
+    assert!(
+        status
+            .starts_with(&format!("influxdb: {lines} points wait in influxdb.queue.db, since 20")),
+        "{status}"
+    );
+    assert_eq!(
+        said(&["queue", "purge"]),
+        format!("influxdb: {lines} points that waited are gone, and 0 that were set aside\n")
+    );
+    assert_eq!(said(&["queue", "status"]), "influxdb: no points wait in influxdb.queue.db\n");
+    desk.write("plain.yaml", "capture: {type: simulator}\nsinks: [{type: stdout}]\n");
+    assert!(said(&["queue", "status", "-c", "plain.yaml"]).contains("no sink"));
+}
+
+#[test]
+fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
+    let desk = Desk::new();
+    let day = example_day();
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let small = ", queue: {max_bytes: 1MiB}";
+    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, small));
+    let run = desk.run(&["run"]);
+    assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
+    let error = stderr(&run);
+    assert_eq!(error.matches("the oldest points are dropped").count(), 1, "{error}");
+    let count = |what: &str| -> usize {
+        let before = error.rsplit_once(&format!(" {what}")).unwrap().0;
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(count("failed") + count("queued"), stdout(&run).lines().count(), "{error}");
+    let size = fs::metadata(desk.path("influxdb.queue.db")).unwrap().len();
+    assert!(size <= (1 << 20) + 128 * 1024, "{size}");
+    // What is left are the newest.
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let player = Player::start_on(port, Mood::Takes(204));
+    let file = desk.write("nothing.hex", nothing());
+    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, small));
+    assert!(desk.run(&["run"]).status.success());
+    let last: Value = serde_json::from_str(stdout(&run).lines().last().unwrap()).unwrap();
+    let last = last["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond();
+    assert_eq!(player.taken().len(), count("queued"));
+    assert!(player.taken().last().unwrap().ends_with(&last.to_string()));
+}
+
+#[test]
+fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before() {
+    let player = Player::start(Mood::Refuses(503, "unavailable"));
+    let mut fed = Fed::start(&player.url(), "");
+    let day = fs::read(example_day()).unwrap();
+    fed.feed(&day[..day.len() / 2]);
+    fed.is_said("points wait");
+    let purge = fed.desk.run(&["queue", "purge"]);
+    assert_eq!(purge.status.code(), Some(69), "{}", stderr(&purge));
+    assert!(stderr(&purge).contains("is at work on it; stop that first"), "{}", stderr(&purge));
+
+    player.mood(Mood::Takes(204));
+    kill_process(Pid::from_child(&fed.gateway.0), Signal::TERM).unwrap();
+    let (ended, end) = mpsc::channel();
+    let readings = fed.desk.path("readings.jsonl");
+    let mut gateway = fed.gateway;
+    thread::spawn(move || ended.send(gateway.0.wait()));
+    assert!(end.recv_timeout(PATIENCE).unwrap().unwrap().success());
+    let lines = fs::read_to_string(readings).unwrap().lines().count();
+    assert!(lines > 10_000);
+    let taken: BTreeSet<_> = player.taken().into_iter().collect();
+    assert_eq!(taken.len(), lines, "what came by then is there");
+}
