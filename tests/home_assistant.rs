@@ -230,6 +230,18 @@ fn what_is_switched_off_disappears_and_what_others_have_announced_stays() {
 }
 
 #[test]
+fn a_message_too_large_to_be_heard_does_not_keep_the_gateway_away() {
+    let Some(broker) = Mosquitto::start() else { return };
+    retain(&broker, "homeassistant/device/large/config", &"x".repeat(1 << 20));
+    let listener = broker.listen();
+    let _house = House::of(&house(&broker, "", ""));
+    for serial in EDDIS {
+        next(&listener, &config_topic(serial));
+        next(&listener, &format!("myenergi/{serial}/voltage"));
+    }
+}
+
+#[test]
 fn clean_removes_everything_that_the_sinks_have_left_on_their_brokers() {
     let (Some(one), Some(other)) = (Mosquitto::start(), Mosquitto::start()) else { return };
     let foreign = "homeassistant/device/other/config";

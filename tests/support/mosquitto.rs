@@ -146,7 +146,7 @@ impl Listener {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let id = format!("test-{}-{number}", std::process::id());
         let mut options = MqttOptions::new(id, "127.0.0.1", port);
-        options.set_max_packet_size(1 << 20, 1 << 20);
+        options.set_max_packet_size(4 << 20, 4 << 20);
         if let Some((user, password)) = user {
             options.set_credentials(user, password);
         }

@@ -18,9 +18,9 @@ use super::message::Message;
 use crate::settings::{SecretError, resolve};
 use crate::tls::{AuthorityError, authorities};
 
-/// The largest packet that is sent; a discovery message takes most of it where every experimental
-/// decoder is on.
-pub(super) const LARGEST_PACKET: usize = 65_536;
+/// The largest packet that is sent. A discovery message takes 64 KiB where every experimental
+/// decoder is on and topics are long; declared decoders add to it.
+pub(super) const LARGEST_PACKET: usize = 1 << 20;
 
 /// The largest packet that is heard: what others announce to Home Assistant may be long.
 const LARGEST_HEARD: usize = 1 << 20;

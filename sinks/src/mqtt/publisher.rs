@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::config::Config;
 use super::device::{Device, Plan};
-use super::discovery::Announcer;
+use super::discovery::{Announcement, Announcer};
 use super::message::Message;
 use super::topics::{OFFLINE, ONLINE, Topics};
 use crate::sink::{Context, Pace};
@@ -140,15 +140,22 @@ impl Publisher {
         self.announcer.as_ref().and_then(Announcer::due)
     }
 
-    /// What Home Assistant is told of the devices, once it is due; the current values have to
-    /// follow.
-    pub(super) fn announcement(&mut self, now: Instant) -> Option<Vec<Message>> {
+    /// What Home Assistant is told of the devices, once it is due.
+    pub(super) fn announcement(&mut self, now: Instant) -> Option<Announcement> {
         let announcer = self.announcer.as_mut()?;
-        let mut messages = announcer.act(now)?;
+        let mut announcement = announcer.act(now)?;
         // The broker may have kept `online` from before a crash.
         let absent = announcer.unheard().map(|serial| self.topics.availability(serial));
-        messages.extend(absent.map(|topic| Message::lasting(topic, OFFLINE)));
-        Some(messages)
+        let offline = absent.map(|topic| Message::lasting(topic, OFFLINE));
+        announcement.messages.extend(offline);
+        Some(announcement)
+    }
+
+    /// Does without what others have announced: something among it is too large to be heard.
+    pub(super) fn hear_no_others(&mut self) {
+        if let Some(announcer) = &mut self.announcer {
+            announcer.hear_no_others();
+        }
     }
 
     /// The newest value of every topic.

@@ -56,6 +56,10 @@ impl Trouble {
                  else than an MQTT broker listen there?",
                 ANSWER_WITHIN.as_secs()
             )),
+            error if is_too_large(error) => Self::passing(format!(
+                "the broker at {broker} keeps a message of more than 1 MiB where devices are \
+                 announced; what was announced before is not read back"
+            )),
             ConnectionError::FlushTimeout => {
                 Self::passing(format!("the broker at {broker} takes nothing any more"))
             }
@@ -80,6 +84,14 @@ impl Trouble {
             },
         }
     }
+}
+
+/// Whether a message came that is larger than any that is heard. The broker would send it on each
+/// connection again.
+pub(super) fn is_too_large(error: &ConnectionError) -> bool {
+    use PacketError::PayloadSizeLimitExceeded;
+    use StateError::Deserialization;
+    matches!(error, ConnectionError::MqttState(Deserialization(PayloadSizeLimitExceeded(_))))
 }
 
 /// The other side ended the connection before it had said anything.

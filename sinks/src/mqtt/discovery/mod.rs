@@ -60,6 +60,18 @@ pub(super) struct Announcer {
     /// Devices whose announcements are to be taken back.
     dismissed: BTreeSet<u32>,
     schedule: Schedule,
+    /// Whether what the broker has kept is asked for.
+    hears_others: bool,
+}
+
+/// What has come due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Announcement {
+    /// To be published in their order.
+    pub(super) messages: Vec<Message>,
+    /// Whether the current values have to follow: Home Assistant may only listen to them since
+    /// now.
+    pub(super) values: bool,
 }
 
 impl Announcer {
@@ -73,14 +85,22 @@ impl Announcer {
             only: context.only_devices.clone(),
             devices: BTreeMap::new(),
             dismissed: BTreeSet::new(),
-            schedule: Schedule::default(),
+            schedule: Schedule::new(context.pace),
+            hears_others: true,
         })
     }
 
     /// What to subscribe to before anything is published: what the broker has kept is overwritten
     /// then.
     pub(super) fn subscriptions(&self) -> BTreeSet<String> {
-        [BIRTH_TOPIC.to_owned(), self.status_topic(), every_config(&self.prefix)].into()
+        let mut filters = BTreeSet::from([BIRTH_TOPIC.to_owned(), self.status_topic()]);
+        filters.extend(self.hears_others.then(|| every_config(&self.prefix)));
+        filters
+    }
+
+    /// Does without what the broker has kept: something in it is too large to be heard.
+    pub(super) fn hear_no_others(&mut self) {
+        self.hears_others = false;
     }
 
     /// A connection is there: all that is known is announced anew.
@@ -102,7 +122,7 @@ impl Announcer {
     pub(super) fn hear(&mut self, topic: &str, payload: &[u8], retained: bool, now: Instant) {
         if topic == BIRTH_TOPIC || topic == self.status_topic() {
             if payload == ONLINE.as_bytes() {
-                self.schedule.after(birth_wait(), now);
+                self.schedule.asked(birth_wait(), now);
             }
         } else if retained
             && let Some(recalled) = Recalled::read(&self.prefix, &self.topics, topic, payload)
@@ -141,14 +161,11 @@ impl Announcer {
         self.schedule.next()
     }
 
-    /// The messages that have come due by `now`, to be published in their order, and after them the
-    /// current values: Home Assistant may only listen to them since now. `None` while nothing is
-    /// due.
-    pub(super) fn act(&mut self, now: Instant) -> Option<Vec<Message>> {
-        Some(match self.schedule.take(now)? {
-            Due::Announcement => self.announce(now),
-            Due::Values => Vec::new(),
-        })
+    /// What has come due by `now`, if anything.
+    pub(super) fn act(&mut self, now: Instant) -> Option<Announcement> {
+        let due = self.schedule.take(now)?;
+        let messages = if due == Due::Values { Vec::new() } else { self.announce(now) };
+        Some(Announcement { messages, values: due != Due::Announcement })
     }
 
     /// What is still to be said when the connection ends.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::sink::Pace;
+
 /// News of one start are told together.
 const GATHER: Duration = Duration::from_secs(1);
 
@@ -18,24 +20,36 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// What has come due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Announce the devices, then say their values.
+    /// Announce the devices.
     Announcement,
+    /// Announce the devices, then say their values.
+    AnnouncementAndValues,
     /// Say their values.
     Values,
 }
 
 /// The two alarms of discovery.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Schedule {
     announce: Option<Instant>,
     values: Option<Instant>,
     announced: Option<Instant>,
+    /// Whether values follow an announcement by themselves. Those of a recording do not: the same
+    /// messages are sent at any speed.
+    live: bool,
+    /// Whether somebody has asked for everything.
+    asked: bool,
 }
 
 impl Schedule {
+    pub(super) const fn new(pace: Pace) -> Self {
+        let live = matches!(pace, Pace::Live);
+        Self { announce: None, values: None, announced: None, live, asked: false }
+    }
+
     /// Announces as soon as possible: the connection is new, and so is everything before it.
     pub(super) fn at_once(&mut self, now: Instant) {
-        *self = Self { announce: Some(now), ..Self::default() };
+        *self = Self { announce: Some(now), values: None, announced: None, ..*self };
     }
 
     /// Announces what is new.
@@ -43,8 +57,13 @@ impl Schedule {
         self.after(GATHER, now);
     }
 
-    /// Announces after a while.
-    pub(super) fn after(&mut self, wait: Duration, now: Instant) {
+    /// Announces after a while, since somebody asks for it.
+    pub(super) fn asked(&mut self, wait: Duration, now: Instant) {
+        self.asked = true;
+        self.after(wait, now);
+    }
+
+    fn after(&mut self, wait: Duration, now: Instant) {
         let spaced = self.announced.map(|announced| announced + SPACING);
         let wanted = spaced.map_or(now + wait, |spaced| spaced.max(now + wait));
         self.announce = Some(self.announce.map_or(wanted, |planned| planned.min(wanted)));
@@ -64,8 +83,11 @@ impl Schedule {
     pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
         let due = |alarm: Option<Instant>| alarm.is_some_and(|alarm| alarm <= now);
         if due(self.announce) {
-            *self = Self { announce: None, values: Some(now + SETTLE), announced: Some(now) };
-            Some(Due::Announcement)
+            self.announce = None;
+            self.announced = Some(now);
+            self.values = self.live.then_some(now + SETTLE);
+            let asked = std::mem::take(&mut self.asked);
+            Some(if self.live || asked { Due::AnnouncementAndValues } else { Due::Announcement })
         } else if due(self.values) {
             self.values = None;
             Some(Due::Values)
@@ -86,11 +108,11 @@ mod tests {
     #[test]
     fn an_announcement_is_followed_by_the_values_once_more() {
         let start = Instant::now();
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(Pace::Live);
         assert_eq!((schedule.next(), schedule.take(start)), (None, None));
 
         schedule.at_once(start);
-        assert_eq!(schedule.take(start), Some(Due::Announcement));
+        assert_eq!(schedule.take(start), Some(Due::AnnouncementAndValues));
         assert_eq!(schedule.take(start), None);
         assert_eq!(schedule.next(), Some(start + SETTLE));
         assert_eq!(schedule.take(start + SETTLE), Some(Due::Values));
@@ -100,24 +122,37 @@ mod tests {
     #[test]
     fn what_is_new_is_told_together_and_not_too_soon_after_the_last_time() {
         let start = Instant::now();
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(Pace::Live);
         schedule.soon(start);
         schedule.soon(start + seconds(1));
         assert_eq!(schedule.next(), Some(start + GATHER));
-        assert_eq!(schedule.take(start + GATHER), Some(Due::Announcement));
+        assert_eq!(schedule.take(start + GATHER), Some(Due::AnnouncementAndValues));
 
         schedule.soon(start + GATHER);
         assert_eq!(schedule.take(start + GATHER + SPACING - seconds(1)), Some(Due::Values));
-        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::Announcement));
+        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::AnnouncementAndValues));
     }
 
     #[test]
     fn a_new_connection_knows_nothing_of_the_last_one() {
         let start = Instant::now();
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(Pace::Live);
         schedule.at_once(start);
         schedule.take(start);
         schedule.at_once(start + seconds(1));
-        assert_eq!(schedule.take(start + seconds(1)), Some(Due::Announcement));
+        assert_eq!(schedule.take(start + seconds(1)), Some(Due::AnnouncementAndValues));
+    }
+
+    #[test]
+    fn the_values_of_a_recording_do_not_depend_on_its_speed() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Pace::Lossless);
+        schedule.soon(start);
+        assert_eq!(schedule.take(start + GATHER), Some(Due::Announcement));
+        assert_eq!(schedule.next(), None);
+
+        schedule.asked(SPACING, start + GATHER);
+        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::AnnouncementAndValues));
+        assert_eq!(schedule.next(), None);
     }
 }

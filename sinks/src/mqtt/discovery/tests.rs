@@ -90,7 +90,7 @@ impl House {
         let mut messages = Vec::new();
         while let Some(due) = self.announcer.due().filter(|due| *due <= end) {
             self.now = due.max(self.now);
-            messages.extend(self.announcer.act(self.now).unwrap());
+            messages.extend(self.announcer.act(self.now).unwrap().messages);
         }
         self.now = end;
         messages
@@ -254,10 +254,12 @@ fn values_are_said_again_once_home_assistant_listens_to_them() {
     let mut house = Plan::default().build();
     house.sends(SERIAL, 0x22);
     let first = house.announcer.due().unwrap();
-    assert_eq!(house.announcer.act(first).unwrap().len(), 1);
+    let announcement = house.announcer.act(first).unwrap();
+    assert_eq!((announcement.messages.len(), announcement.values), (1, true));
     let second = house.announcer.due().unwrap();
     assert!(second > first + Duration::from_secs(1));
-    assert_eq!(house.announcer.act(second), Some(Vec::new()));
+    let values = super::Announcement { messages: Vec::new(), values: true };
+    assert_eq!(house.announcer.act(second), Some(values));
     assert_eq!(house.announcer.due(), None);
 }
 

@@ -17,10 +17,11 @@ use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::config::Config;
+use super::discovery::Announcement;
 use super::options::{self, options, unique_client_id};
 use super::outbox::Outbox;
 use super::publisher::Publisher;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, is_too_large};
 use crate::backoff::Backoff;
 use crate::sink::{Context, Pace, SinkError};
 
@@ -172,7 +173,12 @@ impl Session {
                     self.closed(Ok(()));
                     return End::Over;
                 }
-                Some(Err(error)) => return End::Lost(self.trouble_of(&error)),
+                Some(Err(error)) => {
+                    if is_too_large(&error) {
+                        self.publisher.hear_no_others();
+                    }
+                    return End::Lost(self.trouble_of(&error));
+                }
                 None => return End::Over,
             }
         }
@@ -225,10 +231,10 @@ impl Session {
         self.publisher.tick(now, &mut messages);
         self.enqueue(messages);
         if self.is_up()
-            && let Some(messages) = self.publisher.announcement(now)
+            && let Some(Announcement { messages, values }) = self.publisher.announcement(now)
         {
             self.outbox.introduce(messages);
-            self.restate = true;
+            self.restate |= values;
         }
         if self.remind.is_some_and(|at| at <= now) {
             self.remind = self.is_waiting().then(|| now + REMIND_EVERY);

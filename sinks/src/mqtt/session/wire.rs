@@ -30,7 +30,7 @@ impl Session {
             let Some(message) = self.outbox.next(now) else { break };
             let Message { topic, payload, qos, retain } = message;
             if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_PACKET {
-                warn!(sink = self.name, topic, "a message of more than 64 KiB is not sent");
+                warn!(sink = self.name, topic, "a message of more than 1 MiB is not sent");
                 self.outbox.skip();
                 continue;
             }
