@@ -170,6 +170,10 @@ fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
 /// Runs a gateway at sixty times the speed for a while, kills it, and lets a second run deliver
 /// what it left. Returns how much of the recording is missing, in its own time.
 fn killed(mood: Option<Mood>) -> Duration {
+    let poison = match &mood {
+        Some(Mood::CannotRead(poison) | Mood::LeavesOut(poison)) => poison.parse().ok(),
+        _ => None,
+    };
     let port = free_port();
     let player = mood.map(|mood| Player::start_on(port, mood));
     let desk = Desk::new();
@@ -203,14 +207,20 @@ fn killed(mood: Option<Mood>) -> Duration {
         reading["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond()
     });
     let times: Vec<_> = times.collect();
-    let first_missing = times.iter().find(|time| !there.contains(time));
+    let first_missing = times.iter().find(|time| !there.contains(time) && Some(**time) != poison);
     let last = times.last().unwrap();
     Duration::from_micros(first_missing.map_or(0, |first| last - first).unsigned_abs())
 }
 
 #[test]
 fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
+    // A point of the day's first minute.
+    let day = Desk::new().run(&["decode", example_day().to_str().unwrap()]);
+    let line: Value = serde_json::from_str(stdout(&day).lines().nth(20).unwrap()).unwrap();
+    let time = line["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond();
     let moods = [
+        Some(Mood::CannotRead(time.to_string())),
+        Some(Mood::LeavesOut(time.to_string())),
         None,
         Some(Mood::Takes(204)),
         Some(Mood::Takes(200)),

@@ -95,6 +95,11 @@ impl StoreError {
         }
     }
 
+    /// Whether there is no room left on the file system.
+    pub(crate) fn is_full(&self) -> bool {
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
     /// Whether the file is damaged, so that nothing but another file helps.
     pub(crate) fn is_corruption(&self) -> bool {
         matches!(self, Self::Damaged(_))

@@ -51,6 +51,7 @@ impl Answer {
             404 => Self::Refused(format!("no write API of InfluxDB 2 at this `url` ({said})")),
             413 => Self::TooLarge(said),
             422 => Self::TakenInPart(said),
+            408 => Self::Away(format!("it gave up waiting ({said})")),
             429 => Self::Away(format!("it asks for a pause ({said})")),
             500..600 => Self::Away(format!("it cannot store points now ({said})")),
             300..400 => {

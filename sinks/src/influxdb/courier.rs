@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::client::Client;
 use super::delivery::{Delivery, Trouble};
 use crate::backoff::Backoff;
-use crate::outbox::{Aside, Outbox, Ticket};
+use crate::outbox::{Aside, MOST_ASIDE, Outbox, Ticket};
 use crate::sink::SinkError;
 
 /// How a courier waits between tries.
@@ -45,11 +45,22 @@ pub(super) struct Courier {
     pub(super) batch_size: usize,
     pub(super) pauses: Pauses,
     pub(super) road: Arc<Road>,
-    /// Delivered up to here, also where a full disk keeps the queue from forgetting it.
-    pub(super) delivered: Ticket,
+    pub(super) progress: Progress,
     /// The trouble said last, until points are taken again.
     pub(super) said: Option<String>,
     pub(super) backoff: Backoff,
+}
+
+/// How far a courier has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Dealt with up to here.
+    through: Ticket,
+    /// Points of those that are to be set aside.
+    aside: Vec<Aside>,
+    /// Whether the queue has yet to be told: a full disk may keep it from forgetting, and must not
+    /// keep points from being delivered.
+    untold: bool,
 }
 
 /// What a step came to.
@@ -59,6 +70,8 @@ pub(super) enum Step {
     Onward,
     /// Nothing waits.
     Rest,
+    /// Nothing has to be delivered any more, but the queue cannot forget what was, for this reason.
+    Unforgotten(String),
 }
 
 impl Courier {
@@ -76,6 +89,7 @@ impl Courier {
             let pause = match taken {
                 Ok(Step::Onward) => continue,
                 Ok(Step::Rest) => None,
+                Ok(Step::Unforgotten(why)) => Some(self.wait(&Trouble::Passing(why))),
                 Err(Trouble::Queue(SinkError::Broken(_) | SinkError::Closed)) => return None,
                 Err(trouble) => Some(self.wait(&trouble)),
             };
@@ -114,9 +128,13 @@ impl Courier {
     /// # Errors
     /// [`Trouble`]: they wait on.
     pub(super) async fn step(&mut self) -> Result<Step, Trouble> {
-        let oldest = self.outbox.oldest(self.delivered, self.batch_size).await;
+        let oldest = self.outbox.oldest(self.progress.through, self.batch_size).await;
         let Some(bundle) = oldest.map_err(Trouble::Queue)? else {
-            return Ok(Step::Rest);
+            return match self.tell().await {
+                Ok(()) => Ok(Step::Rest),
+                Err(SinkError::Retry(why)) => Ok(Step::Unforgotten(why)),
+                Err(error) => Err(Trouble::Queue(error)),
+            };
         };
         let dealt = match self.delivery.deliver(bundle.parcel.into()).await {
             Ok(dealt) => dealt,
@@ -141,11 +159,29 @@ impl Courier {
                 points, "{address} cannot read points; they are set aside ({reason}): {item}"
             );
         }
-        self.delivered = bundle.through;
         let failed = dealt.left_out + dealt.aside.len();
         self.road.failed.fetch_add(failed as u64, Ordering::Relaxed);
-        self.outbox.settle(bundle.through, dealt.aside).await.map_err(Trouble::Queue)?;
-        Ok(Step::Onward)
+        self.progress.through = bundle.through;
+        self.progress.aside.extend(dealt.aside);
+        self.progress.untold = true;
+        match self.tell().await {
+            // Told again when nothing else is left to do, which says it if it fails then too.
+            Ok(()) | Err(SinkError::Retry(_)) => Ok(Step::Onward),
+            Err(error) => Err(Trouble::Queue(error)),
+        }
+    }
+
+    /// Tells the queue how far it may forget.
+    async fn tell(&mut self) -> Result<(), SinkError> {
+        let Progress { through, aside, untold } = &mut self.progress;
+        if *untold {
+            // More than the queue keeps need not be kept for it.
+            aside.drain(..aside.len().saturating_sub(MOST_ASIDE));
+            self.outbox.settle(*through, aside.clone()).await?;
+            aside.clear();
+            *untold = false;
+        }
+        Ok(())
     }
 
     fn recovered(&mut self) {

@@ -49,7 +49,7 @@ use tracing::{info, warn};
 
 use crate::admission::Admission;
 use crate::backoff::Backoff;
-use crate::outbox::{self, Outbox, Plan, Ticket};
+use crate::outbox::{self, Outbox, Plan};
 use crate::settings::Problem;
 use crate::sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
 
@@ -59,7 +59,7 @@ pub use delivery::Dealt;
 
 use answer::Answer;
 use client::Client;
-use courier::{Courier, Pauses, Road, Step};
+use courier::{Courier, Pauses, Progress, Road, Step};
 use delivery::Delivery;
 use lines::{Encoder, Lines};
 
@@ -168,7 +168,7 @@ impl Influx {
             batch_size: config.batch_size,
             pauses: Pauses { refused: REFUSED, swift: grace / 2 },
             road: Arc::clone(&road),
-            delivered: Ticket::default(),
+            progress: Progress::default(),
             said: trouble,
             backoff: Backoff::default(),
         };
@@ -245,6 +245,13 @@ impl Influx {
             match courier.step().await {
                 Ok(Step::Onward) => {}
                 Ok(Step::Rest) => return Ok(()),
+                Ok(Step::Unforgotten(why)) => {
+                    warn!(
+                        sink = self.sink,
+                        "{why}; every point is delivered, some of them again by the next run"
+                    );
+                    return Ok(());
+                }
                 Err(trouble) => return Err(SinkError::Retry(self.still_waiting(&trouble, &file))),
             }
         }

@@ -86,6 +86,12 @@ impl Vault {
             return Err(Refusal::Replaced.into());
         }
         match work(&mut self.store) {
+            Err(error) if error.is_full() => {
+                // The log may hold room that the file itself has no use for.
+                let _full =
+                    self.store.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+                work(&mut self.store)
+            }
             Err(error) if error.is_corruption() => {
                 self.store.begin_anew(self.file.open_anew(&error)?)?;
                 work(&mut self.store)

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod answers;
+#[path = "../mqtt_tls/authority.rs"]
+mod authority;
 #[path = "../household/mod.rs"]
 mod household;
 mod normal;
@@ -12,3 +14,4 @@ mod player;
 mod probe;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
+mod tls;
