@@ -177,7 +177,7 @@ impl FieldRow {
         let number = |value: &f64| format!("{}", (value * 100.0).round() / 100.0 + 0.0);
         let follows = self.follows.as_ref().map(|follows| {
             let line = follows.factor.zip(follows.add).map(|(factor, add)| {
-                let sign = if add < 0.0 { '-' } else { '+' };
+                let sign = if add < -0.005 { '−' } else { '+' };
                 format!(" = {factor:.3} × this {sign} {:.2}", add.abs())
             });
             let explained = follows.explained * 100.0;
