@@ -49,7 +49,9 @@ fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
             "console" => content
                 .lines()
                 .filter_map(|line| line.strip_prefix("$ "))
-                .map(|line| format!("$ {line}\n{}", run(&desk, line)))
+                .flat_map(|line| {
+                    ["$ ".to_owned(), line.to_owned(), "\n".to_owned(), run(&desk, line)]
+                })
                 .collect(),
             "sh" => {
                 for line in content.lines() {
@@ -66,7 +68,7 @@ fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
             }
             _ => content.to_owned(),
         };
-        written += &format!("```{kind}\n{content}```");
+        written.extend(["```", kind, "\n", &content, "```"]);
     }
     golden::matches_golden(PAGE, &written);
 }

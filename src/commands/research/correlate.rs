@@ -101,7 +101,10 @@ struct Row {
     chance: f64,
     fit: Option<Fit>,
     inverted: bool,
+    /// Other readings of the same bytes.
     others: Vec<String>,
+    /// The types that read the same numbers from the same byte on.
+    same: Vec<String>,
     fields: Vec<&'static str>,
 }
 
@@ -117,6 +120,7 @@ impl Row {
             fit: finding.fit,
             inverted: finding.inverted,
             others: finding.others.iter().map(ToString::to_string).collect(),
+            same: finding.same.iter().map(|view| view.raw.name().into_owned()).collect(),
             fields: finding.named.clone(),
         }
     }
@@ -211,6 +215,14 @@ impl Answer {
         } else {
             text += &output::table(HEADINGS, self.findings.iter().map(Row::cells));
             text += "\nChance: how many as good are expected by chance among all tries.\n";
+            for Row { offset, r#type, same, .. } in &self.findings {
+                if !same.is_empty() {
+                    let same = same.join(", ");
+                    // Writing to a string cannot fail.
+                    let _ =
+                        writeln!(text, "{offset}: {same} read the same numbers as {type} so far.");
+                }
+            }
         }
         let Some(decoder) = &self.decoder else { return text };
         text += "\nTo see it in every output, put this into the configuration:\n\n";

@@ -106,6 +106,8 @@ pub struct Finding<'a> {
     pub inverted: bool,
     /// Readings of the same bytes that were set aside for this one.
     pub others: Vec<View>,
+    /// Those of them that begin at the same byte and read the very same numbers.
+    pub same: Vec<View>,
     /// The fields of the built-in decoders that share its bytes.
     pub named: Vec<&'static str>,
 }

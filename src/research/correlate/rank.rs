@@ -45,6 +45,12 @@ pub(super) fn best<'a>(candidates: Vec<Candidate<'a>>, series: &Series) -> Vec<F
             None => findings.push(fitted.finding(series.key.length)),
         }
     }
+    for finding in &mut findings {
+        let column = series.column(finding.view);
+        let begin_here = finding.others.iter().filter(|other| other.offset == finding.view.offset);
+        finding.same =
+            begin_here.copied().filter(|other| series.column(*other) == column).collect();
+    }
     findings
 }
 
@@ -131,6 +137,7 @@ impl<'a> Fitted<'a> {
             explained: self.explained,
             inverted,
             others: Vec::new(),
+            same: Vec::new(),
             named: named(length, view),
         }
     }
