@@ -376,6 +376,33 @@ fn the_content_tells_the_format_not_the_name() {
 }
 
 #[test]
+fn a_line_of_hex_has_one_longest_length_however_the_text_arrives() {
+    const LONGEST: usize = 64 * 1024;
+    let payload = "cbdae9f8".repeat(LONGEST / 8);
+    for (more, refused) in [("", false), ("00", true), (&"00".repeat(4000), true)] {
+        let text = format!("{payload}{more}\n# the end\n").into_bytes();
+        for most in [usize::MAX, 1000] {
+            let (found, end) = drain(Replay::new(
+                "text",
+                Box::new(Pieces(io::Cursor::new(text.clone()), most)),
+                Speed::Max,
+            ));
+            assert_eq!((found.len(), end.is_err()), (usize::from(!refused), refused), "{end:?}");
+        }
+    }
+}
+
+/// An input that comes in pieces of a few bytes.
+struct Pieces(io::Cursor<Vec<u8>>, usize);
+
+impl io::Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[test]
 fn what_is_no_capture_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.pcap");

@@ -64,11 +64,13 @@ impl Hex {
     }
 }
 
-/// The size of the next line, its end included; `None` at the end of the text.
+/// The size of the next line, its end included; `None` at the end of the text. Whether a line is too
+/// long depends on the line alone, not on how much of the input has come.
 fn line(window: &mut Window) -> Result<Option<usize>, Fault> {
     let mut looked = 0;
     loop {
-        let bytes = window.bytes();
+        let come = window.bytes();
+        let bytes = &come[..come.len().min(MAX_LINE + 1)];
         if let Some(end) = bytes[looked..].iter().position(|byte| *byte == b'\n') {
             return Ok(Some(looked + end + 1));
         }
