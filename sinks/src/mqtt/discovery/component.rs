@@ -90,6 +90,12 @@ impl Kind {
         Self { enabled_by_default: Some(false), ..self }
     }
 
+    /// Asked for already, by whoever switched its decoder on. And Home Assistant cannot be told to
+    /// drop an entity that is disabled there.
+    const fn awake(self) -> Self {
+        Self { enabled_by_default: None, ..self }
+    }
+
     const fn of_class(class: Class) -> Self {
         match class {
             Class::Power => Self::sensor("power").measured(),
@@ -134,9 +140,9 @@ impl Entity {
         let (kind, name) = match layout.status {
             Status::Confirmed => (kind, metric.label.to_string()),
             // The labels of several packets are alike.
-            Status::Declared => (kind, format!("0x{:02X} {}", layout.length, metric.label)),
+            Status::Declared => (kind.awake(), format!("0x{:02X} {}", layout.length, metric.label)),
             Status::Experimental => {
-                (kind.diagnostic().asleep(), format!("0x{:02X} {}", layout.length, metric.label))
+                (kind.diagnostic().awake(), format!("0x{:02X} {}", layout.length, metric.label))
             }
         };
         Self {
