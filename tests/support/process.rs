@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -32,6 +33,12 @@ pub(crate) fn installed(server: &str) -> Option<PathBuf> {
 }
 
 /// A port of the loopback address that nobody listens on.
+///
+/// It stays below those that Linux gives to connections (32768 and up): one of them might take it
+/// before a server does, even the connection of a client that tries it again and again and at last
+/// reaches itself.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let draw = || 10_000 + (RandomState::new().hash_one(std::process::id()) % 22_000) as u16;
+    std::iter::repeat_with(draw).find(free).unwrap()
 }
