@@ -51,7 +51,7 @@
 //! A true field shows in many readings that share its bytes: its high byte, wider types, odd
 //! offsets. The one that leaves least unexplained is taken, and a wider one only if its
 //! additional byte improves the fit beyond doubt (10 units of log-likelihood for each byte, of
-//! rows that tell something new) or saves digits of the scale (5 for each digit: 50 Hz are
+//! rows that tell something new) or saves digits of the scale (6 for each digit: 50 Hz are
 //! rather two bytes / 100 than one byte / 100 + 48.64 whose neighbour never changes). Equal
 //! readings: signed for metrics that can be negative; the smaller lag. The others are told as its
 //! other readings.

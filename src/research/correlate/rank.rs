@@ -10,7 +10,7 @@ const BYTE: f64 = 10.0;
 
 /// How much better for each digit of its scale: a field is rather two bytes / 100 than one byte
 /// / 100 + 48.64.
-const DIGIT: f64 = 5.0;
+const DIGIT: f64 = 6.0;
 
 /// Lags between two of the search's that are tried for the line.
 const FINER: i64 = 4;

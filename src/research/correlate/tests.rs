@@ -42,16 +42,22 @@ const LENGTH: u8 = 0x2C;
 const MINUTE: i64 = 60_000_000;
 const SEEDS: u64 = 20;
 
+/// A household whose day begins at midnight in London.
+fn household(seed: u64, rates: &[(u8, u32)]) -> Household {
+    let mut settings = Settings::new(start(), TimeZone::get("Europe/London").unwrap());
+    settings.seed = seed;
+    settings.rates = rates.iter().map(|&(length, every)| Rate { length, every }).collect();
+    Household::new(settings)
+}
+
+fn start() -> Timestamp {
+    "2026-06-19T23:00:00Z".parse().unwrap()
+}
+
 /// A simulated day of records 0x2C, of which `rewrite` makes the body anew, and what is known of it.
 fn day(seed: u64, mut rewrite: impl FnMut(&mut [u8], &DeviceState)) -> (Series, Vec<Known>) {
-    let start: Timestamp = "2026-06-19T23:00:00Z".parse().unwrap();
-    let end = start + jiff::SignedDuration::from_hours(24);
-    let mut settings = Settings::new(start, TimeZone::get("Europe/London").unwrap());
-    settings.seed = seed;
-    settings.rates = [(0x22, 2), (0x20, 12), (LENGTH, 12), (0x1F, 24)]
-        .map(|(length, every)| Rate { length, every })
-        .into();
-    let mut household = Household::new(settings);
+    let end = start() + jiff::SignedDuration::from_hours(24);
+    let mut household = household(seed, &[(0x22, 2), (0x20, 12), (LENGTH, 12), (0x1F, 24)]);
     let mut gathered = Gathered::new(Selection { length: LENGTH, record_type: None, source: None });
     let mut metrics = Metrics::default();
     while let Some((time, frame)) = household.next_frame()
@@ -81,21 +87,27 @@ fn only(metrics: &[Known], key: &str) -> Vec<Known> {
 struct Noise {
     random: Random,
     tick: f64,
+    /// Somebody else's.
+    household: Household,
     words: Vec<(u64, i64, f64)>,
 }
 
 impl Noise {
     fn new(seed: u64, words: usize) -> Self {
         let mut random = Random::new(seed);
-        let words = (0..words).map(|_| (random.below(6), 0, random.unit())).collect();
-        Self { random, tick: 0.0, words }
+        let words = (0..words).map(|_| (random.below(7), 0, random.unit())).collect();
+        let household = household(seed + 1000, &[(LENGTH, 12)]);
+        Self { random, tick: 0.0, household, words }
     }
 
     /// Fills a body word by word: white, a walk, a counter, a daily sine, a bit that switches now
-    /// and then, a constant.
+    /// and then, a constant, the power of a house far away, under another sky.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn fill(&mut self, body: &mut [u8]) {
         self.tick += 12.0 / 86_400.0;
+        self.household.next_frame();
+        let far = self.household.device(0).unwrap();
+        let powers = [far.grid, far.generation, far.divert];
         for (bytes, (kind, level, own)) in body.chunks_exact_mut(2).zip(&mut self.words) {
             match *kind {
                 0 => *level = self.random.below(1 << 16).cast_signed(),
@@ -110,7 +122,8 @@ impl Noise {
                         *level ^= 1 << self.random.below(16);
                     }
                 }
-                _ => *level = (*own * 65_536.0) as i64,
+                5 => *level = (*own * 65_536.0) as i64,
+                _ => *level = powers[(*own * 3.0) as usize].into(),
             }
             bytes.copy_from_slice(&(*level as u16).to_le_bytes());
         }
@@ -146,7 +159,7 @@ const HIDDEN: &[Hidden] = &[
     ("voltage", |state| f64::from(state.voltage) / 10.0, Raw::U16, 10.0),
     ("voltage", |state| f64::from(state.voltage) / 10.0, Raw::U16, 100.0),
     ("frequency", |state| f64::from(state.frequency) / 100.0, Raw::U16, 100.0),
-    ("frequency", |state| f64::from(state.frequency) / 100.0, Raw::U16, 1000.0),
+    ("frequency", |state| f64::from(state.frequency) / 100.0, Raw::U16, 200.0),
 ];
 
 #[test]
