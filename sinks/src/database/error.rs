@@ -96,6 +96,7 @@ impl StoreError {
     }
 
     /// Whether there is no room left on the file system.
+    #[cfg(feature = "influxdb")]
     pub(crate) fn is_full(&self) -> bool {
         self.code() == Some(ErrorCode::DiskFull)
     }

@@ -13,6 +13,7 @@ pub use read::{ReadError, open_existing, open_for_reading};
 
 pub(crate) use error::{Refusal, StoreError};
 pub(crate) use file::DatabaseFile;
+#[cfg(feature = "influxdb")]
 pub(crate) use lock::holder;
 pub(crate) use schema::{Identity, Migration, Schema};
 pub(crate) use trial::try_out;
