@@ -174,10 +174,10 @@ fn killed(mood: Option<Mood>) -> Duration {
         Some(Mood::CannotRead(poison) | Mood::LeavesOut(poison)) => poison.parse().ok(),
         _ => None,
     };
+    let player = mood.map(Player::start);
     let port = free_port();
-    let player = mood.map(|mood| Player::start_on(port, mood));
+    let url = player.as_ref().map_or_else(|| format!("http://127.0.0.1:{port}"), Player::url);
     let desk = Desk::new();
-    let url = format!("http://127.0.0.1:{port}");
     let day = example_day();
     desk.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
     let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
