@@ -75,7 +75,10 @@ fn say(name: &str, cleaned: &Cleaned) -> Result<(), Failure> {
         lines.push(format!("{name}: nothing was retained\n"));
     }
     if cleaned.running {
-        warn!(sink = name, "a gateway says there that it is running: it will announce itself anew");
+        warn!(
+            sink = name,
+            "a gateway says there that it is running: stop it and clean again, or restart it to have its devices back"
+        );
     }
     super::print(lines.concat().as_bytes())
 }

@@ -143,11 +143,13 @@ impl Sinks {
 
     /// Says of each sink how many readings did not get through it.
     pub(super) fn say_undelivered(&self, counters: &Counters) {
-        for output in &self.outputs {
+        for (index, output) in self.outputs.iter().enumerate() {
             let missing = counters.readings.get().saturating_sub(output.stats.settled());
+            let name = &output.context.name;
             if missing > 0 {
-                let name = &output.context.name;
                 warn!(sink = name, readings = missing, "not delivered");
+            } else if self.serves.values().any(|running| *running == index) {
+                warn!(sink = name, "it ran out of time: its last values may not have arrived");
             }
         }
     }

@@ -135,6 +135,13 @@ impl Publisher {
         Message::lasting(self.topics.bridge_state(), OFFLINE)
     }
 
+    /// That nobody is there any more: no device that was heard, and not the gateway.
+    pub(super) fn absence(&self) -> Vec<Message> {
+        let devices = self.devices.keys().map(|serial| self.topics.availability(*serial));
+        let offline = devices.map(|topic| Message::lasting(topic, OFFLINE));
+        offline.chain([self.offline()]).collect()
+    }
+
     /// When there is something to [announce](Self::announcement).
     pub(super) fn announces(&self) -> Option<Instant> {
         self.announcer.as_ref().and_then(Announcer::due)

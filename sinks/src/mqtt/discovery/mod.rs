@@ -46,6 +46,10 @@ const BIRTH_TOPIC: &str = "homeassistant/status";
 /// they answer it too.
 const BIRTH_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a broker has to hand over what it has kept. To announce earlier would overwrite the only
+/// record of what has to be taken back.
+const RECALL_WAIT: Duration = Duration::from_millis(500);
+
 /// Announcements that are taken back in from the broker, at most.
 const MOST_RECALLED: usize = 1_000;
 
@@ -62,6 +66,8 @@ pub(super) struct Announcer {
     schedule: Schedule,
     /// Whether what the broker has kept is asked for.
     hears_others: bool,
+    /// Whether this process has announced before: it knows by then what the broker had kept.
+    announced: bool,
 }
 
 /// What has come due.
@@ -87,6 +93,7 @@ impl Announcer {
             dismissed: BTreeSet::new(),
             schedule: Schedule::new(context.pace),
             hears_others: true,
+            announced: false,
         })
     }
 
@@ -105,7 +112,8 @@ impl Announcer {
 
     /// A connection is there: all that is known is announced anew.
     pub(super) fn connected(&mut self, now: Instant) {
-        self.schedule.at_once(now);
+        let wait = if self.hears_others && !self.announced { RECALL_WAIT } else { Duration::ZERO };
+        self.schedule.at_once(now + wait);
     }
 
     /// Takes in what a reading shows: a device, and a packet that it sends.
@@ -178,6 +186,7 @@ impl Announcer {
     }
 
     fn announce(&mut self, now: Instant) -> Vec<Message> {
+        self.announced = true;
         let dismissed = std::mem::take(&mut self.dismissed);
         let mut messages: Vec<_> = dismissed
             .into_iter()

@@ -313,6 +313,21 @@ fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_
 }
 
 #[test]
+fn what_has_to_be_taken_back_is_known_before_the_first_announcement_overwrites_it() {
+    let mut house = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    house.sends(SERIAL, 0x36);
+    let kept = house.publishes();
+
+    let mut less = Plan::default().build();
+    less.announcer.connected(less.now);
+    less.sends(SERIAL, 0x22);
+    assert!(less.announcer.due().is_some_and(|due| due > less.now), "the broker comes first");
+    less.recalls(&kept);
+    let first = less.publishes().remove(0);
+    assert_eq!(announcement(&first).components()["0x36_v1"], json!({"p": "sensor"}));
+}
+
+#[test]
 fn a_device_that_is_no_longer_let_in_is_taken_back() {
     let mut house = Plan::default().build();
     house.sends(SERIAL, 0x22);

@@ -98,7 +98,7 @@ impl Session {
             }
         } else if self.pace == Pace::Live {
             self.outbox.add(self.publisher.current());
-            self.outbox.add([self.publisher.offline()]);
+            self.outbox.add(self.publisher.absence());
         }
         self.introduced = true;
     }
