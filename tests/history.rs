@@ -9,8 +9,9 @@ mod household;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use closed::Closed;
@@ -69,16 +70,15 @@ fn a_backup_of_a_history_that_is_being_written_is_of_one_moment() {
     let household = Household::new();
     household.live(1, jiff::civil::date(2020, 1, 1), 1000);
     let (db, copy) = (household.path(), household.directory().join("copy.db"));
-    let stop = AtomicBool::new(false);
+    let (stop, written) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             // Two devices get each date in one transaction: a copy with one of them is torn.
             let mut connection = Connection::open(&db).unwrap();
-            let mut dates = 0;
             while !stop.load(Ordering::Relaxed) {
                 let transaction = connection.transaction().unwrap();
                 for serial in [2, 3] {
-                    let date = format!("date {dates}");
+                    let date = format!("date {}", written.load(Ordering::Relaxed));
                     transaction
                         .execute(
                             "INSERT INTO daily_energy VALUES (?, ?, 1, 1, 1, 1, 1)",
@@ -87,18 +87,22 @@ fn a_backup_of_a_history_that_is_being_written_is_of_one_moment() {
                         .unwrap();
                 }
                 transaction.commit().unwrap();
-                dates += 1;
+                written.fetch_add(1, Ordering::Relaxed);
             }
-            dates
         });
-        for _ in 0..20 {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let mut backups = 0;
+        let gets_on = || written.load(Ordering::Relaxed) > 20;
+        while backups < 20 || (!gets_on() && Instant::now() < deadline) {
+            backups += 1;
             let said = backup_by_force(&db, &copy).unwrap();
             assert!(said.contains("copy.db: 0."), "{said}");
             let (rows, dates) = days_in(&copy);
             assert_eq!((rows - 997) / 2, dates - 997, "a torn transaction");
         }
         stop.store(true, Ordering::Relaxed);
-        assert!(writer.join().unwrap() > 20, "the writer had to wait for the backup");
+        writer.join().unwrap();
+        assert!(gets_on(), "the writer had to wait for the backup");
     });
     let left: Vec<_> = fs::read_dir(household.directory())
         .unwrap()
