@@ -21,6 +21,8 @@ pub(crate) enum Mood {
     Refuses(u16, &'static str),
     /// It reads no batch with this in one of its points.
     CannotRead(String),
+    /// The same, and it takes no points for a success, as `InfluxDB` 1 does.
+    CannotReadNorAsks(String),
     /// It takes so many points in a request and no more.
     TakesAtMost(usize),
     /// It takes every point but those with this in them, and says how many.
@@ -189,9 +191,12 @@ fn answer(
         Mood::Wants(token) if headers.get("authorization") != Some(&format!("Token {token}")) => {
             no(401, "unauthorized access")
         }
+        Mood::CannotReadNorAsks(_) if lines.is_empty() => no(204, ""),
         // As InfluxDB answers a probe, once it has looked at everything else.
         _ if lines.is_empty() => no(400, "writing requires points"),
-        Mood::CannotRead(poison) if lines.iter().any(|line| line.contains(poison)) => {
+        Mood::CannotRead(poison) | Mood::CannotReadNorAsks(poison)
+            if lines.iter().any(|line| line.contains(poison)) =>
+        {
             no(400, "unable to parse a point")
         }
         Mood::TakesAtMost(most) if lines.len() > *most => no(413, "too large"),
@@ -205,9 +210,11 @@ fn answer(
         }
         Mood::Takes(status) => (*status, String::new(), lines),
         Mood::Hangs => no(204, ""),
-        Mood::Slow(_) | Mood::Wants(_) | Mood::CannotRead(_) | Mood::TakesAtMost(_) => {
-            (204, String::new(), lines)
-        }
+        Mood::Slow(_)
+        | Mood::Wants(_)
+        | Mood::CannotRead(_)
+        | Mood::CannotReadNorAsks(_)
+        | Mood::TakesAtMost(_) => (204, String::new(), lines),
     }
 }
 

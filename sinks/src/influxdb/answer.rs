@@ -12,7 +12,11 @@ pub(super) enum Answer {
     /// It has them all.
     Taken,
     /// It has those that it could store; the others will never be.
-    TakenInPart(String),
+    TakenInPart {
+        said: String,
+        /// How many it left out, where it says so.
+        dropped: Option<usize>,
+    },
     /// There is one among them that it cannot read, and it has none of them.
     Malformed(String),
     /// They are too many for one request.
@@ -34,11 +38,16 @@ impl Answer {
     }
 
     fn of_status(status: StatusCode, text: &str) -> Self {
-        let words = words(text);
+        let whole = words(text);
+        let words = shortened(&whole);
         let said = format!("{}: {words}", status.as_u16());
         match status.as_u16() {
             // The crate takes 204 alone for a success.
             200..300 => Self::Taken,
+            // InfluxDB 1 says so of what 2 calls 422.
+            400 if whole.contains("partial write") && whole.contains("dropped=") => {
+                Self::TakenInPart { said, dropped: dropped(&whole) }
+            }
             400 => Self::Malformed(said),
             401 => Self::Refused(format!("the token is wrong, or not for this `org` ({said})")),
             403 => Self::Refused(format!("the token may not write to this `bucket` ({said})")),
@@ -50,7 +59,7 @@ impl Answer {
             }
             404 => Self::Refused(format!("no write API of InfluxDB 2 at this `url` ({said})")),
             413 => Self::TooLarge(said),
-            422 => Self::TakenInPart(said),
+            422 => Self::TakenInPart { said, dropped: dropped(&whole) },
             408 => Self::Away(format!("it gave up waiting ({said})")),
             429 => Self::Away(format!("it asks for a pause ({said})")),
             500..600 => Self::Away(format!("it cannot store points now ({said})")),
@@ -62,23 +71,29 @@ impl Answer {
     }
 }
 
-/// How many of `points` a server that took some of them left out: as many as it says, and where it
-/// does not say, perhaps all.
-pub(super) fn left_out(said: &str, points: usize) -> usize {
-    let after = said.rsplit_once("dropped=").map_or("", |(_, after)| after);
+/// How many points a server that took some of a request says that it left out. InfluxDB 1 does not
+/// count those among them that it could not parse, and names each.
+fn dropped(words: &str) -> Option<usize> {
+    let (_, after) = words.rsplit_once("dropped=")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().map_or(points, |dropped: usize| dropped.min(points))
+    let unparsed = words.matches("unable to parse").count();
+    Some(digits.parse::<usize>().ok()?.max(unparsed))
 }
 
-/// The message in an error's JSON, or else the first words of a page.
+/// The message in an error's JSON, which InfluxDB 1 calls an error, or else the page.
 fn words(text: &str) -> String {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let message = json.as_ref().and_then(|json| json.get("message")?.as_str());
-    let plain = message.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    match plain.char_indices().nth(LONGEST_WORDS) {
-        _ if plain.is_empty() => "no words".to_owned(),
-        Some((end, _)) => format!("{}…", &plain[..end]),
-        None => plain,
+    let member = |name| json.as_ref().and_then(|json| json.get(name)?.as_str());
+    let message = member("message").or_else(|| member("error"));
+    message.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first of the words.
+fn shortened(words: &str) -> String {
+    match words.char_indices().nth(LONGEST_WORDS) {
+        _ if words.is_empty() => "no words".to_owned(),
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
     }
 }
 
@@ -143,8 +158,21 @@ mod tests {
 
     #[test]
     fn a_server_may_say_how_many_points_it_left_out() {
-        assert_eq!(left_out("422: partial write: field type conflict dropped=3", 500), 3);
-        assert_eq!(left_out("422: dropped=900", 500), 500);
-        assert_eq!(left_out("422: beyond retention", 500), 500);
+        let left_out = |status, text: &str| match answer(status, text) {
+            Answer::TakenInPart { dropped, .. } => dropped,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(left_out(422, "partial write: field type conflict dropped=3"), Some(3));
+        assert_eq!(left_out(422, "beyond retention"), None);
+        // InfluxDB 1 has stored the others.
+        let long = format!(r#"{{"error":"partial write: {} dropped=3"}}"#, "x".repeat(5_000));
+        assert_eq!(left_out(400, &long), Some(3));
+        let unparsed =
+            r#"{"error":"partial write: unable to parse 'x': missing fields dropped=0"}"#;
+        assert_eq!(left_out(400, unparsed), Some(1));
+        assert_eq!(
+            answer(400, r#"{"error":"unable to parse 'x': missing fields"}"#),
+            Answer::Malformed("400: unable to parse 'x': missing fields".to_owned())
+        );
     }
 }

@@ -26,7 +26,8 @@ impl Config {
     /// # Errors
     /// [`SinkError::Broken`] where a file that it names cannot be used.
     pub async fn backfill(&self, context: &Context) -> Result<(Backfill, Encoder), SinkError> {
-        let client = Arc::new(Client::new(self.clone()).await?);
+        let client = Arc::new(Client::new(self.clone()).await);
+        client.ready()?;
         let delivery = Delivery::new(context.name.clone(), Arc::clone(&client));
         let encoder = Encoder::new(context.site.as_deref(), &context.device_names);
         Ok((Backfill { sink: context.name.clone(), client, delivery }, encoder))

@@ -6,6 +6,7 @@
 //! points only, so ready lines are made to look like one.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,18 +33,29 @@ const IDLE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Client {
     config: Config,
-    /// Made anew when the server refuses the token: a file may hold another one by then.
-    inner: RwLock<influxdb2::Client>,
+    /// Made anew when the server refuses the token: a file may hold another one by then. Or why it
+    /// cannot be made, which a file may mend too.
+    inner: RwLock<Result<influxdb2::Client, String>>,
+    /// Whether the server has ever taken points.
+    takes: AtomicBool,
+    /// Whether it has ever asked for points, as InfluxDB 2 does where it gets none.
+    asks: AtomicBool,
 }
 
 impl Client {
-    /// A client of the configured server.
+    /// A client of the configured server. Where a file cannot be used it sends nothing until
+    /// [`Self::renew`] finds that mended.
+    pub(super) async fn new(config: Config) -> Self {
+        let inner = RwLock::new(made(&config).await);
+        Self { config, inner, takes: AtomicBool::new(false), asks: AtomicBool::new(false) }
+    }
+
+    /// Whether it can send anything.
     ///
     /// # Errors
     /// [`SinkError::Broken`] where a file cannot be used.
-    pub(super) async fn new(config: Config) -> Result<Self, SinkError> {
-        let inner = RwLock::new(made(&config).await?);
-        Ok(Self { config, inner })
+    pub(super) fn ready(&self) -> Result<(), SinkError> {
+        self.now().map(|_| ()).map_err(SinkError::Broken)
     }
 
     /// Reads the files of the configuration again.
@@ -51,9 +63,13 @@ impl Client {
     /// # Errors
     /// [`SinkError::Broken`] where a file cannot be used; the client goes on as it was.
     pub(super) async fn renew(&self) -> Result<(), SinkError> {
-        let renewed = made(&self.config).await?;
-        *self.inner.write().unwrap_or_else(PoisonError::into_inner) = renewed;
-        Ok(())
+        let renewed = made(&self.config).await;
+        let error = renewed.as_ref().err().cloned();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if renewed.is_ok() || inner.is_err() {
+            *inner = renewed;
+        }
+        error.map_or(Ok(()), |why| Err(SinkError::Broken(why)))
     }
 
     /// The server's address.
@@ -65,8 +81,26 @@ impl Client {
     pub(super) async fn write(&self, lines: &Lines) -> Answer {
         let body = stream::iter([Ready(lines.clone())]);
         let precision = TimestampPrecision::Microseconds;
-        let written = self.now().write_with_precision(&self.config.bucket, body, precision).await;
-        written.map_or_else(Answer::of, |()| Answer::Taken)
+        let client = match self.now() {
+            Ok(client) => client,
+            Err(why) => return Answer::Refused(why),
+        };
+        let written = client.write_with_precision(&self.config.bucket, body, precision).await;
+        let answer = written.map_or_else(Answer::of, |()| Answer::Taken);
+        if let Answer::Taken | Answer::TakenInPart { .. } = answer {
+            self.takes.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Whether the server has ever taken points.
+    pub(super) fn takes_points(&self) -> bool {
+        self.takes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is known to look at points: no proxy, say, or one that expects encryption.
+    pub(super) fn reads_points(&self) -> bool {
+        self.takes_points() || self.asks.load(Ordering::Relaxed)
     }
 
     /// Tries the server without writing a point. InfluxDB 2 looks at the token, the organization
@@ -77,32 +111,34 @@ impl Client {
     /// What is wrong, with the server's words.
     pub(super) async fn probe(&self) -> Result<String, String> {
         let Config { url, org, bucket, .. } = &self.config;
-        let written = self.now().write_line_protocol(org, bucket, "").await;
+        let client = self.now().map_err(|why| format!("{url}: {why}"))?;
+        let written = client.write_line_protocol(org, bucket, "").await;
         match written.map_or_else(Answer::of, |()| Answer::Taken) {
             Answer::Taken => Ok(format!(
                 "{url} answers; whether the token and the bucket are right it does not tell"
             )),
             Answer::Malformed(said) if said.contains("points") => {
+                self.asks.store(true, Ordering::Relaxed);
                 Ok(format!("{url}: the token may write to `{bucket}` of `{org}`"))
             }
             Answer::Malformed(said)
-            | Answer::TakenInPart(said)
+            | Answer::TakenInPart { said, .. }
             | Answer::TooLarge(said)
             | Answer::Refused(said)
             | Answer::Away(said) => Err(format!("{url}: {said}")),
         }
     }
 
-    fn now(&self) -> influxdb2::Client {
+    fn now(&self) -> Result<influxdb2::Client, String> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// Makes the crate's client, on a thread that may block: it reads files.
-async fn made(config: &Config) -> Result<influxdb2::Client, SinkError> {
+async fn made(config: &Config) -> Result<influxdb2::Client, String> {
     let config = config.clone();
-    let made = tokio::task::spawn_blocking(move || make(&config).map_err(SinkError::Broken)).await;
-    made.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
+    let made = tokio::task::spawn_blocking(move || make(&config)).await;
+    made.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn make(config: &Config) -> Result<influxdb2::Client, String> {

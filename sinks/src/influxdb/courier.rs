@@ -7,11 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 
+use super::answer::Answer;
 use super::client::Client;
 use super::delivery::{Delivery, Trouble};
+use super::lines::Lines;
 use crate::backoff::Backoff;
 use crate::outbox::{Aside, MOST_ASIDE, Outbox, Ticket};
 use crate::sink::SinkError;
+
+/// How many bundles behind are tried before the next pause, where the server is held suspect.
+const SCOUTED: usize = 8;
 
 /// How a courier waits between tries.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +61,8 @@ pub(super) struct Courier {
 pub(super) struct Progress {
     /// Dealt with up to here.
     through: Ticket,
+    /// Looked behind for a point that the server takes up to here.
+    scouted: Ticket,
     /// Points of those that are to be set aside.
     aside: Vec<Aside>,
     /// Whether the queue has yet to be told: a full disk may keep it from forgetting, and must not
@@ -118,7 +125,7 @@ impl Courier {
         }
         let growing = self.backoff.next_wait();
         match trouble {
-            Trouble::Lasting(_) => self.pauses.refused.max(growing),
+            Trouble::Lasting(_) | Trouble::Suspect(_) => self.pauses.refused.max(growing),
             Trouble::Passing(_) | Trouble::Queue(_) => growing,
         }
     }
@@ -140,7 +147,12 @@ impl Courier {
             Ok(dealt) => dealt,
             Err(trouble) => {
                 self.road.clear.store(false, Ordering::Relaxed);
-                if let Trouble::Lasting(_) = trouble
+                if let Trouble::Suspect(_) = trouble
+                    && self.scout(bundle.through).await?
+                {
+                    return Ok(Step::Onward);
+                }
+                if let Trouble::Lasting(_) | Trouble::Suspect(_) = trouble
                     && let Err(error) = self.client.renew().await
                 {
                     return Err(Trouble::Lasting(error.to_string()));
@@ -171,9 +183,31 @@ impl Courier {
         }
     }
 
+    /// Looks for a point behind that the server takes, so that points which it cannot read never
+    /// block those that it can. That one is sent again in its turn.
+    async fn scout(&mut self, behind: Ticket) -> Result<bool, Trouble> {
+        for _ in 0..SCOUTED {
+            let after = self.progress.scouted.max(behind);
+            let next = self.outbox.oldest(after, self.batch_size).await;
+            let Some(bundle) = next.map_err(Trouble::Queue)? else {
+                self.progress.scouted = Ticket::default();
+                break;
+            };
+            self.progress.scouted = bundle.through;
+            let mut point = Lines::from(bundle.parcel);
+            while let Some((_, last)) = point.halves() {
+                point = last;
+            }
+            if let Answer::Taken | Answer::TakenInPart { .. } = self.client.write(&point).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Tells the queue how far it may forget.
     async fn tell(&mut self) -> Result<(), SinkError> {
-        let Progress { through, aside, untold } = &mut self.progress;
+        let Progress { through, aside, untold, .. } = &mut self.progress;
         if *untold {
             // More than the queue keeps need not be kept for it.
             aside.drain(..aside.len().saturating_sub(MOST_ASIDE));

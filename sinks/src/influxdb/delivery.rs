@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::answer::{Answer, left_out};
+use super::answer::Answer;
 use super::client::Client;
 use super::lines::Lines;
 use crate::outbox::Aside;
@@ -19,12 +19,10 @@ use crate::sink::SinkError;
 const SUSPECTS: usize = 8;
 
 /// Points on their way to a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Delivery {
     sink: String,
     client: Arc<Client>,
-    /// Whether the server has ever taken points.
-    trusted: bool,
 }
 
 /// What became of points that were dealt with.
@@ -45,13 +43,15 @@ pub(super) enum Trouble {
     Passing(String),
     /// Somebody must mend it.
     Lasting(String),
+    /// It may be that somebody must mend it, or that these points are poison and others are not.
+    Suspect(String),
     /// The queue cannot be used.
     Queue(SinkError),
 }
 
 impl Delivery {
     pub(super) fn new(sink: String, client: Arc<Client>) -> Self {
-        Self { sink, client, trusted: false }
+        Self { sink, client }
     }
 
     /// Sends points in one piece, or else in pieces: halves of what is too large or holds a point
@@ -59,28 +59,31 @@ impl Delivery {
     ///
     /// # Errors
     /// [`Trouble`]: some or all of them have to be sent again.
-    pub(super) async fn deliver(&mut self, lines: Lines) -> Result<Dealt, Trouble> {
+    pub(super) async fn deliver(&self, lines: Lines) -> Result<Dealt, Trouble> {
         let mut dealt = Dealt::default();
         let mut pieces = vec![lines];
+        let mut too_large = false;
         while let Some(piece) = pieces.pop() {
             let begun = Instant::now();
             let answer = self.client.write(&piece).await;
+            too_large |= matches!(answer, Answer::TooLarge(_));
             let address = self.client.address();
             match answer {
-                Answer::Taken => {
-                    self.trusted = true;
-                    dealt.took = Some(begun.elapsed());
+                Answer::Taken => dealt.took = Some(begun.elapsed()),
+                Answer::TakenInPart { said, dropped } => {
+                    dealt.left_out += self.left_out(&said, dropped, &piece);
                 }
-                Answer::TakenInPart(said) => {
-                    self.trusted = true;
-                    let points = left_out(&said, piece.count());
-                    dealt.left_out += points;
-                    warn!(sink = self.sink, points, "{address} left points out for good ({said})");
+                Answer::Malformed(said) | Answer::TooLarge(said) => {
+                    if let Some((first, second)) = piece.halves() {
+                        pieces.extend([second, first]);
+                    } else {
+                        dealt.aside.push(poison(&piece, said));
+                        // Bad points come in a row: the next try is elsewhere.
+                        if !self.client.takes_points() && !pieces.is_empty() {
+                            pieces.rotate_left(1);
+                        }
+                    }
                 }
-                Answer::Malformed(said) | Answer::TooLarge(said) => match piece.halves() {
-                    Some((first, second)) => pieces.extend([second, first]),
-                    None => dealt.aside.push(poison(&piece, said)),
-                },
                 Answer::Refused(said) => {
                     return Err(Trouble::Lasting(format!("{address}: {said}")));
                 }
@@ -88,10 +91,10 @@ impl Delivery {
             }
             let last = pieces.is_empty();
             if let Some(suspect) = dealt.aside.last()
-                && !self.trusted
                 && (last || dealt.aside.len() >= SUSPECTS)
+                && !self.is_trusted(too_large).await
             {
-                return Err(Trouble::Lasting(format!(
+                return Err(Trouble::Suspect(format!(
                     "{address} takes no point at all ({}): is it an InfluxDB server, and `url` its \
                      address?",
                     suspect.reason
@@ -99,6 +102,24 @@ impl Delivery {
             }
         }
         Ok(dealt)
+    }
+
+    /// Counts what a server left out of a piece, and says it.
+    pub(super) fn left_out(&self, said: &str, dropped: Option<usize>, piece: &Lines) -> usize {
+        let points = dropped.map_or(piece.count(), |dropped| dropped.min(piece.count()));
+        let address = self.client.address();
+        warn!(sink = self.sink, points, "{address} left points out for good ({said})");
+        points
+    }
+
+    /// Whether a point that the server does not take is the point's own fault.
+    async fn is_trusted(&self, too_large: bool) -> bool {
+        if too_large || self.client.reads_points() {
+            return self.client.takes_points() || !too_large;
+        }
+        // Only what it means for trust counts here.
+        let _said = self.client.probe().await;
+        self.client.reads_points()
     }
 }
 
@@ -109,7 +130,7 @@ fn poison(point: &Lines, reason: String) -> Aside {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Passing(text) | Self::Lasting(text) => f.write_str(text),
+            Self::Passing(text) | Self::Lasting(text) | Self::Suspect(text) => f.write_str(text),
             Self::Queue(error) => error.fmt(f),
         }
     }
@@ -119,7 +140,7 @@ impl From<Trouble> for SinkError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Passing(text) => Self::Retry(text),
-            Trouble::Lasting(text) => Self::Broken(text),
+            Trouble::Lasting(text) | Trouble::Suspect(text) => Self::Broken(text),
             Trouble::Queue(error) => error,
         }
     }

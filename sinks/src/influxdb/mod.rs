@@ -18,8 +18,9 @@
 //! `-dedup.minScrapeInterval=1ms`.
 //!
 //! **Answers.** Any 2xx: taken. 400: the batch is halved down to the points that cannot be read,
-//! which are set aside with the server's words, unless the server has never taken any. 413: halved.
-//! 422: taken in part; what was left out is counted and said. 401, 403, 404 and what no InfluxDB
+//! which are set aside with the server's words, unless the server has neither taken any nor asked for
+//! any. 413: halved. 422, and 400 with `partial write`: taken in part; what was left out is counted
+//! and said. 401, 403, 404 and what no InfluxDB
 //! answers: everything waits, and is tried once a minute. 429, 5xx and no answer: tried again after
 //! a pause that grows to a minute. A server's `Retry-After` is not seen: the client keeps it to
 //! itself.
@@ -92,7 +93,11 @@ impl SinkConfig for Config {
     }
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        let answer = Client::new(self.clone()).await?.probe().await.map_err(SinkError::Retry)?;
+        let answer = {
+            let client = Client::new(self.clone()).await;
+            client.ready()?;
+            client.probe().await.map_err(SinkError::Retry)?
+        };
         let path = self.queue.path.clone();
         let queue = tokio::task::spawn_blocking(move || outbox::probe(&path)).await;
         let queue = queue.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))?;
@@ -117,6 +122,7 @@ struct Influx {
     sink: String,
     pace: Pace,
     client: Arc<Client>,
+    delivery: Delivery,
     outbox: Outbox,
     encoder: Encoder,
     admission: Admission,
@@ -143,7 +149,7 @@ impl Influx {
     async fn open(config: &Config, context: &Context) -> Result<Self, SinkError> {
         let flush = config.flush_interval.duration();
         let grace = GRACE.min(flush / 2);
-        let client = Arc::new(Client::new(config.clone()).await?);
+        let client = Arc::new(Client::new(config.clone()).await);
         let outbox = Outbox::open(config.plan()).await?;
         let road = Arc::new(Road::default());
         let sink = context.name.clone();
@@ -160,11 +166,12 @@ impl Influx {
             let file = outbox.path().display();
             warn!(sink, "{trouble}; trying again, and points wait in {file} until then");
         }
+        let delivery = Delivery::new(sink.clone(), Arc::clone(&client));
         let courier = Courier {
             sink: sink.clone(),
             outbox: outbox.clone(),
             client: Arc::clone(&client),
-            delivery: Delivery::new(sink.clone(), Arc::clone(&client)),
+            delivery: delivery.clone(),
             batch_size: config.batch_size,
             pauses: Pauses { refused: REFUSED, swift: grace / 2 },
             road: Arc::clone(&road),
@@ -177,6 +184,7 @@ impl Influx {
             sink,
             pace: context.pace,
             client,
+            delivery,
             outbox,
             encoder: Encoder::new(context.site.as_deref(), &context.device_names),
             admission: Admission::new(context),
@@ -207,13 +215,22 @@ impl Influx {
         }
         match timeout(self.grace, self.client.write(lines)).await {
             Ok(Answer::Taken) => true,
+            Ok(Answer::TakenInPart { said, dropped }) => {
+                self.left_out(&said, dropped, lines);
+                true
+            }
             // The courier finds out what is wrong with them.
-            Ok(Answer::Malformed(_) | Answer::TooLarge(_) | Answer::TakenInPart(_)) => false,
+            Ok(Answer::Malformed(_) | Answer::TooLarge(_)) => false,
             Ok(Answer::Refused(_) | Answer::Away(_)) | Err(_) => {
                 self.road.clear.store(false, Ordering::Relaxed);
                 false
             }
         }
+    }
+
+    fn left_out(&self, said: &str, dropped: Option<usize>, lines: &Lines) {
+        let points = self.delivery.left_out(said, dropped, lines);
+        self.road.failed.fetch_add(points as u64, Ordering::Relaxed);
     }
 
     /// Calls the courier home.
@@ -279,8 +296,13 @@ impl Sink for Influx {
             return Ok(());
         };
         // The disk does not take them. The server may.
-        if self.client.write(&lines).await == Answer::Taken {
-            return Ok(());
+        match self.client.write(&lines).await {
+            Answer::Taken => return Ok(()),
+            Answer::TakenInPart { said, dropped } => {
+                self.left_out(&said, dropped, &lines);
+                return Ok(());
+            }
+            _ => {}
         }
         self.stranded = Some(lines);
         Err(error)
