@@ -1,6 +1,7 @@
 //! Where the broker is.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -41,6 +42,11 @@ pub enum BrokerError {
 }
 
 impl Broker {
+    /// Whether the host is a name, which somebody has to look up, rather than an address.
+    pub(super) fn is_named(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+
     fn parse(text: &str) -> Result<Self, BrokerError> {
         let url = Url::parse(text)?;
         let (encrypted, usual_port) = match url.scheme() {
@@ -112,15 +118,16 @@ mod tests {
     fn an_address_says_host_port_and_whether_to_encrypt() {
         let read = |text| {
             let broker = Broker::parse(text).unwrap();
-            (broker.host.clone(), broker.port, broker.encrypted, broker.to_string())
+            let named = broker.is_named();
+            (broker.host.clone(), named, broker.port, broker.encrypted, broker.to_string())
         };
-        for (text, host, port, encrypted, shown) in [
-            ("mqtt://broker", "broker", 1883, false, "broker:1883"),
-            ("mqtt://broker:1884/", "broker", 1884, false, "broker:1884"),
-            ("mqtts://10.0.0.1", "10.0.0.1", 8883, true, "10.0.0.1:8883"),
-            ("mqtts://[fd00::1]:1", "fd00::1", 1, true, "[fd00::1]:1"),
+        for (text, host, named, port, encrypted, shown) in [
+            ("mqtt://broker", "broker", true, 1883, false, "broker:1883"),
+            ("mqtt://broker:1884/", "broker", true, 1884, false, "broker:1884"),
+            ("mqtts://10.0.0.1", "10.0.0.1", false, 8883, true, "10.0.0.1:8883"),
+            ("mqtts://[fd00::1]:1", "fd00::1", false, 1, true, "[fd00::1]:1"),
         ] {
-            assert_eq!(read(text), (host.to_owned(), port, encrypted, shown.to_owned()));
+            assert_eq!(read(text), (host.to_owned(), named, port, encrypted, shown.to_owned()));
         }
     }
 

@@ -10,7 +10,7 @@ use rumqttc::{LastWill, MqttOptions, NetworkOptions, TlsConfiguration, Transport
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use thiserror::Error;
 
 use super::config::Config;
@@ -43,7 +43,16 @@ pub(super) enum OptionsError {
     /// A file of the client's own certificate holds something else.
     #[error("{key}: {path}: {error}; the file must hold the {what} as PEM")]
     NotPem { key: &'static str, path: PathBuf, error: pem::Error, what: &'static str },
-    /// The certificates do not work together.
+    /// The private key is another one's.
+    #[error("client_key: {key}: not the key to the certificate in `client_cert`, {certificate}")]
+    NotItsKey { certificate: PathBuf, key: PathBuf },
+    /// The client's certificate is too old a kind.
+    #[error(
+        "client_cert: {0}: a certificate of X.509 version 1; make it anew as version 3, for which \
+         `openssl x509 -req` wants an `-extfile`"
+    )]
+    Version1(PathBuf),
+    /// The certificates cannot be used for some other reason.
     #[error("the certificates cannot be used: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -110,9 +119,24 @@ fn encryption(config: &Config) -> Result<ClientConfig, OptionsError> {
     if chain.is_empty() {
         return Err(of_certificate(pem::Error::NoItemsFound));
     }
-    let key = PrivateKeyDer::from_pem_file(key)
+    let secret = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| of_pem("client_key", key, "private key", error))?;
-    Ok(builder.with_client_auth_cert(chain, key)?)
+    builder.with_client_auth_cert(chain, secret).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            OptionsError::NotItsKey { certificate: certificate.clone(), key: key.clone() }
+        }
+        rustls::Error::InvalidCertificate(error) if is_of_version_1(&error) => {
+            OptionsError::Version1(certificate.clone())
+        }
+        error => OptionsError::Tls(error),
+    })
+}
+
+/// Whether a certificate is refused for being older than what TLS works with. `openssl x509 -req`
+/// makes such ones where nothing is said of extensions.
+pub(super) fn is_of_version_1(error: &CertificateError) -> bool {
+    // It comes as text only.
+    matches!(error, CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion")
 }
 
 fn of_pem(key: &'static str, path: &Path, what: &'static str, error: pem::Error) -> OptionsError {

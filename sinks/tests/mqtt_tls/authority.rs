@@ -1,11 +1,13 @@
 //! An authority that vouches for brokers and clients, made for one test.
 
+#![allow(dead_code, reason = "each test uses the part it needs")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    KeyPair, SanType, date_time_ymd,
 };
 
 /// An authority, and the folder that holds what it signs.
@@ -41,19 +43,57 @@ impl Authority {
 
     /// Vouches for a server with a host name or an address, or for a client without.
     pub(crate) fn vouch_for(&self, host: Option<&str>) -> Identity {
-        let name = host.unwrap_or("client");
-        let hosts: Vec<_> = host.map(str::to_owned).into_iter().collect();
-        let mut parameters = CertificateParams::new(hosts).unwrap();
-        parameters.extended_key_usages = vec![match host {
-            Some(_) => ExtendedKeyUsagePurpose::ServerAuth,
-            None => ExtendedKeyUsagePurpose::ClientAuth,
-        }];
+        self.sign(host.unwrap_or("client"), |parameters| match host {
+            Some(host) => parameters.subject_alt_names = names(host),
+            None => parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+        })
+    }
+
+    /// Vouches for a server that only its common name names.
+    pub(crate) fn vouch_for_common_name(&self, host: &str) -> Identity {
+        self.sign("common", |parameters| {
+            parameters.distinguished_name.push(DnType::CommonName, host);
+        })
+    }
+
+    /// Vouched for a server, a long time ago.
+    pub(crate) fn vouched_once_for(&self, host: &str) -> Identity {
+        self.sign("old", |parameters| {
+            parameters.subject_alt_names = names(host);
+            parameters.not_before = date_time_ymd(2019, 1, 1);
+            parameters.not_after = date_time_ymd(2020, 1, 1);
+        })
+    }
+
+    /// Vouches for a server from some day to come on.
+    pub(crate) fn will_vouch_for(&self, host: &str) -> Identity {
+        self.sign("new", |parameters| {
+            parameters.subject_alt_names = names(host);
+            parameters.not_before = date_time_ymd(3000, 1, 1);
+        })
+    }
+
+    /// Itself, in the place of a server.
+    pub(crate) fn itself(&self) -> Identity {
+        let key = self.folder.join("ca.key");
+        fs::write(&key, self.issuer.key().serialize_pem()).unwrap();
+        Identity { certificate: self.certificate(), key }
+    }
+
+    fn sign(&self, file: &str, says: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut parameters = CertificateParams::new([]).unwrap();
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        says(&mut parameters);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        let file = |end: &str| self.folder.join(format!("{name}.{end}"));
-        let identity = Identity { certificate: file("crt"), key: file("key") };
+        let path = |end: &str| self.folder.join(format!("{file}.{end}"));
+        let identity = Identity { certificate: path("crt"), key: path("key") };
         fs::write(&identity.certificate, certificate.pem()).unwrap();
         fs::write(&identity.key, key.serialize_pem()).unwrap();
         identity
     }
+}
+
+fn names(host: &str) -> Vec<SanType> {
+    CertificateParams::new([host.to_owned()]).unwrap().subject_alt_names
 }

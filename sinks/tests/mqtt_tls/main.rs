@@ -11,6 +11,7 @@ mod process;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 
+use std::net::{Ipv6Addr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,7 +37,11 @@ fn context() -> Context {
 
 /// A broker that shows the certificate of `host`.
 fn broker(authority: &Authority, host: &str, more: &str) -> Option<Mosquitto> {
-    let Identity { certificate, key } = authority.vouch_for(Some(host));
+    broker_as(&authority.vouch_for(Some(host)), more)
+}
+
+/// A broker that shows this certificate.
+fn broker_as(Identity { certificate, key }: &Identity, more: &str) -> Option<Mosquitto> {
     let mut broker = Mosquitto::stopped(&format!(
         "allow_anonymous true\ncertfile {}\nkeyfile {}\n{more}",
         certificate.display(),
@@ -82,11 +87,57 @@ async fn a_broker_is_trusted_by_its_authority_and_its_name() {
     for (broker, host, options, words) in [
         (&named, "localhost", json!({}), &["nobody trusted", "`ca_file`"]),
         (&named, "localhost", ca(&other), &["nobody trusted", "`ca_file`"]),
-        (&named, "127.0.0.1", ca(&ours), &["another name", "`url`"]),
-        (&addressed, "localhost", ca(&ours), &["another name", "`url`"]),
+        (&named, "127.0.0.1", ca(&ours), &["another name, localhost; ", "`url`"]),
+        (&addressed, "localhost", ca(&ours), &["another name, 127.0.0.1; ", "`url`"]),
     ] {
         expect(ask(broker, host, options).await, Err(words));
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_broker_should_not_have_is_told_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(&folder.path().join("ours"));
+    for (identity, words) in [
+        (version_1(), &["X.509 version 1", "subjectAltName"][..]),
+        (ours.vouch_for_common_name("localhost"), &["names no host", "subjectAltName"]),
+        (ours.itself(), &["is that of an authority", "make one for the broker"]),
+        (ours.vouched_once_for("localhost"), &["has expired", "renew it"]),
+        (ours.will_vouch_for("localhost"), &["not valid yet", "clock"]),
+    ] {
+        let Some(broker) = broker_as(&identity, "") else { return };
+        let said = ask(&broker, "localhost", json!({"ca_file": ours.certificate()})).await;
+        expect(said, Err(words));
+    }
+}
+
+/// What `openssl x509 -req` makes where nothing is said of extensions.
+fn version_1() -> Identity {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mqtt_tls");
+    Identity { certificate: folder.join("version_1.crt"), key: folder.join("version_1.key") }
+}
+
+#[tokio::test]
+async fn a_broker_is_trusted_by_its_ipv6_address() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        skip::skip("this machine has no IPv6");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(&folder.path().join("ours"));
+    let Identity { certificate, key } = ours.vouch_for(Some("::1"));
+    let Some(mut broker) = Mosquitto::stopped("") else { return };
+    // Its options follow its listener, the last one.
+    broker.configure(&format!(
+        "allow_anonymous true\nlistener {} ::1\ncertfile {}\nkeyfile {}\n",
+        broker.port,
+        certificate.display(),
+        key.display()
+    ));
+    broker.run();
+    let ca = json!({"ca_file": ours.certificate()});
+    expect(ask(&broker, "[::1]", ca).await, Ok(()));
+    expect(ask(&broker, "[::1]", json!({})).await, Err(&["nobody trusted", "`ca_file`"]));
 }
 
 #[tokio::test]
@@ -114,6 +165,7 @@ async fn files_that_cannot_be_used_are_named() {
     let ours = Authority::new(&folder.path().join("ours"));
     let Some(broker) = broker(&ours, "localhost", "") else { return };
     let (known, twin) = (ours.vouch_for(None), ours.vouch_for(Some("twin")));
+    let old = version_1();
     let (absent, ca_file) = (folder.path().join("absent"), ours.certificate());
     let by = |certificate: &Path, key: &Path| json!({"ca_file": ca_file, "client_cert": certificate, "client_key": key});
     let named = |path: &Path| path.display().to_string();
@@ -124,7 +176,11 @@ async fn files_that_cannot_be_used_are_named() {
         (by(&absent, &known.key), vec!["client_cert".to_owned(), named(&absent)]),
         (by(&known.key, &known.key), vec!["client_cert".to_owned(), named(&known.key)]),
         (by(&known.certificate, &absent), vec!["client_key".to_owned(), named(&absent)]),
-        (by(&known.certificate, &twin.key), vec!["certificate".to_owned()]),
+        (by(&known.certificate, &twin.key), vec!["client_key".to_owned(), named(&twin.key)]),
+        (
+            by(&old.certificate, &old.key),
+            vec![named(&old.certificate), "`openssl x509 -req` wants".to_owned()],
+        ),
     ] {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         expect(ask(&broker, "localhost", options).await, Err(&words));

@@ -1,12 +1,13 @@
 //! What is wrong with a connection, in words that tell what to do.
 
+mod encryption;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
-use rustls::{AlertDescription, CertificateError};
 
 use super::config::Config;
 use super::options::{ANSWER_WITHIN, OptionsError};
@@ -34,7 +35,7 @@ impl From<OptionsError> for Trouble {
 }
 
 impl Trouble {
-    fn passing(text: String) -> Self {
+    pub(super) fn passing(text: String) -> Self {
         Self { text, lasting: false }
     }
 
@@ -46,15 +47,17 @@ impl Trouble {
     /// made.
     pub(super) fn of(error: &ConnectionError, config: &Config, stood: Option<Duration>) -> Self {
         let broker = &config.url;
-        if let Some(error) = encryption_error(error) {
-            return of_encryption(error, config);
+        if let Some(error) = encryption::cause(error) {
+            return encryption::trouble(error, config);
         }
         match error {
             ConnectionError::ConnectionRefused(code) => refused(*code, config),
             ConnectionError::NetworkTimeout => Self::passing(format!(
                 "no answer from {broker} within {} s; is a firewall in the way, or does something \
-                 else than an MQTT broker listen there?",
-                ANSWER_WITHIN.as_secs()
+                 else than an MQTT broker listen there{}?",
+                ANSWER_WITHIN.as_secs(),
+                // A resolver may take longer than that to find out that it has no answer.
+                if broker.is_named() { ", or can its name not be looked up" } else { "" }
             )),
             error if is_too_large(error) => Self::passing(format!(
                 "the broker at {broker} keeps a message of more than 1 MiB where devices are \
@@ -157,48 +160,6 @@ fn of_io(error: &io::Error, config: &Config, stood: bool) -> Trouble {
     })
 }
 
-fn of_encryption(error: &rustls::Error, config: &Config) -> Trouble {
-    let broker = &config.url;
-    let authority = if config.ca_file.is_some() {
-        "`ca_file` must hold the authority that signed its certificate"
-    } else {
-        "name the authority that signed its certificate with `ca_file`"
-    };
-    match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Trouble::lasting(
-            format!("nobody trusted vouches for the broker at {broker}; {authority}"),
-        ),
-        rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => Trouble::lasting(format!(
-            "the certificate of the broker at {broker} is for another name; use that name in `url`"
-        )),
-        rustls::Error::InvalidCertificate(error) => Trouble::lasting(format!(
-            "the certificate of the broker at {broker} is no good: {error}; {authority}"
-        )),
-        rustls::Error::AlertReceived(
-            alert @ (AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::AccessDenied
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired),
-        ) => Trouble::lasting(format!(
-            "the broker at {broker} does not accept this client's certificate ({alert:?}); {}",
-            if config.client_cert.is_some() {
-                "`client_cert` must be signed by an authority that it trusts"
-            } else {
-                "set `client_cert` and `client_key`"
-            }
-        )),
-        error => Trouble::passing(format!(
-            "no encrypted connection to {broker}: {error}; is it the port for encrypted \
-             connections?"
-        )),
-    }
-}
-
 fn io_error(error: &ConnectionError) -> Option<&io::Error> {
     match error {
         ConnectionError::Io(error)
@@ -207,13 +168,5 @@ fn io_error(error: &ConnectionError) -> Option<&io::Error> {
             StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
         ) => Some(error),
         _ => None,
-    }
-}
-
-/// What went wrong with the encryption, which the input and output on top of it pass on.
-fn encryption_error(error: &ConnectionError) -> Option<&rustls::Error> {
-    match error {
-        ConnectionError::Tls(TlsError::TLS(error)) => Some(error),
-        error => io_error(error)?.get_ref()?.downcast_ref(),
     }
 }
