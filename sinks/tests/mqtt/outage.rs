@@ -7,7 +7,7 @@ use energi_sinks::{Pace, Sink, SinkConfig};
 use serde_json::json;
 
 use crate::gate::Gate;
-use crate::household::{config, context, eventually, hears, open, powers, topic};
+use crate::household::{SERIAL, config, context, eventually, hears, open, powers, topic};
 use crate::logs::Logs;
 use crate::mosquitto::{Mosquitto, retained};
 
@@ -188,10 +188,72 @@ async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_back
 }
 
 #[tokio::test]
-async fn two_clients_of_one_id_are_told_of_each_other() {
+async fn a_name_that_leads_nowhere_is_said_once() {
+    let logs = Logs::capture();
+    let Some(broker) = Mosquitto::stopped("") else { return };
+    // No name has a part of more than 63 letters: nobody has to be asked.
+    let name = "x".repeat(64);
+    let mut sink = open(&broker, Pace::Live, &json!({"url": format!("mqtt://{name}")})).await;
+    let words = format!("the name of the broker, `{name}`, cannot be found");
+    says(&logs, &words).await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(count(&logs, &words), 1, "{:#?}", logs.lines());
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn on_each_connect_online_comes_first_then_the_devices_then_their_values() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (listener, gate) = (broker.listen(), Gate::to(broker.port));
+    let mut sink = open(&broker, Pace::Live, &json!({"url": gate.url(), "discovery": true})).await;
+    let device = format!("homeassistant/device/energi_{SERIAL}/config");
+    gate.open();
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    eventually("it is announced", || !listener.of(&device).is_empty()).await;
+    for grid in ["7", "8"] {
+        gate.close();
+        hears(&listener, BRIDGE, "offline").await;
+        listener.forget();
+        sink.write(&[powers(1, [grid.parse().unwrap(), 2, 3])]).await.unwrap();
+        gate.open();
+        hears(&listener, &topic("grid_pwr"), grid).await;
+        let heard = listener.heard();
+        let place = |topic: &str| heard.iter().position(|heard| heard.topic == topic);
+        let order = [BRIDGE, &topic("availability"), &device, &topic("grid_pwr")].map(place);
+        assert!(order[0].is_some() && order.is_sorted(), "{order:?} {heard:#?}");
+    }
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_is_told_the_id_and_the_keep_alive_that_are_configured() {
+    let Some(mut broker) = Mosquitto::stopped("") else { return };
+    broker.configure("allow_anonymous true\nlog_dest file {folder}/log\n");
+    broker.run();
+    let log = || std::fs::read_to_string(broker.path("log")).unwrap_or_default();
+    let given = json!({"client_id": "cellar", "keep_alive": "7s"});
+    let (mut one, mut other) =
+        (open(&broker, Pace::Live, &given).await, open(&broker, Pace::Live, &json!({})).await);
+    // `p2` is Mosquitto's name for MQTT 3.1.1, `c1` a session that ends with the connection.
+    eventually("the one has come", || log().contains(" as cellar (p2, c1, k7).")).await;
+    eventually("the other has come", || log().contains(" (p2, c1, k30).")).await;
+    let log = log();
+    let id = log.split(" as energi-").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()), "{log}");
+    one.close().await.unwrap();
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_clients_of_one_id_are_told_of_each_other_once() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
     let twin = json!({"client_id": "twin"});
     let _twins = [open(&broker, Pace::Live, &twin).await, open(&broker, Pace::Live, &twin).await];
-    says(&logs, "does another client use the id `twin`?").await;
+    let lost = || listener.of(BRIDGE).iter().filter(|state| *state == "offline").count();
+    eventually("each has pushed the other out three times", || lost() >= 6).await;
+    assert_eq!(count(&logs, "does another client use the id `twin`?"), 2, "{:#?}", logs.lines());
+    assert_eq!(count(&logs, "connected to"), 2, "{:#?}", logs.lines());
 }

@@ -4,6 +4,7 @@
 //! always served: the answer to a ping is not late because something is published, and nobody who
 //! publishes waits for a broker unless a recording is replayed.
 
+mod notices;
 mod requests;
 mod wire;
 
@@ -25,6 +26,7 @@ use super::trouble::{Trouble, is_too_large};
 use crate::backoff::Backoff;
 use crate::sink::{Context, Pace, SinkError};
 
+use notices::Notices;
 pub(super) use wire::STOOD;
 
 /// How many messages the connection takes before it has written the first of them.
@@ -67,16 +69,17 @@ pub(super) struct Session {
     delivering: Option<Answer<usize>>,
     closing: Option<Answer<()>>,
     backoff: Backoff,
+    /// Why there is no connection.
     trouble: Option<Trouble>,
+    notices: Notices,
+    /// When the connection will have stood long enough to be a good one.
+    holds: Option<Instant>,
     /// Whether the current values are to be sent once nothing older waits.
     restate: bool,
     /// When to say again that a recording waits.
     remind: Option<Instant>,
     /// Whether there was a connection before.
     introduced: bool,
-    /// Readings that came to nothing since the connection was lost.
-    passed_over: usize,
-    overtaken: bool,
 }
 
 /// Where the connection stands.
@@ -102,6 +105,7 @@ impl Session {
             client_id: config.client_id.clone().unwrap_or_else(unique_client_id),
             publisher: Publisher::new(&config, context),
             config: Arc::new(config),
+            notices: Notices::new(&context.name),
             name: context.name.clone(),
             pace: context.pace,
             requests,
@@ -111,11 +115,10 @@ impl Session {
             closing: None,
             backoff: Backoff::default(),
             trouble: None,
+            holds: None,
             restate: false,
             remind: None,
             introduced: false,
-            passed_over: 0,
-            overtaken: false,
         }
     }
 
@@ -127,14 +130,11 @@ impl Session {
                 End::Lost(trouble) => trouble,
                 End::Over => return,
             };
-            let new = self.trouble.as_ref() != Some(&trouble);
-            self.lost(trouble);
+            self.lost(trouble.clone());
             if self.gives_up() {
                 return;
             }
-            if let Some(trouble) = self.trouble.as_ref().filter(|_| new) {
-                warn!(sink = self.name, "{trouble}; trying again");
-            }
+            self.notices.failed(&trouble);
             let wait = self.backoff.next_wait();
             if self.serve(tokio::time::sleep(wait), None).await.is_none() || self.gives_up() {
                 return;
@@ -217,12 +217,11 @@ impl Session {
 
     /// When there is something to do that nobody asks for.
     fn wake(&self) -> Option<Instant> {
-        let mut times = [self.publisher.next_tick(), self.remind, None, None];
-        if self.is_up() {
-            times[2] = self.outbox.resumes(Instant::now());
-            times[3] = self.publisher.announces();
-        }
-        times.into_iter().flatten().min()
+        let always = [self.publisher.next_tick(), self.remind];
+        let connected =
+            [self.holds, self.outbox.resumes(Instant::now()), self.publisher.announces()];
+        let connected = connected.into_iter().filter(|_| self.is_up());
+        always.into_iter().chain(connected).flatten().min()
     }
 
     fn tick(&mut self) {
@@ -235,6 +234,11 @@ impl Session {
         {
             self.outbox.introduce(messages);
             self.restate |= values;
+        }
+        if self.holds.is_some_and(|at| at <= now) {
+            self.holds = None;
+            self.notices.held(&self.config.url, self.backoff.tries());
+            self.backoff.reset();
         }
         if self.remind.is_some_and(|at| at <= now) {
             self.remind = self.is_waiting().then(|| now + REMIND_EVERY);

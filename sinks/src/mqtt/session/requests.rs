@@ -31,7 +31,7 @@ impl Session {
         match self.pace {
             Pace::Live => {
                 let passed_over = if self.is_up() { 0 } else { batch.len() };
-                self.passed_over += passed_over;
+                self.notices.passed_over(passed_over);
                 // Whoever asked may have gone.
                 let _ = answer.send(Ok(passed_over));
             }
@@ -67,14 +67,7 @@ impl Session {
             self.publisher.connected(Instant::now());
             self.outbox.introduce(self.publisher.presence());
             self.restate = true;
-            if !self.overtaken {
-                warn!(
-                    sink = self.name,
-                    messages = dropped,
-                    "the broker is too slow: newer values take the place of those that wait"
-                );
-                self.overtaken = true;
-            }
+            self.notices.overtaken(dropped);
         }
     }
 

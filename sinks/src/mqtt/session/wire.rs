@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rumqttc::{AsyncClient, ClientError, ConnectionError, Event, Incoming, Outgoing, QoS};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{Link, Session};
 use crate::mqtt::message::Message;
@@ -12,8 +12,9 @@ use crate::mqtt::options::LARGEST_PACKET;
 use crate::mqtt::trouble::Trouble;
 use crate::sink::Pace;
 
-/// A connection that stood for so long was a good one.
-pub(in crate::mqtt) const STOOD: Duration = Duration::from_secs(10);
+/// A connection that stood for so long was a good one. It is as long as the longest wait between
+/// tries: two clients of one id that take turns to connect never get so far.
+pub(in crate::mqtt) const STOOD: Duration = Duration::from_mins(1);
 
 /// What a packet has beside its topic and payload, at most (MQTT 3.1.1, 2.2 and 3.3).
 const PACKET_OVERHEAD: usize = 1 + 4 + 2 + 2;
@@ -70,17 +71,11 @@ impl Session {
     }
 
     fn connected(&mut self, client: &AsyncClient) {
-        let broker = &self.config.url;
-        if self.trouble.take().is_some() {
-            let (tries, passed_over) = (self.backoff.tries(), self.passed_over);
-            info!(sink = self.name, tries, passed_over, "connected to {broker} after all");
-        } else {
-            info!(sink = self.name, "connected to {broker}");
-        }
-        self.passed_over = 0;
-        self.overtaken = false;
         let now = Instant::now();
         self.link = Link::Up(now);
+        self.holds = Some(now + STOOD);
+        self.trouble = None;
+        self.notices.connected(&self.config.url, self.backoff.tries());
         self.publisher.connected(now);
         for filter in self.publisher.subscriptions() {
             // There are fewer than the empty channel takes.
@@ -104,8 +99,8 @@ impl Session {
     }
 
     pub(super) fn lost(&mut self, trouble: Trouble) {
-        if self.stood().is_some_and(|time| time >= STOOD) {
-            self.backoff.reset();
+        if self.holds.take().is_some() {
+            self.notices.broke_early();
         }
         self.link = Link::Down;
         self.restate = false;

@@ -1,0 +1,163 @@
+//! What the log is told of the connection: each thing once, then a count.
+
+use tracing::{info, warn};
+
+use crate::mqtt::broker::Broker;
+use crate::mqtt::trouble::Trouble;
+
+/// There are fewer reasons, but for texts that a strange server puts together.
+const MOST_SAID: usize = 16;
+
+/// What was said of the connection, and what is to be counted.
+#[derive(Debug)]
+pub(super) struct Notices {
+    /// The sink's name.
+    sink: String,
+    /// The reasons that were given since a connection last held.
+    said: Vec<Trouble>,
+    /// Whether the last connection broke before it held. To say of each of its kind that it is
+    /// there, and that it is gone, would fill the log.
+    brittle: bool,
+    /// Readings that came to nothing since then.
+    passed_over: usize,
+    overtaken: bool,
+}
+
+impl Notices {
+    pub(super) fn new(sink: &str) -> Self {
+        Self {
+            sink: sink.to_owned(),
+            said: Vec::new(),
+            brittle: false,
+            passed_over: 0,
+            overtaken: false,
+        }
+    }
+
+    /// There is no connection, or none any more.
+    pub(super) fn failed(&mut self, trouble: &Trouble) {
+        if self.said.contains(trouble) {
+            return;
+        }
+        warn!(sink = self.sink, "{trouble}; trying again");
+        if self.said.len() == MOST_SAID {
+            self.said.remove(0);
+        }
+        self.said.push(trouble.clone());
+    }
+
+    /// A connection stands, after so many waits.
+    pub(super) fn connected(&mut self, broker: &Broker, tries: u64) {
+        if !self.brittle {
+            self.overtaken = false;
+            self.say_connected(broker, tries);
+        }
+    }
+
+    /// It has stood long enough to be a good one: what goes wrong from here on is new.
+    pub(super) fn held(&mut self, broker: &Broker, tries: u64) {
+        if self.brittle {
+            self.say_connected(broker, tries);
+        }
+        self.brittle = false;
+        self.said.clear();
+    }
+
+    /// It broke before it had stood so long.
+    pub(super) fn broke_early(&mut self) {
+        self.brittle = true;
+    }
+
+    fn say_connected(&mut self, broker: &Broker, tries: u64) {
+        let passed_over = std::mem::take(&mut self.passed_over);
+        if self.said.is_empty() {
+            info!(sink = self.sink, "connected to {broker}");
+        } else {
+            info!(sink = self.sink, tries, passed_over, "connected to {broker} after all");
+        }
+    }
+
+    /// Readings came to nothing for want of a connection.
+    pub(super) fn passed_over(&mut self, readings: usize) {
+        self.passed_over += readings;
+    }
+
+    /// Messages were dropped, because newer ones came before they could be sent.
+    pub(super) fn overtaken(&mut self, messages: usize) {
+        if !std::mem::replace(&mut self.overtaken, true) {
+            warn!(
+                sink = self.sink,
+                messages, "the broker is too slow: newer values take the place of those that wait"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../../tests/support/logs.rs"]
+mod logs;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::logs::Logs;
+    use super::*;
+    use crate::mqtt::config::Config;
+
+    fn broker() -> Broker {
+        serde_json::from_value::<Config>(json!({"url": "mqtt://broker"})).unwrap().url
+    }
+
+    fn trouble(text: &str) -> Trouble {
+        Trouble::passing(text.to_owned())
+    }
+
+    #[test]
+    fn each_reason_is_given_once_until_a_connection_has_held() {
+        let (logs, broker) = (Logs::capture(), broker());
+        let mut notices = Notices::new("mqtt");
+        for _ in 0..3 {
+            notices.failed(&trouble("nobody listens"));
+            notices.failed(&trouble("no answer"));
+        }
+        notices.passed_over(7);
+        notices.connected(&broker, 6);
+        notices.held(&broker, 6);
+        notices.failed(&trouble("no answer"));
+        notices.connected(&broker, 1);
+        assert_eq!(
+            logs.lines(),
+            [
+                "WARN nobody listens; trying again sink=\"mqtt\"",
+                "WARN no answer; trying again sink=\"mqtt\"",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=6 passed_over=7",
+                "WARN no answer; trying again sink=\"mqtt\"",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 passed_over=0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_connection_that_breaks_again_and_again_is_there_once_it_holds() {
+        let (logs, broker) = (Logs::capture(), broker());
+        let mut notices = Notices::new("mqtt");
+        for tries in 0..3 {
+            notices.connected(&broker, tries);
+            notices.broke_early();
+            notices.failed(&trouble("somebody else uses the id"));
+            notices.passed_over(1);
+        }
+        notices.connected(&broker, 3);
+        assert_eq!(
+            logs.lines(),
+            [
+                "INFO connected to broker:1883 sink=\"mqtt\"",
+                "WARN somebody else uses the id; trying again sink=\"mqtt\"",
+            ]
+        );
+        notices.held(&broker, 3);
+        let last = "INFO connected to broker:1883 after all sink=\"mqtt\" tries=3 passed_over=3";
+        assert_eq!(logs.lines()[2..], [last]);
+    }
+}
