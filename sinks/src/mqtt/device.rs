@@ -75,9 +75,18 @@ struct Slot {
 }
 
 impl Slot {
-    fn offer(&mut self, value: Value, at: Option<Timestamp>) -> Option<Value> {
+    /// Takes a new value, and adds its message if it is to be sent now.
+    fn take(
+        &mut self,
+        value: Value,
+        at: Option<Timestamp>,
+        plan: &Plan,
+        messages: &mut Vec<Message>,
+    ) {
         self.newest = Some(value);
-        self.gauge.offer(value, at, &self.rule)
+        if let Some(value) = self.gauge.offer(value, at, &self.rule) {
+            messages.push(plan.message(&self.topic, payload(value)));
+        }
     }
 }
 
@@ -125,11 +134,11 @@ impl Device {
     pub(super) fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
         self.time = reading.time;
         let at = reading.time;
-        self.serial.offer_into(Value::Integer(reading.serial.into()), at, &self.plan, messages);
+        self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan, messages);
         for (field, value) in reading.fields() {
             // Every key of a reading is in the plan: both come from the same decoders.
             if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.key == *field.key()) {
-                slot.offer_into(value, at, &self.plan, messages);
+                slot.take(value, at, &self.plan, messages);
             }
         }
         if reading.fields().any(|(field, _)| Status::INPUTS.contains(&field.key())) {
@@ -222,20 +231,6 @@ impl Device {
         }
         json.push('}');
         Message { retain: false, ..self.plan.message(&self.state_topic, json) }
-    }
-}
-
-impl Slot {
-    fn offer_into(
-        &mut self,
-        value: Value,
-        at: Option<Timestamp>,
-        plan: &Plan,
-        messages: &mut Vec<Message>,
-    ) {
-        if let Some(value) = self.offer(value, at) {
-            messages.push(plan.message(&self.topic, payload(value)));
-        }
     }
 }
 

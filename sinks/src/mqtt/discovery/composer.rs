@@ -105,8 +105,8 @@ impl Composer {
         Known { packets: packets.collect(), ..Known::default() }
     }
 
-    /// Adds the packets whose entities were announced before; what no packet has any more is
-    /// removed. Whether that is news to Home Assistant.
+    /// Adds the packets whose entities were announced before; what no packet has any more, or has
+    /// as something else, is removed. Whether that is news to Home Assistant.
     pub(super) fn recall(
         &self,
         known: &mut Known,
@@ -115,9 +115,14 @@ impl Composer {
         let mut news = false;
         platforms.remove(&self.status.id);
         for (place, packet) in self.packets.iter().enumerate() {
-            let before = platforms.len();
-            platforms.retain(|id, _| packet.entities.iter().all(|entity| entity.id != *id));
-            if platforms.len() < before {
+            let mut sent = false;
+            for entity in &packet.entities {
+                sent |= platforms.contains_key(&entity.id);
+                if platforms.get(&entity.id).is_some_and(|platform| platform == entity.platform()) {
+                    platforms.remove(&entity.id);
+                }
+            }
+            if sent {
                 news |= known.packets.insert(place);
             }
         }
@@ -145,7 +150,8 @@ impl Composer {
         // First, since Home Assistant may leave the rest of a message for the next one.
         let mut entries: Vec<_> =
             known.removed.iter().map(|(id, p)| (id.as_str(), Entry::Removed { p })).collect();
-        let mut present = BTreeSet::new();
+        // What becomes something else is in the next message.
+        let mut present: BTreeSet<_> = known.removed.keys().map(String::as_str).collect();
         let packets = known.packets.iter().filter_map(|place| self.packets.get(*place));
         let entities = packets.flat_map(|packet| &packet.entities).chain([&self.status]);
         // A metric of several packets is one entity.
