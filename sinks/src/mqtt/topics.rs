@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use energi_decoders::packets;
+
 /// The topics below one base, as `mqtt-energi` lays them out, and those that are new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
@@ -64,20 +66,34 @@ impl Topics {
         format!("{}/+/#", self.base)
     }
 
-    /// Whether `topic` is one of a device.
+    /// Whether `topic` is one that a device is published to: others may stand below the same base.
     #[must_use]
     pub fn is_of_device(&self, topic: &str) -> bool {
         let below = topic.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
-        let serial = below.and_then(|below| below.split_once('/')).map(|(serial, _)| serial);
-        serial.and_then(|text| text.parse().ok()).is_some_and(|serial| {
+        below.and_then(|below| below.split_once('/')).is_some_and(|(serial, last)| {
             // Not a number in some other spelling.
-            topic.starts_with(&self.of(serial, ""))
+            serial.parse().is_ok_and(|number: u32| number.to_string() == serial)
+                && is_published(last)
         })
     }
 
     fn of(&self, serial: u32, last: impl Display) -> String {
         format!("{}/{serial}/{last}", self.base)
     }
+}
+
+/// Whether a device has a topic that ends so, whichever decoders are on.
+fn is_published(last: &str) -> bool {
+    let mut keys = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+    // Those of a decoder that was declared once may not be known any more.
+    let declared = |(length, key): (&str, &str)| {
+        u8::from_str_radix(length, 16).is_ok_and(|byte| format!("{byte:02X}") == length)
+            && !key.is_empty()
+            && !key.contains('/')
+    };
+    matches!(last, "serial" | "state" | "status" | "availability")
+        || keys.any(|field| field.key() == last)
+        || last.strip_prefix("0x").and_then(|rest| rest.split_once('/')).is_some_and(declared)
 }
 
 /// The gateway runs, or the device is heard. Home Assistant's default word.
@@ -126,18 +142,30 @@ mod tests {
     #[test]
     fn a_topic_of_a_device_is_told_from_others() {
         let topics = Topics::new("my/energi");
-        for topic in [topics.availability(7), topics.value(7, "0x36/v1"), topics.serial(u32::MAX)] {
+        for topic in [
+            topics.availability(7),
+            topics.status(7),
+            topics.state(7),
+            topics.value(7, "grid_pwr"),
+            topics.value(7, "0x36/v1"),
+            topics.value(7, "0x2C/tank_temp"),
+            topics.serial(u32::MAX),
+        ] {
             assert!(topics.is_of_device(&topic), "{topic}");
         }
         for other in [
             "my/energi/bridge/state",
             "my/energi/7",
-            "my/energi/07/a",
-            "my/energi/+7/a",
+            "my/energi/7/temperature",
+            "my/energi/7/0x2C",
+            "my/energi/7/0x2c/tank_temp",
+            "my/energi/7/0x2C/tank/temp",
+            "my/energi/07/status",
+            "my/energi/+7/status",
             "my/energi",
-            "my/energi/4294967296/a",
-            "my/energi2/7/a",
-            "other/7/a",
+            "my/energi/4294967296/status",
+            "my/energi2/7/status",
+            "other/7/status",
             "",
         ] {
             assert!(!topics.is_of_device(other), "{other}");
