@@ -18,11 +18,16 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use energi_gateway::capture::pcapng::Writer;
+use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::{Event, Source};
+use energi_gateway::config::Speed;
 use gateway::{Desk, example_day};
 use mosquitto::{Heard, Listener, Mosquitto, until};
 use process::Running;
@@ -81,11 +86,15 @@ fn simulator(speed: u32, sinks: &str) -> String {
 }
 
 fn replay(sinks: &str) -> String {
-    let path = example_day();
+    replay_of(&example_day(), "", sinks)
+}
+
+/// The replay of a capture, with what is said of decoders besides.
+fn replay_of(capture: &Path, decoders: &str, sinks: &str) -> String {
     format!(
-        "capture: {{type: replay, path: \"{}\"}}\ndecoders: {{plausibility: keep}}\n\
+        "capture: {{type: replay, path: \"{}\"}}\ndecoders: {{plausibility: keep{decoders}}}\n\
          shutdown_timeout: 1s\nsinks:\n{sinks}",
-        path.display()
+        capture.display()
     )
 }
 
@@ -105,14 +114,47 @@ fn by_topic(heard: Vec<Heard>) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames() {
+    publishes_what_mqtt_energi_does(&example_day(), "", mqtt_energi::CONFIRMED);
+}
+
+#[test]
+fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on() {
+    let desk = Desk::new();
+    let hour = desk.path("hour.pcapng");
+    around_noon(&hour);
+    let lengths = mqtt_energi::EXPERIMENTAL.iter().map(|(length, ..)| length);
+    let on: Vec<_> = lengths.map(|length| format!("\"0x{length:02X}\": true")).collect();
+    let decoders = format!(", experimental: {{{}}}", on.join(", "));
+    let packets = [mqtt_energi::CONFIRMED, mqtt_energi::EXPERIMENTAL].concat();
+    publishes_what_mqtt_energi_does(&hour, &decoders, &packets);
+}
+
+/// Copies an hour out of the middle of the example day: of all packets, a day has too many values
+/// for one listener.
+fn around_noon(path: &Path) {
+    let mut day = Replay::open(&example_day(), Speed::Max).unwrap();
+    let mut hour = Writer::new(File::create(path).unwrap(), None).unwrap();
+    for place in 0..146_160 / 24 * 13 {
+        let Event::Packet(packet) = day.next().unwrap() else { panic!("a short day") };
+        if place >= 146_160 / 24 * 12 {
+            hour.write(packet.time.unwrap(), packet.bytes).unwrap();
+        }
+    }
+}
+
+fn publishes_what_mqtt_energi_does(
+    capture: &Path,
+    decoders: &str,
+    packets: &[mqtt_energi::Packet],
+) {
     let Some(broker) = Mosquitto::start() else { return };
     let (desk, listener) = (Desk::new(), broker.listen());
     let sink = mqtt(&broker, ", interval: 0, state: false, discovery: false");
-    let mut gateway = Gateway::start(&desk, &replay(&sink));
+    let mut gateway = Gateway::start(&desk, &replay_of(capture, decoders, &sink));
     assert!(gateway.ends().success(), "{}", gateway.log());
     listener.wait_for(BRIDGE, "offline");
     let mut heard = by_topic(listener.heard());
-    for (topic, expected) in mqtt_energi::publishes(&example_day()) {
+    for (topic, expected) in mqtt_energi::publishes(capture, packets) {
         let payloads = heard.remove(&topic).unwrap_or_default();
         assert_eq!(payloads.len(), expected.len(), "{topic}");
         for (payload, expected) in payloads.iter().zip(expected) {
@@ -145,7 +187,11 @@ fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
 fn a_signal_ends_a_replay_that_waits_for_its_broker() {
     let Some(broker) = Mosquitto::stopped("") else { return };
     let desk = Desk::new();
-    let mut gateway = Gateway::start(&desk, &replay(&mqtt(&broker, "")));
+    let sinks = mqtt(&broker, "") + "  - {type: stdout}\n";
+    let mut gateway = Gateway::start(&desk, &replay(&sinks));
+    let mut lines = BufReader::new(gateway.process.0.stdout.take().unwrap()).lines();
+    lines.next().expect("the recording has begun").unwrap();
+    thread::spawn(move || lines.for_each(drop));
     gateway.says("trying again");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.ends().code(), Some(0));
