@@ -14,8 +14,11 @@ use std::fs;
 use std::io::Read;
 
 use energi_gateway::capture::pcapng::Writer;
+use energi_gateway::capture::simulator::{Household, Settings, ZAPPI};
 use flate2::read::GzDecoder;
 use gateway::{Desk, example_day, stderr, stdout};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use network::{device_frame, ethernet};
 use serde_json::Value;
 
@@ -129,6 +132,120 @@ fn frames_of_others_and_damaged_ones_stay_at_home() {
         assert!(!holds(&exported, private), "{private:x?}");
     }
     assert_eq!(decoded(&desk, "out.pcapng").len(), 1);
+}
+
+#[test]
+fn devices_on_one_lan_stay_apart_and_none_is_named() {
+    let desk = Desk::new();
+    let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
+    let mut settings = Settings::new(start, TimeZone::UTC);
+    (settings.devices, settings.zappi) = (3, ZAPPI.to_vec());
+    let mut household = Household::new(settings);
+    let mut capture = Writer::new(Vec::new(), None).unwrap();
+    let mut macs = BTreeSet::new();
+    while let Some((time, frame)) = household.next_frame()
+        && time < start + SignedDuration::from_mins(10)
+    {
+        macs.insert(frame[6..12].to_vec());
+        capture.write(time, frame).unwrap();
+    }
+    desk.write("house.pcapng", capture.into_inner());
+    let output =
+        desk.run(&["research", "export", "--anonymise", "house.pcapng", "-o", "shared.pcapng"]);
+    assert!(stderr(&output).contains("replaced: 3 serial numbers, 4 addresses"));
+    let shared = fs::read(desk.path("shared.pcapng")).unwrap();
+    for device in (0..3).map(|index| household.device(index).unwrap()) {
+        let serial = device.serial;
+        for name in [serial.to_le_bytes(), serial.to_be_bytes()] {
+            assert!(!holds(&shared, &name), "{serial}");
+        }
+    }
+    for mac in macs {
+        assert!(!holds(&shared, &mac), "{mac:x?}");
+    }
+    // Each stays the same one throughout: nothing but the names tells the captures apart.
+    let mut names = BTreeSet::new();
+    let (before, after) = (decoded(&desk, "house.pcapng"), decoded(&desk, "shared.pcapng"));
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        let name = |line: &Value| (line["mac"].to_string(), line["serial"].as_u64());
+        names.insert((name(before), name(after)));
+        assert_eq!((&before["time"], &before["packet"]), (&after["time"], &after["packet"]));
+    }
+    let befores: BTreeSet<_> = names.iter().map(|(before, _)| before).collect();
+    let afters: BTreeSet<_> = names.iter().map(|(_, after)| after).collect();
+    assert_eq!((befores.len(), afters.len()), (names.len(), names.len()), "{names:?}");
+}
+
+/// A block of a pcapng file.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(12 + body.len()).unwrap().to_le_bytes();
+    [&kind.to_le_bytes()[..], &size, body, &size].concat()
+}
+
+/// Options of a block, ended.
+fn options(options: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (code, value) in options {
+        bytes.extend(code.to_le_bytes());
+        bytes.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+        bytes.extend(*value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn what_a_capture_says_beside_its_frames_stays_at_home() {
+    let desk = Desk::new();
+    let mut frame = device_frame(1);
+    frame[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
+    let size = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    // The codes are those of the pcapng specification: comment 1, hardware 2, system 3, program 4;
+    // of an interface: name 2, description 3, addresses 4 and 6, filter 11, system 12, hardware 15.
+    let section = [
+        &0x1a2b_3c4d_u32.to_le_bytes()[..],
+        &[1, 0, 0, 0],
+        &[0xff; 8],
+        &options(&[(1, b"secret1"), (2, b"secret2"), (3, b"secret3"), (4, b"secret4")]),
+    ];
+    let interface = [
+        &[1, 0, 0, 0, 0, 0, 0, 0][..],
+        &options(&[
+            (1, b"secret5"),
+            (2, b"secret6"),
+            (3, b"secret7"),
+            (4, &[192, 168, 77, 7, 255, 255, 255, 0]),
+            (6, &[0xdc, 0xa6, 0x32, 9, 8, 7]),
+            (11, b"\0secret8"),
+            (12, b"secret9"),
+            (15, b"secret0"),
+        ]),
+    ];
+    let mut padded = frame.clone();
+    padded.resize(frame.len().next_multiple_of(4), 0x5a);
+    let packet =
+        [&[0; 12][..], &size, &size, &padded, &options(&[(1, b"secret at 07:53 I boosted")])];
+    let names = [&[1, 0, 16, 0, 192, 168, 77, 8][..], b"secret.home\0", &[0; 4]];
+    let capture = [
+        block(0x0a0d_0d0a, &section.concat()),
+        block(1, &interface.concat()),
+        block(4, &names.concat()),
+        block(6, &packet.concat()),
+        block(0xbad, &[&[1, 2, 3, 4][..], b"a secret of somebody"].concat()),
+    ];
+    desk.write("annotated.pcapng", capture.concat());
+    let output =
+        desk.run(&["research", "export", "--anonymise", "annotated.pcapng", "-o", "out.pcapng"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 frames; replaced: 1 serial numbers, 1 addresses"));
+    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    let address: [&[u8]; 3] = [&[192, 168, 77], &[0xdc, 0xa6, 0x32, 9, 8, 7], &[0x5a]];
+    for private in [&b"secret"[..], address[0], address[1], address[2], &MAC, &SERIAL.to_le_bytes()]
+    {
+        assert!(!holds(&exported, private), "{private:x?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use energi_decoders::field::SERIAL;
-use energi_decoders::frame::RECORDS;
+use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::reading::is_no_device;
 use energi_decoders::{DecoderTable, Frame, MacAddress, Record};
 
@@ -101,6 +101,10 @@ impl Identities {
         for (old, new) in serials.iter().filter(|(old, _)| **old >= TELLING) {
             bytes.insert(old.to_be_bytes().to_vec(), new.to_be_bytes().to_vec());
             bytes.insert(old.to_le_bytes().to_vec(), new.to_le_bytes().to_vec());
+            // As long as the new one: shorter digits could stand for anything.
+            if SERIALS.contains(old) {
+                bytes.insert(old.to_string().into_bytes(), new.to_string().into_bytes());
+            }
         }
         for (old, new) in &macs {
             let turned = |mac: &MacAddress| mac.0.iter().rev().copied().collect::<Vec<_>>();
@@ -117,7 +121,7 @@ pub struct Anonymiser {
     decoders: DecoderTable,
     serials: BTreeMap<u32, u32>,
     macs: BTreeMap<MacAddress, MacAddress>,
-    /// Byte strings to replace wherever they stand in a record.
+    /// Byte strings to replace wherever they stand in a payload.
     bytes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -134,9 +138,9 @@ impl Anonymiser {
         self.macs.len()
     }
 
-    /// The same frame without names: addresses and serial numbers replaced, the latter wherever
-    /// their bytes stand in a record, in either byte order. What follows the last record is padding,
-    /// in which senders leave pieces of other frames, or damage: it becomes zeros.
+    /// The same frame without names: addresses and serial numbers replaced wherever their bytes stand
+    /// in it, in either byte order, or a serial number's digits. What follows the last record is
+    /// padding, in which senders leave pieces of other frames, or damage: it becomes zeros.
     #[must_use]
     pub fn anonymous(&self, bytes: &[u8], frame: &Frame<'_>) -> Vec<u8> {
         let mut new = bytes.to_vec();
@@ -148,6 +152,9 @@ impl Anonymiser {
         }
         // The payload is the frame's end, its records the payload's but for what follows them.
         let mut start = bytes.len() - frame.payload().len() + RECORDS;
+        if let Some(header) = new.get_mut(start - RECORDS + MAGIC.len()..start) {
+            self.replace(header);
+        }
         for record in frame.records() {
             let end = start + record.bytes().len();
             if let Some(place) = new.get_mut(start..end) {
@@ -159,16 +166,20 @@ impl Anonymiser {
         new
     }
 
-    fn record(&self, place: &mut [u8], record: &Record<'_>) {
+    fn replace(&self, place: &mut [u8]) {
         let mut offset = 0;
-        while let Some(rest) = record.bytes().get(offset..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = place.get_mut(offset..).filter(|rest| !rest.is_empty()) {
             let found = self.bytes.iter().find(|(old, _)| rest.starts_with(old));
             let size = found.map_or(1, |(old, _)| old.len());
-            if let (Some((_, new)), Some(place)) = (found, place.get_mut(offset..offset + size)) {
+            if let (Some((_, new)), Some(place)) = (found, rest.get_mut(..size)) {
                 place.copy_from_slice(new);
             }
             offset += size;
         }
+    }
+
+    fn record(&self, place: &mut [u8], record: &Record<'_>) {
+        self.replace(place);
         for layout in self.decoders.decoders(record).iter().map(|decoder| decoder.layout()) {
             let serial = record.at(layout.serial).map(u32::from_le_bytes);
             let new = serial.and_then(|serial| self.serials.get(&serial));
@@ -267,6 +278,22 @@ mod tests {
             frame[6..12].copy_from_slice(&sender);
         }
         assert_eq!(anonymous, expected);
+    }
+
+    #[test]
+    fn digits_and_what_stands_before_the_first_record_name_nobody_either() {
+        let digits = DEVICE.to_string();
+        let hub = record(0x31, &[(0x25, digits.as_bytes())]);
+        let known = record(0x22, &[(0x2E, &DEVICE.to_le_bytes())]);
+        let mut named = frame(MULTICAST, &[&known, &hub], &[]);
+        named[14 + 4..14 + 8].copy_from_slice(&DEVICE.to_be_bytes());
+        named[14 + 8..14 + 14].copy_from_slice(&SENDER.0);
+        let anonymous = all_anonymous(&[named]);
+        for name in [digits.as_bytes(), &DEVICE.to_be_bytes(), &SENDER.0] {
+            assert!(!holds(&anonymous, name), "{name:x?}");
+        }
+        assert!(holds(&anonymous, b"10000001"));
+        assert_eq!(Frame::parse(&anonymous[0]).unwrap().records().count(), 2);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::research::anonymous::{Anonymiser, Identities};
 name of the interface are left out. With --anonymise
 
 - serial numbers become 10000001, 10000002 and so on in the order in which they come, in every place
-  where their bytes stand, in records that nobody can read yet, too;
+  where their bytes or digits stand, in records that nobody can read yet, too;
 - hardware addresses become 70:b3:d5:00:00:01 and so on (02:00:00:… those that are not myenergi's);
 - what follows the last record of a frame becomes zeros.
 
