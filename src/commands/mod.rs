@@ -9,6 +9,7 @@ pub mod dissector;
 pub mod doctor;
 #[cfg(feature = "sqlite")]
 pub mod history;
+mod line;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "influxdb")]

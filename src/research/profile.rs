@@ -1,6 +1,7 @@
 //! How each byte of a record behaves.
 
 use energi_decoders::Raw;
+use serde::Serialize;
 
 use super::series::Series;
 use super::{View, correlate};
@@ -16,7 +17,8 @@ const FEW_VALUES: usize = 4;
 const SMOOTH: f64 = 0.15;
 
 /// How a byte behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// It never changes.
     Constant,

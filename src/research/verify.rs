@@ -13,8 +13,8 @@ use super::series::{Selection, Series};
 /// Values shown of a field, evenly spread.
 const SAMPLES: usize = 5;
 
-/// More values than this outside the range are worth a warning.
-const OUTSIDE: f64 = 0.01;
+/// A larger share of values outside the range than this is worth a warning.
+pub const OUTSIDE: f64 = 0.01;
 
 /// A scale that differs more than this from the metric's is worth a warning.
 const SCALE: f64 = 0.02;

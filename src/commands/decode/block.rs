@@ -8,7 +8,7 @@ use energi_decoders::frame::{RECORD_HEADER, RECORDS};
 use energi_decoders::{Confidence, Layout, MacAddress, Reading, Record, Status, packets};
 use jiff::Timestamp;
 
-use super::line::{BOLD, DIM, Line, PLAIN, in_colour};
+use crate::commands::line::{BOLD, DIM, Line, PLAIN, in_colour};
 
 /// Bytes in hex with blanks between them.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);

@@ -8,8 +8,8 @@ use energi_decoders::frame::RECORDS;
 use energi_decoders::{Reading, Record};
 
 use super::block::{self, Bytes, Origin};
-use super::line::{Column, DIM, Line, PLAIN};
 use super::span::{self, Span};
+use crate::commands::line::{Column, DIM, Line, PLAIN};
 
 /// Columns that bytes take: four in hex, or one and its bits.
 const BYTES: usize = 11;

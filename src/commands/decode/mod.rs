@@ -2,7 +2,6 @@
 
 mod block;
 mod hex;
-mod line;
 mod span;
 mod text;
 
@@ -24,7 +23,7 @@ use crate::exit::{Exit, Failure};
 use crate::gateway::capture_failure;
 
 use self::block::Origin;
-use self::line::Line;
+use super::line::Line;
 
 /// Arguments of `decode`.
 #[derive(Debug, clap::Args)]

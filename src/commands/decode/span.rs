@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use energi_decoders::frame::RECORDS;
 use energi_decoders::{Confidence, Field, HeaderField, Raw, Reading, Record, Value, header};
 
-use super::line::{DIM, Figure, PLAIN, in_colour};
+use crate::commands::line::{DIM, Figure, PLAIN, in_colour};
 
 /// Fields take these in turn, so that neighbours differ.
 const COLOURS: [AnsiColor; 5] =

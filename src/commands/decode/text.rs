@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use energi_decoders::{Field, Reading, Record};
 
 use super::block::{self, Bytes, Origin};
-use super::line::{BOLD, Column, DIM, Figure, Line, PLAIN};
+use crate::commands::line::{BOLD, Column, DIM, Figure, Line, PLAIN};
 
 /// Writes the readings of a record, or its bytes where there are none.
 pub(super) fn write(

@@ -1,5 +1,6 @@
 //! `energi-gateway research bytes`: how each byte of a kind of record behaves.
 
+use anstyle::AnsiColor;
 use energi_sinks::settings::Period;
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
@@ -7,8 +8,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::input::Captures;
-use super::output::{self, Format, NONE};
+use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
+use crate::commands::line::{BOLD, DIM, PLAIN, in_colour};
 use crate::exit::{Exit, Failure};
 use crate::research::moment::{self, Change};
 use crate::research::profile::{self, ByteProfile, Class};
@@ -100,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 #[derive(Debug, Serialize)]
 struct Row {
     offset: String,
-    class: &'static str,
+    class: Class,
     min: i64,
     max: i64,
     distinct: usize,
@@ -131,7 +133,7 @@ impl Row {
         });
         Self {
             offset: format!("0x{:02X}", byte.offset),
-            class: byte.class.name(),
+            class: byte.class,
             min: byte.min,
             max: byte.max,
             distinct: byte.distinct,
@@ -143,7 +145,7 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         // Signed and unsigned are the same where nothing is negative.
         let unsigned = |wide: &WideRow| {
             let name = wide.r#type.replacen('i', "u", 1);
@@ -156,17 +158,25 @@ impl Row {
             .filter(|wide| wide.plausible && unsigned(wide))
             .map(|wide| format!("{} {} to {}", wide.r#type, wide.min, wide.max))
             .collect();
+        let class = match self.class {
+            Class::Constant => DIM,
+            Class::Counter => in_colour(AnsiColor::Cyan),
+            Class::FlagLike => in_colour(AnsiColor::Yellow),
+            Class::Changing => PLAIN,
+        };
+        let plausible = if wide.is_empty() { PLAIN } else { in_colour(AnsiColor::Green) };
+        let or_none = |words: Vec<_>| if words.is_empty() { NONE.into() } else { words.join(", ") };
         vec![
-            self.offset.clone(),
-            self.class.to_owned(),
-            self.min.to_string(),
-            self.max.to_string(),
-            self.distinct.to_string(),
-            self.bits.clone(),
-            format!("{:.2}", self.entropy),
-            self.changes.to_string(),
-            if wide.is_empty() { NONE.to_owned() } else { wide.join(", ") },
-            if self.fields.is_empty() { NONE.to_owned() } else { self.fields.join(", ") },
+            Cell::styled(BOLD, &self.offset),
+            Cell::styled(class, self.class.name()),
+            self.min.to_string().into(),
+            self.max.to_string().into(),
+            self.distinct.to_string().into(),
+            self.bits.clone().into(),
+            format!("{:.2}", self.entropy).into(),
+            self.changes.to_string().into(),
+            Cell::styled(plausible, or_none(wide)),
+            or_none(self.fields.iter().map(|&field| field.to_owned()).collect()).into(),
         ]
     }
 }
@@ -175,21 +185,21 @@ fn profiles<'a>(
     bytes: impl Iterator<Item = &'a ByteProfile>,
     format: Format,
 ) -> Result<String, Failure> {
-    const HEADINGS: &[&str] = &[
-        "<Offset",
-        "<Class",
-        "Min",
-        "Max",
-        "Distinct",
-        "<Bits",
-        "Entropy",
-        "Changes",
-        "<Plausible as",
-        "<Field",
+    const COLUMNS: &[Column] = &[
+        Column::text("Offset"),
+        Column::text("Class"),
+        Column::numbers("Min"),
+        Column::numbers("Max"),
+        Column::numbers("Distinct").spare(3),
+        Column::text("Bits").spare(1),
+        Column::numbers("Entropy").spare(2),
+        Column::numbers("Changes").spare(4),
+        Column::text("Plausible as"),
+        Column::text("Field"),
     ];
     let rows: Vec<_> = bytes.map(Row::new).collect();
     match format {
-        Format::Table => Ok(output::table(HEADINGS, rows.iter().map(Row::cells))),
+        Format::Table => Ok(output::table(COLUMNS, rows.iter().map(Row::cells))),
         Format::Json => output::json(&rows),
     }
 }
@@ -219,27 +229,35 @@ impl ChangeRow {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let bits: Vec<_> = self.flipped.iter().map(ToString::to_string).collect();
+        // What hardly ever moves so far is what was looked for.
+        let rare = if self.elsewhere < 0.01 { in_colour(AnsiColor::Green) } else { PLAIN };
         vec![
-            self.offset.clone(),
-            format!("0x{:02X}", self.before),
-            format!("0x{:02X}", self.after),
-            format!("{:.2}", self.moved),
-            if bits.is_empty() { NONE.to_owned() } else { bits.join(" ") },
-            format!("{:.1} %", self.elsewhere * 100.0),
+            Cell::styled(BOLD, &self.offset),
+            format!("0x{:02X}", self.before).into(),
+            format!("0x{:02X}", self.after).into(),
+            format!("{:.2}", self.moved).into(),
+            if bits.is_empty() { NONE.to_owned() } else { bits.join(" ") }.into(),
+            Cell::styled(rare, format!("{:.1} %", self.elsewhere * 100.0)),
         ]
     }
 }
 
 fn around(changes: &[Change], format: Format) -> Result<String, Failure> {
-    const HEADINGS: &[&str] =
-        &["<Offset", "Before", "After", "Mean moved", "<Bits flipped", "As far elsewhere"];
+    const COLUMNS: &[Column] = &[
+        Column::text("Offset"),
+        Column::numbers("Before"),
+        Column::numbers("After"),
+        Column::numbers("Mean moved"),
+        Column::text("Bits flipped"),
+        Column::numbers("As far elsewhere"),
+    ];
     let rows: Vec<_> = changes.iter().map(ChangeRow::new).collect();
     match format {
         Format::Json => output::json(&rows),
         Format::Table if rows.is_empty() => Ok("Nothing changed around that moment.\n".to_owned()),
-        Format::Table => Ok(output::table(HEADINGS, rows.iter().map(ChangeRow::cells))),
+        Format::Table => Ok(output::table(COLUMNS, rows.iter().map(ChangeRow::cells))),
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 
+use anstyle::AnsiColor;
 use energi_decoders::custom::CustomDecoder;
 use energi_sinks::settings::Period;
 use serde::Serialize;
 
 use super::input::Captures;
-use super::output::{self, Format, NONE};
+use super::number::{chance, percent, short, with_error};
+use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
+use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::exit::{Exit, Failure};
 use crate::research::correlate::{self, Finding, Fit, Outcome};
 use crate::research::declare;
@@ -125,7 +128,7 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let fit = self.fit.as_ref();
         let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
         let raw = fit.map(|fit| {
@@ -135,17 +138,18 @@ impl Row {
             format!("/ {divide} ± {divide_error} {sign} {add} ± {add_error}")
         });
         let inverted = self.inverted.then(|| "inverted".to_owned());
+        let found = in_colour(AnsiColor::Green);
         vec![
-            self.offset.clone(),
-            self.r#type.clone(),
-            self.key.clone(),
-            format!("{:+.1} s", self.lag),
-            percent(self.explained),
-            chance(self.chance),
-            or_none(fit.map(|fit| short(fit.divide))),
-            or_none(fit.map(|fit| short(fit.add))),
-            or_none(raw.or(inverted)),
-            if self.fields.is_empty() { NONE.to_owned() } else { self.fields.join(", ") },
+            Cell::styled(BOLD, &self.offset),
+            self.r#type.clone().into(),
+            Cell::styled(found, &self.key),
+            format!("{:+.1} s", self.lag).into(),
+            percent(self.explained).into(),
+            chance(self.chance).into(),
+            Cell::styled(BOLD, or_none(fit.map(|fit| short(fit.divide)))),
+            Cell::styled(BOLD, or_none(fit.map(|fit| short(fit.add)))),
+            Cell::styled(DIM, or_none(raw.or(inverted))),
+            if self.fields.is_empty() { NONE.to_owned() } else { self.fields.join(", ") }.into(),
         ]
     }
 }
@@ -176,17 +180,17 @@ impl Answer {
     }
 
     fn text(&self) -> String {
-        const HEADINGS: &[&str] = &[
-            "<Offset",
-            "<Type",
-            "<Follows",
-            "Lag",
-            "Explains",
-            "Chance",
-            "Divide",
-            "Add",
-            "<As fitted",
-            "<Field",
+        const COLUMNS: &[Column] = &[
+            Column::text("Offset"),
+            Column::text("Type"),
+            Column::text("Follows"),
+            Column::numbers("Lag").spare(3),
+            Column::numbers("Explains"),
+            Column::numbers("Chance"),
+            Column::numbers("Divide"),
+            Column::numbers("Add"),
+            Column::text("As fitted").spare(1),
+            Column::text("Field").spare(2),
         ];
         let mut text = format!(
             "{} records {} of type {}{}, {} tries.\n\n",
@@ -213,7 +217,7 @@ impl Answer {
                 text += "The capture is short: record a few hours in which the metric moves.\n";
             }
         } else {
-            text += &output::table(HEADINGS, self.findings.iter().map(Row::cells));
+            text += &output::table(COLUMNS, self.findings.iter().map(Row::cells));
             text += "\nChance: how many as good are expected by chance among all tries.\n";
             for Row { offset, r#type, same, .. } in &self.findings {
                 if !same.is_empty() {
@@ -238,67 +242,3 @@ impl Answer {
 
 /// Fewer blocks than these can hardly be significant.
 const FEW_BLOCKS: usize = 60;
-
-/// An expected number, in the digits that matter.
-fn chance(chance: f64) -> String {
-    match chance {
-        _ if chance < 1e-12 => "< 1e-12".to_owned(),
-        _ if chance < 0.001 => format!("{chance:.0e}"),
-        _ if chance < 1.0 => format!("{chance:.3}"),
-        _ => format!("{chance:.0}"),
-    }
-}
-
-/// A share; close to all of it the nines count.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent > 99.0 && percent < 99.995 {
-        format!("{percent:.2} %")
-    } else {
-        format!("{percent:.0} %")
-    }
-}
-
-/// A number in four digits at most, unless it is whole.
-fn short(number: f64) -> String {
-    if number.fract() == 0.0 || number.abs() >= 1000.0 {
-        return format!("{number:.0}");
-    }
-    let text = format!("{number:.*}", decimals(number.abs() / 1000.0));
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// A number and its standard error, both to the error's second digit.
-fn with_error(number: f64, error: f64) -> (String, String) {
-    let decimals = decimals((error / 10.0).max(number.abs() * 1e-6).max(1e-9));
-    (format!("{number:.decimals$}"), format!("{error:.decimals$}"))
-}
-
-/// The decimals that show a number of this size.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 9")]
-fn decimals(size: f64) -> usize {
-    (-size.log10().floor()).clamp(0.0, 9.0) as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_as_long_as_they_mean_something() {
-        assert_eq!(short(1.0 / 60.0), "0.01667");
-        assert_eq!(
-            (short(100.0), short(7.3731), short(-0.5)),
-            ("100".into(), "7.373".into(), "-0.5".into())
-        );
-        assert_eq!(with_error(60.0213, 0.0471), ("60.021".into(), "0.047".into()));
-        assert_eq!(
-            (chance(3e-20), chance(4.2e-5), chance(0.02), chance(133.7)),
-            ("< 1e-12".into(), "4e-5".into(), "0.020".into(), "134".into())
-        );
-        assert_eq!(
-            (percent(0.9998), percent(0.63), percent(1.0)),
-            ("99.98 %".into(), "63 %".into(), "100 %".into())
-        );
-    }
-}

@@ -5,6 +5,7 @@ mod bytes;
 mod correlate;
 mod export;
 mod input;
+mod number;
 mod output;
 mod selected;
 mod types;

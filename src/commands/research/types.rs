@@ -1,11 +1,13 @@
 //! `energi-gateway research types`: which kinds of records a capture holds.
 
+use anstyle::AnsiColor;
 use energi_decoders::{Layout, Status};
 use serde::Serialize;
 use tracing::warn;
 
 use super::input::Captures;
-use super::output::{self, Format, NONE};
+use super::output::{self, Cell, Column, Format, NONE};
+use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::exit::Failure;
 use crate::research::kinds::{self, Key, Kind, Kinds};
 
@@ -53,7 +55,7 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         const SHOWN: usize = "0x".len() + 2 * 18;
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
         // To the second: "2026-06-20T11:02:03".
@@ -61,32 +63,37 @@ impl Row {
             or_none(time).split('.').next().map(|time| time.replace('T', " ")).unwrap_or_default()
         };
         let sample = self.sample.get(..SHOWN).map(|shown| format!("{shown}…"));
+        let status = match self.status {
+            "confirmed" => AnsiColor::Green,
+            "unknown" => AnsiColor::Red,
+            _ => AnsiColor::Yellow,
+        };
         vec![
-            self.length.clone(),
-            self.record_type.clone(),
-            or_none(&self.source),
-            self.count.to_string(),
-            self.interval.map_or_else(|| NONE.to_owned(), |seconds| format!("{seconds:.1} s")),
-            time(&self.first),
-            time(&self.last),
-            or_none(&self.decoder),
-            self.status.to_owned(),
-            sample.unwrap_or_else(|| self.sample.clone()),
+            Cell::styled(BOLD, &self.length),
+            self.record_type.clone().into(),
+            or_none(&self.source).into(),
+            self.count.to_string().into(),
+            self.interval.map_or_else(|| NONE.to_owned(), |every| format!("{every:.1} s")).into(),
+            time(&self.first).into(),
+            time(&self.last).into(),
+            or_none(&self.decoder).into(),
+            Cell::styled(in_colour(status), self.status),
+            Cell::styled(DIM, sample.unwrap_or_else(|| self.sample.clone())),
         ]
     }
 }
 
-const HEADINGS: &[&str] = &[
-    "<Length",
-    "<Type",
-    "<Source",
-    "Count",
-    "Every",
-    "<First (UTC)",
-    "<Last (UTC)",
-    "<Decoder",
-    "<Status",
-    "<Sample",
+const COLUMNS: &[Column] = &[
+    Column::text("Length"),
+    Column::text("Type"),
+    Column::text("Source").spare(4),
+    Column::numbers("Count"),
+    Column::numbers("Every"),
+    Column::text("First (UTC)").spare(2),
+    Column::text("Last (UTC)").spare(3),
+    Column::text("Decoder"),
+    Column::text("Status"),
+    Column::text("Sample").spare(1),
 ];
 
 /// To the millisecond: what lies below is the network's.
@@ -114,7 +121,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let rows: Vec<_> = kinds.iter().map(|(key, kind)| Row::new(key, kind)).collect();
     let answer = match args.format {
-        Format::Table => output::table(HEADINGS, rows.iter().map(Row::cells)),
+        Format::Table => output::table(COLUMNS, rows.iter().map(Row::cells)),
         Format::Json => output::json(&rows)?,
     };
     super::super::print(answer.as_bytes())?;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use anstyle::AnsiColor;
 use energi_sinks::settings::Period;
 use serde::Serialize;
 
 use super::input::Captures;
-use super::output::{self, Format, NONE};
+use super::output::{self, Cell, Column, Format, NONE};
 use super::selected;
+use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::exit::{Exit, Failure};
 use crate::research::metrics::Metrics;
 use crate::research::series::Gathered;
@@ -133,12 +135,20 @@ impl Row {
     }
 
     fn text(&self) -> String {
-        const HEADINGS: &[&str] =
-            &["<Field", "Min", "Mean", "Max", "<Unit", "Outside", "<Samples", "<Follows"];
+        const COLUMNS: &[Column] = &[
+            Column::text("Field"),
+            Column::numbers("Min"),
+            Column::numbers("Mean").spare(2),
+            Column::numbers("Max"),
+            Column::text("Unit"),
+            Column::numbers("Outside"),
+            Column::text("Samples").spare(1),
+            Column::text("Follows"),
+        ];
         let mut text = format!("{} ({}): {} records\n", self.name, self.length, self.records);
         if !self.fields.is_empty() {
             text.push('\n');
-            text += &output::table(HEADINGS, self.fields.iter().map(FieldRow::cells));
+            text += &output::table(COLUMNS, self.fields.iter().map(FieldRow::cells));
         }
         let own = self.warnings.iter().map(|warning| format!("warning: {warning}\n"));
         let fields = self.fields.iter().flat_map(|field| {
@@ -173,7 +183,7 @@ impl FieldRow {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let number = |value: &f64| format!("{}", (value * 100.0).round() / 100.0 + 0.0);
         let follows = self.follows.as_ref().map(|follows| {
             let line = follows.factor.zip(follows.add).map(|(factor, add)| {
@@ -183,15 +193,17 @@ impl FieldRow {
             let explained = follows.explained * 100.0;
             format!("{}{} ({explained:.1} %)", follows.key, line.unwrap_or_default())
         });
+        let outside =
+            if self.outside > verify::OUTSIDE { AnsiColor::Red } else { AnsiColor::Green };
         vec![
-            self.key.clone(),
-            number(&self.min),
-            number(&self.mean),
-            number(&self.max),
-            if self.unit.is_empty() { NONE.to_owned() } else { self.unit.clone() },
-            format!("{:.1} %", self.outside * 100.0),
-            self.samples.iter().map(number).collect::<Vec<_>>().join(" "),
-            follows.unwrap_or_else(|| NONE.to_owned()),
+            Cell::styled(BOLD, &self.key),
+            number(&self.min).into(),
+            number(&self.mean).into(),
+            number(&self.max).into(),
+            if self.unit.is_empty() { NONE } else { &self.unit }.into(),
+            Cell::styled(in_colour(outside), format!("{:.1} %", self.outside * 100.0)),
+            Cell::styled(DIM, self.samples.iter().map(number).collect::<Vec<_>>().join(" ")),
+            follows.unwrap_or_else(|| NONE.to_owned()).into(),
         ]
     }
 }

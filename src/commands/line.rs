@@ -69,6 +69,12 @@ impl Line {
         written
     }
 
+    /// The line as text, without a line break; a new one begins.
+    pub(super) fn take(&mut self) -> String {
+        self.blanks = 0;
+        std::mem::take(&mut self.text)
+    }
+
     /// Renders the next cell and returns how many columns it takes.
     fn render(&mut self, content: impl Display) -> usize {
         self.cell.clear();
