@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn noise(seed: u64) -> impl FnMut() -> f64 {
-        let mut random = crate::research::correlate::tests::Random::new(seed);
+        let mut random = crate::research::correlate::tests::noise::Random::new(seed);
         move || random.unit()
     }
 

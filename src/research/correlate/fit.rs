@@ -253,7 +253,7 @@ fn independent(residuals: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::research::correlate::tests::Random;
+    use crate::research::correlate::tests::noise::Random;
 
     /// A metric that wanders, and the raw number of it that a device would send.
     #[expect(clippy::cast_possible_truncation)]

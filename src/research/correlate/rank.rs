@@ -1,7 +1,8 @@
 //! Which of the readings that share bytes is meant, and which finding is best.
 
+use super::against::Candidate;
 use super::fit::{Fit, MOST_ROWS};
-use super::{Candidate, Finding, named};
+use super::{Finding, named};
 use crate::research::View;
 use crate::research::series::{Series, median_step};
 

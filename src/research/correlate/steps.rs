@@ -16,10 +16,15 @@ const MOST_STEPS: usize = 2000;
 /// How far around a moment the usual number of changes is counted, in µs.
 const NEARBY: i64 = 1_800_000_000;
 
+/// Shifts that show how many changes meet where nothing belongs together.
+const SHIFTS: usize = 200;
+
 /// A series that rarely changes.
 #[derive(Debug, Clone)]
 pub(super) struct Steps {
     all: Vec<Step>,
+    /// When the series begins, in µs.
+    begins: i64,
     /// How long the series is, in µs.
     span: i64,
     /// The median time between two rows, in µs.
@@ -45,9 +50,10 @@ impl Steps {
                 return None;
             }
         }
-        let span = times.last()? - times.first()?;
+        let begins = *times.first()?;
+        let span = times.last()? - begins;
         let rare = !steps.is_empty() && steps.len() * 10 <= times.len();
-        rare.then_some(Self { all: steps, span, interval })
+        rare.then_some(Self { all: steps, begins, span, interval })
     }
 
     /// How many changes there are.
@@ -61,9 +67,7 @@ impl Steps {
         let (mut hits, mut chances) = (0, Vec::with_capacity(metric.all.len()));
         for step in &metric.all {
             let (after, by, up) = (step.after + lag, step.by + lag, step.up != inverted);
-            let from = self.all.partition_point(|mine| mine.by <= after);
-            let at_once = self.all[from..].iter().take_while(|mine| mine.after < by);
-            let hit = at_once.into_iter().any(|mine| mine.up == up);
+            let hit = self.has(after, by, up);
             hits += usize::from(hit);
             chances.push(self.chance(after, by, up, hit, metric.interval));
         }
@@ -71,6 +75,32 @@ impl Steps {
         // Changes that meet nothing speak against it as much.
         let share = self.share_met(metric, lag);
         Met { hits, share, probability }
+    }
+
+    /// Whether one of these changes may be at the same moment as one in that direction.
+    fn has(&self, after: i64, by: i64, up: bool) -> bool {
+        let from = self.all.partition_point(|mine| mine.by <= after);
+        let at_once = self.all[from..].iter().take_while(|mine| mine.after < by);
+        at_once.into_iter().any(|mine| mine.up == up)
+    }
+
+    /// The share of other times at which changes meet nearly as often as where `hits` of them do: two
+    /// clocks of one period meet always or never, which the rate of their changes does not tell.
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    pub(super) fn elsewhere(&self, metric: &Self, lag: i64, inverted: bool, hits: usize) -> f64 {
+        let as_often = |shift: &i64| {
+            let (mut met, mut there) = (0, 0);
+            for step in &metric.all {
+                let (after, by) = (step.after + lag + shift, step.by + lag + shift);
+                if (self.begins..=self.begins + self.span).contains(&after) {
+                    there += 1;
+                    met += usize::from(self.has(after, by, step.up != inverted));
+                }
+            }
+            2 * there >= metric.len() && 10 * met * metric.len() >= 9 * hits * there
+        };
+        let shifts = (0..SHIFTS).map(|index| far(index, NEARBY.min(self.span / 8), self.span / 2));
+        shifts.filter(as_often).count() as f64 / SHIFTS as f64
     }
 
     /// The share of these changes that a change of the metric meets.
@@ -97,6 +127,20 @@ impl Steps {
         let window = (interval + self.interval) as f64;
         1.0 - (-rate * window).exp()
     }
+}
+
+/// The shifts of a search for other times: from `near` to `farthest`, earlier and later in turn,
+/// spread by the golden ratio, so that they meet no rhythm.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "some hundreds, and within the span of a capture"
+)]
+fn far(index: usize, near: i64, farthest: i64) -> i64 {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let share = ((index + 1) as f64 * GOLDEN).fract();
+    let shift = near + (share * (farthest - near) as f64) as i64;
+    if index.is_multiple_of(2) { shift } else { -shift }
 }
 
 /// How changes meet.
@@ -169,6 +213,20 @@ mod tests {
         let met = switched(&noise).meet(&switched(&heater), 0, false);
         assert!(met.hits > 10, "{met:?}");
         assert!(met.probability > 1e-3, "{met:?}");
+    }
+
+    #[test]
+    fn two_clocks_of_one_period_meet_by_chance() {
+        let clock: Vec<_> = (0..70).map(|n| (100 * n + 20, 100 * n + 70)).collect();
+        let (one, other) = (switched(&clock), switched(&clock));
+        let met = one.meet(&other, 0, false);
+        assert_eq!(met.hits, 140);
+        assert!(met.probability < 1e-9, "{met:?}");
+        assert!(one.elsewhere(&other, 0, false, met.hits) > 0.005);
+
+        let irregular: Vec<_> = (0..70).map(|n| (100 * n + n * n % 41, 100 * n + 70)).collect();
+        let irregular = switched(&irregular);
+        assert!(irregular.elsewhere(&irregular.clone(), 0, false, 140) < 1e-9);
     }
 
     #[test]
