@@ -6,16 +6,14 @@
 mod gateway;
 #[path = "support/golden.rs"]
 mod golden;
+#[path = "support/terminal.rs"]
+mod terminal;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-use std::path::Path;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
 
 use gateway::{Desk, example_day, root, stderr, stdout};
 use golden::matches_golden;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use terminal::Terminal;
 
 /// Everything that there is to see of the frames that the golden files are made of.
 fn everything(format: &str) -> Vec<String> {
@@ -96,24 +94,16 @@ fn a_recording_is_shown_with_its_times_and_senders() {
 
 /// What `program` writes to a terminal, whose type `TERM` is.
 fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let terminal =
-        File::options().read(true).write(true).open(Path::new(name.to_str().unwrap())).unwrap();
+    let terminal = Terminal::new();
     let desk = Desk::new();
     let mut program = desk.program(arguments);
     program.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied());
-    let stdout = terminal.as_fd().try_clone_to_owned().unwrap();
-    let mut child = program.stdout(Stdio::from(stdout)).spawn().unwrap();
+    let mut child = program.stdout(terminal.output()).spawn().unwrap();
     // The last handles of the terminal are the program's: its end is the end of what is read.
-    drop((program, terminal));
-    let mut seen = Vec::new();
-    // The end of a terminal is an error to its reader.
-    let _ = File::from(master).read_to_end(&mut seen);
+    drop(program);
+    let seen = terminal.text();
     assert!(child.wait().unwrap().success());
-    String::from_utf8(seen).unwrap().replace("\r\n", "\n")
+    seen
 }
 
 /// The text without the sequences that colour it.

@@ -10,6 +10,8 @@ mod network;
 mod process;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -28,6 +30,7 @@ use pcap_parser::{Block, OptionCode};
 use process::{Running, installed};
 use rustix::process::{Pid, Signal, kill_process};
 use skip::skip;
+use terminal::Terminal;
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -394,6 +397,36 @@ fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
         assert!(matches!(source.next().unwrap(), Event::End));
         assert!((only == "known") || said.contains("not the devices' 1"), "{said}");
     }
+}
+
+#[test]
+fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
+    let Some(network) = Network::new() else { return };
+    let desk = Desk::new();
+    let mut terminal = Terminal::new();
+    let program = desk.program(&["record", "-i", "eth0", "-o", "eddi.pcapng"]);
+    let mut command = network.home.inside(&program);
+    command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut process = Running(command.stderr(terminal.output()).spawn().unwrap());
+    drop(command);
+    let start = Instant::now();
+    let mut await_words = |words: &str| {
+        let mut seen = String::new();
+        while !seen.contains(words) {
+            assert!(start.elapsed() < PATIENCE, "`{words}` is not shown: {seen}");
+            seen = terminal.watch().unwrap_or_else(|| panic!("it has ended: {seen}"));
+        }
+    };
+    await_words("listening");
+    let mut sender = network.world.sender("eth0");
+    send(&mut sender, 0..1_000);
+    await_words("1,000 frames  ");
+    await_words("0x22 1,000");
+    send(&mut sender, 0..1_000);
+    await_words("2,000 frames  ");
+    kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
+    await_words("2,000 frames saved in ");
+    assert!(process.0.wait().unwrap().success());
 }
 
 #[test]
