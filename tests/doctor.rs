@@ -141,6 +141,9 @@ fn an_interface_that_cannot_be_heard_is_explained_at_once() {
     network.home.ip("link set eth0 down");
     at_once("-i eth0", &["eth0 is down", "sudo ip link set eth0 up"]);
     at_once("", &["eth0", "virtual", "down"]);
+    network.home.ip("link del eth0");
+    at_once("", &["Interfaces\n  none but the loopback\n"]);
+    at_once("-i lo --for 1s", &["lo is this machine talking to itself"]);
 }
 
 #[test]
@@ -176,6 +179,35 @@ fn a_port_of_a_bridge_names_the_bridge_which_is_the_one_to_examine() {
     let output = examined(&network, "--for 2s", &traffic());
     says(&output, 0, &["\nbr0, 2 s: ", "interface: br0}"]);
     assert!(!stdout(&output).contains("\neth0, "), "{}", stdout(&output));
+}
+
+/// The same frames with something between addresses and ethertype.
+fn tagged(tags: &[u8]) -> Vec<Vec<u8>> {
+    let tagged = |mut frame: Vec<u8>| {
+        frame.splice(12..12, tags.iter().copied());
+        frame
+    };
+    traffic().into_iter().map(tagged).collect()
+}
+
+#[test]
+fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
+    let Some(network) = Network::new() else { return };
+    // One tag, as a trunk port has it, is taken off by the kernel.
+    let single = tagged(&[0x81, 0x00, 0, 10]);
+    let output = examined(&network, "-i eth0 --for 1s", &single);
+    says(&output, 0, &["interface: eth0}"]);
+    has_line(&output, &["0x88B5"]);
+    let double = tagged(&[0x88, 0xa8, 0, 20, 0x81, 0x00, 0, 10]);
+    let output = examined(&network, "-i eth0 --for 1s", &double);
+    says(&output, 0, &["behind two VLAN tags, where `run` does not hear them"]);
+    has_line(&output, &["0x88B5"]);
+}
+
+#[test]
+fn it_listens_for_half_a_minute_unless_told_otherwise() {
+    let help = stdout(&Desk::new().run(&["doctor", "--help"]));
+    assert!(help.contains("[default: 30s]"), "{help}");
 }
 
 #[test]

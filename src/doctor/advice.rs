@@ -9,6 +9,9 @@ pub(super) fn advice(patient: &Patient) -> Vec<String> {
     let name = &probe.interface;
     let kind = patient.interface.as_ref().map(|interface| interface.kind);
     let mut advice = Vec::new();
+    if kind == Some(Kind::Loopback) && patient.of_devices() == 0 {
+        return vec![format!("{name} is this machine talking to itself: name another interface.")];
+    }
     match probe.state {
         LinkState::Missing => advice.push(match probe.candidates.as_slice() {
             [] => {
@@ -187,6 +190,8 @@ mod tests {
             &patient(Up, Kind::Wired, Some(heard(5, 9))),
             &["Put `capture: {type: live, interface: eth0}`"],
         );
+
+        says(&patient(Up, Kind::Loopback, Some(heard(0, 9))), &["name another interface"]);
 
         let mut deaf = heard(5, 9);
         deaf.unfiltered_only = true;

@@ -13,7 +13,7 @@ use crate::capture::live::{LinkState, forbidden, probe};
 /// The interfaces of this machine, the loopback left out, and whether it may capture.
 #[must_use]
 pub fn overview() -> String {
-    let rows = Interface::all()
+    let rows: Vec<_> = Interface::all()
         .into_iter()
         .filter(|interface| interface.kind != super::Kind::Loopback)
         .map(|interface| {
@@ -32,8 +32,11 @@ pub fn overview() -> String {
                 mac,
                 interface.addresses.join(", "),
             ]
-        });
-    let mut text = format!("Interfaces\n{}\n\nPermission to capture\n", columns(&[], rows));
+        })
+        .collect();
+    let interfaces =
+        if rows.is_empty() { "  none but the loopback".to_owned() } else { columns(&[], rows) };
+    let mut text = format!("Interfaces\n{interfaces}\n\nPermission to capture\n");
     match forbidden() {
         None => text.push_str("  granted\n"),
         Some(mend) => {
