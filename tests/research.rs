@@ -107,6 +107,19 @@ fn a_field_is_found_and_the_decoder_that_comes_with_it_works_as_pasted() {
 }
 
 #[test]
+fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
+    let output = Desk::new().run(&[&["research"], &question[..], &[day, day]].concat());
+    assert!(stderr(&output).contains("1440 records are there twice"), "{}", stderr(&output));
+    let twice: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let once = answer(&question[..5]);
+    assert!(!once["findings"].as_array().unwrap().is_empty());
+    assert_eq!(twice["findings"], once["findings"]);
+}
+
+#[test]
 fn all_known_metrics_are_found_again_in_the_packets_that_repeat_them() {
     let answer = answer(&["correlate", "--length", "0x2B", "--with", "all"]);
     let found = answer["findings"].as_array().unwrap();

@@ -8,7 +8,7 @@ use energi_decoders::{
 use jiff::Timestamp;
 
 use super::Thinned;
-use super::series::median_step;
+use super::series::{AGAIN, median_step};
 
 /// Points that are kept of one metric: three days of one every two seconds.
 const MOST_POINTS: usize = 1 << 17;
@@ -168,6 +168,9 @@ impl Metrics {
             }
             let mut points = points.items().to_vec();
             points.sort_by_key(|(time, _)| *time);
+            points.dedup_by(|later, earlier| {
+                later.0 - earlier.0 < AGAIN && later.1.to_bits() == earlier.1.to_bits()
+            });
             let (times, values): (Vec<i64>, Vec<f64>) = points.into_iter().unzip();
             let known = Known {
                 metric: metric.clone(),

@@ -12,6 +12,10 @@ const MOST_ROWS: usize = 1 << 18;
 /// Kinds of one length that are kept apart.
 const MOST_SERIES: usize = 8;
 
+/// What comes again within this time, in µs, came once: a mirrored port shows frames twice, and
+/// captures may overlap. No device repeats itself so soon.
+pub(super) const AGAIN: i64 = 100_000;
+
 /// Which records to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
@@ -38,6 +42,8 @@ pub struct Series {
     pub key: Key,
     /// How many there were, kept or not.
     pub count: u64,
+    /// How many of those that were kept came again, and were left out.
+    pub repeated: usize,
     rows: Thinned<(i64, Box<[u8]>)>,
 }
 
@@ -107,7 +113,12 @@ impl Gathered {
         let index = self.series.iter().position(|series| series.key == key).or_else(|| {
             let room = self.series.len() < MOST_SERIES;
             room.then(|| {
-                self.series.push(Series { key, count: 0, rows: Thinned::new(MOST_ROWS) });
+                self.series.push(Series {
+                    key,
+                    count: 0,
+                    repeated: 0,
+                    rows: Thinned::new(MOST_ROWS),
+                });
                 self.series.len() - 1
             })
         });
@@ -124,6 +135,11 @@ impl Gathered {
         for series in &mut self.series {
             // Clocks are set, and captures may be named in any order.
             series.rows.sort_by_key(|(time, _)| *time);
+            let all = series.rows.items().len();
+            series.rows.dedup_by(|(later, bytes), (earlier, before)| {
+                later - earlier < AGAIN && bytes == before
+            });
+            series.repeated = all - series.rows.items().len();
         }
         let mut series = self.series.into_iter();
         series.next().map(|most| (most, series.collect()))
@@ -136,4 +152,30 @@ pub fn median_step(times: &[i64]) -> i64 {
     let mut steps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
     steps.get(steps.len() / 2).copied().filter(|step| *step > 0).unwrap_or(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mirrored_port_shows_twice_is_one_record() {
+        let selection = Selection { length: 10, record_type: None, source: None };
+        let mut gathered = Gathered::new(selection);
+        let mut add = |microsecond, number: u8| {
+            let bytes = [10, 0x53, 0, 0, 0, 0, number, 0, 0, 0];
+            let time = Timestamp::from_microsecond(microsecond).unwrap();
+            gathered.add(&whole(&bytes), Some(time), None);
+        };
+        // A capture, and another one that overlaps it by another clock.
+        for (microsecond, number) in [(0, 1), (2_000_000, 1), (4_000_000, 2)] {
+            add(microsecond, number);
+        }
+        for (microsecond, number) in [(2_000_040, 1), (4_000_030, 2), (4_000_050, 3)] {
+            add(microsecond, number);
+        }
+        let (series, _) = gathered.most().unwrap();
+        assert_eq!(series.times(), [0, 2_000_000, 4_000_000, 4_000_050]);
+        assert_eq!((series.count, series.repeated), (6, 2));
+    }
 }

@@ -48,6 +48,11 @@ impl<T> Thinned<T> {
         self.items.sort_by_key(key);
     }
 
+    /// Forgets what is the same as the item before it; afterwards nothing more should be taken in.
+    pub fn dedup_by(&mut self, mut same: impl FnMut(&T, &T) -> bool) {
+        self.items.dedup_by(|later, earlier| same(later, earlier));
+    }
+
     /// One of so many items was kept; 1 where all were.
     #[must_use]
     pub const fn stride(&self) -> usize {

@@ -81,6 +81,9 @@ pub(super) fn gather(captures: &Captures, selection: Selection) -> Result<Select
     if series.stride() > 1 {
         warn!("{} records are many: one of {} is looked at", series.count, series.stride());
     }
+    if series.repeated > 0 {
+        warn!("{} records are there twice, and looked at once", series.repeated);
+    }
     let other_types = others.iter().any(|other| other.key.record_type != series.key.record_type);
     Ok(Selected { series, other_types, metrics, ended })
 }
