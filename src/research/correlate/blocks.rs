@@ -2,6 +2,7 @@
 //!
 //! See [`super`] for why it is done so.
 
+use super::spread;
 use crate::research::series::median_step;
 
 /// Blocks that are looked at, evenly spread: more would not say more.
@@ -178,7 +179,7 @@ impl Ranks {
     }
 }
 
-/// Shifts spread by the golden ratio, so that they meet no rhythm of the day.
+/// Shifts by whole blocks, `near` at least.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -186,9 +187,7 @@ impl Ranks {
     reason = "from 0 to the number of blocks"
 )]
 fn shift(index: usize, blocks: usize, near: usize) -> usize {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let share = ((index + 1) as f64 * GOLDEN).fract();
-    near + (share * (blocks - 2 * near) as f64) as usize
+    near + (spread::place(index) * (blocks - 2 * near) as f64) as usize
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ mod blocks;
 mod fit;
 mod rank;
 mod sensible;
+mod spread;
 mod steps;
 
 use energi_decoders::{Field, Raw};

@@ -2,6 +2,8 @@
 //!
 //! See [`super`] for why it is done so.
 
+use super::spread;
+
 /// A change that happened after one moment and by another, in µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
@@ -129,17 +131,15 @@ impl Steps {
     }
 }
 
-/// The shifts of a search for other times: from `near` to `farthest`, earlier and later in turn,
-/// spread by the golden ratio, so that they meet no rhythm.
+/// The shifts of a search for other times, in µs: from `near` to `farthest`, earlier and later in
+/// turn.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "some hundreds, and within the span of a capture"
+    reason = "within the span of a capture"
 )]
 fn far(index: usize, near: i64, farthest: i64) -> i64 {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let share = ((index + 1) as f64 * GOLDEN).fract();
-    let shift = near + (share * (farthest - near) as f64) as i64;
+    let shift = near + (spread::place(index) * (farthest - near) as f64) as i64;
     if index.is_multiple_of(2) { shift } else { -shift }
 }
 
