@@ -48,9 +48,10 @@ impl Admission {
 
     fn is_admitted(&mut self, reading: &Reading) -> bool {
         match reading.time {
+            // First of all: such a clock may show a time that no capture can have.
+            Some(time) if self.live && time < released() => self.pass_over_early(time),
             Some(time) if !(FIRST..LAST).contains(&time) => self.pass_over_timeless(),
             None => self.pass_over_timeless(),
-            Some(time) if self.live && time < released() => self.pass_over_early(time),
             Some(_) => {
                 self.end_early();
                 true
