@@ -19,6 +19,7 @@ pub mod gateway;
 #[cfg(feature = "sqlite")]
 pub mod history;
 pub mod logging;
+pub mod one_line;
 pub mod pipeline;
 pub mod privileges;
 pub mod progress;

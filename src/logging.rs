@@ -1,5 +1,6 @@
 //! Logs on standard error, beside the progress bar where there is one.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
@@ -59,11 +60,46 @@ impl Write for BesideProgress {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A log that nobody reads any more is no reason to fail; told of it, the subscriber would
         // write that to standard error, and panic.
-        let _ = progress::suspended(|| io::stderr().write_all(bytes));
+        let _ = progress::suspended(|| io::stderr().write_all(&indented(bytes)));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// An event, what follows its first line indented: a line break in a path or in the words of a
+/// server begins no line that looks like another event, and a return overwrites none.
+fn indented(event: &[u8]) -> Cow<'_, [u8]> {
+    let text = event.strip_suffix(b"\n").unwrap_or(event);
+    if !text.contains(&b'\n') && !text.contains(&b'\r') {
+        return event.into();
+    }
+    let mut indented = Vec::with_capacity(event.len() + 32);
+    for byte in text {
+        match byte {
+            b'\n' => indented.extend(b"\n  "),
+            b'\r' => indented.extend(b"\\r"),
+            other => indented.push(*other),
+        }
+    }
+    indented.extend(&event[text.len()..]);
+    indented.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_an_event_looks_like_another_event() {
+        for (event, expected) in [
+            (&b"one line\n"[..], &b"one line\n"[..]),
+            (b"a\n2026 ERROR b\r\nc\n", b"a\n  2026 ERROR b\\r\n  c\n"),
+            (b"", b""),
+        ] {
+            assert_eq!(indented(event), expected);
+        }
     }
 }

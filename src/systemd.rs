@@ -4,7 +4,6 @@
 //! run out of descriptors is still known to be alive, and nothing is ever waited for, for the
 //! thread that tells is the one that all sinks run on.
 
-use std::borrow::Cow;
 use std::env::VarError;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -12,6 +11,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use tracing::{debug, warn};
+
+use crate::one_line::one_line;
 
 /// The service manager that started the program.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Manager {
 
     /// How it goes, in one line for people.
     pub fn status(&self, line: &str) {
+        // A line break would begin another word.
         self.tell(&format!("STATUS={}", one_line(line)));
     }
 
@@ -103,15 +105,6 @@ fn watchdog(microseconds: Option<&str>, process: Option<&str>, own: u32) -> Opti
     let microseconds = microseconds?.parse().ok().filter(|microseconds| *microseconds > 0)?;
     let ours = process.is_none_or(|process| process.parse() == Ok(own));
     ours.then(|| Duration::from_micros(microseconds))
-}
-
-/// A line break would begin another word to the manager.
-fn one_line(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        text.replace(char::is_control, " ").into()
-    } else {
-        text.into()
-    }
 }
 
 #[cfg(test)]

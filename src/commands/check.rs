@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::assemble;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::one_line::one_line;
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,9 +63,9 @@ fn connect(config: &Config) -> Result<(), Failure> {
 /// Prints one answer as a comment below the configuration, and returns the exit code of a failure.
 fn say(what: &str, answer: Result<String, Failure>) -> Result<Option<Exit>, Failure> {
     let (line, failed) = match answer {
-        Ok(answer) => (format!("# {what}: {answer}\n"), None),
-        Err(failure) => (format!("# {what}: FAILED: {failure}\n"), Some(failure.exit)),
+        Ok(answer) => (format!("# {what}: {answer}"), None),
+        Err(failure) => (format!("# {what}: FAILED: {failure}"), Some(failure.exit)),
     };
-    super::print(line.as_bytes())?;
+    super::print(format!("{}\n", one_line(&line)).as_bytes())?;
     Ok(failed)
 }

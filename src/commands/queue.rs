@@ -8,6 +8,7 @@ use energi_sinks::outbox::{self, Plan, Status};
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::one_line::one_line;
 
 /// What `queue` takes.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             (Action::Purge(_), Some(status)) => purge(plan, &status)?,
         };
         // Writing to a text does not fail.
-        let _infallible = writeln!(text, "{sink}: {line}");
+        let _infallible = writeln!(text, "{sink}: {}", one_line(&line));
     }
     if queues.is_empty() {
         text.push_str("no sink of this configuration keeps a queue on disk\n");

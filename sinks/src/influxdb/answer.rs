@@ -80,12 +80,14 @@ fn dropped(words: &str) -> Option<usize> {
     Some(digits.parse::<usize>().ok()?.max(unparsed))
 }
 
-/// The message in an error's JSON, which InfluxDB 1 calls an error, or else the page.
+/// The message in an error's JSON, which InfluxDB 1 calls an error, or else the page; on one line,
+/// and without what would steer a terminal.
 fn words(text: &str) -> String {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let member = |name| json.as_ref().and_then(|json| json.get(name)?.as_str());
     let message = member("message").or_else(|| member("error"));
-    message.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = message.unwrap_or(text).split(|c: char| c.is_whitespace() || c.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The first of the words.
