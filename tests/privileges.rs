@@ -27,7 +27,10 @@ use rustix::thread::CapabilitySet;
 /// Long enough for a busy machine; nothing waits this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const SINKS: &str = "sinks:\n  - {type: stdout}\n  - {type: sqlite, path: energi.db}\n";
+/// All of them, those of servers with names to look up, which takes threads too.
+const SINKS: &str = "sinks:\n  - {type: stdout}\n  - {type: sqlite, path: energi.db}\n  \
+    - {type: mqtt, url: \"mqtt://localhost:9\"}\n  \
+    - {type: influxdb, url: \"http://localhost:9\", org: o, bucket: b}\n";
 
 /// The capabilities of a thread: what it may do, and what programs that it starts might.
 const SETS: [&str; 4] = ["CapEff", "CapPrm", "CapInh", "CapAmb"];

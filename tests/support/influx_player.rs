@@ -92,6 +92,14 @@ impl Player {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Ends as by a crash: nobody listens any more, and nobody is answered.
+    pub(crate) fn ends(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// From the next request on.
     pub(crate) fn mood(&self, mood: Mood) {
         self.stage().mood = mood;
