@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[path = "support/disk.rs"]
+mod disk;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/network.rs"]
@@ -21,6 +23,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use disk::Disk;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{CaptureError, Event, Source};
 use energi_gateway::config::Speed;
@@ -29,7 +32,6 @@ use network::{Namespace, Network, Sender, device_frame, ethernet, number_of};
 use pcap_parser::{Block, OptionCode};
 use process::{Running, installed};
 use rustix::process::{Pid, Signal, kill_process};
-use skip::skip;
 use terminal::Terminal;
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
@@ -208,39 +210,12 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
     assert_eq!(told[1..], [version, "eth0", "statistics"]);
 }
 
-/// A file system of its own, as small as a test wants it.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(path: PathBuf, size: &str) -> Result<Self, String> {
-        fs::create_dir(&path).unwrap();
-        let size = format!("size={size}");
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path);
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(Self(path))
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
     let Some(tshark) = installed("tshark") else { return };
     let Some(network) = Network::new() else { return };
     let desk = Desk::new();
-    let small = match Disk::mount(desk.path("disk"), "128k") {
-        Ok(mounted) => mounted,
-        Err(why) => return skip(&format!("it mounts a small disk: {why}")),
-    };
+    let Some(small) = Disk::mount(desk.path("disk"), "size=128k") else { return };
     let mut sender = network.world.sender("eth0");
     for arguments in ["-o disk/full.pcapng", "-o disk/full.pcapng --rotate 40KiB"] {
         let recording = Recording::start(&desk, &network.home, arguments);
@@ -249,7 +224,7 @@ fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
         assert_eq!(code, Some(74), "{arguments}: {said}");
         assert!(said.contains("No space left") && said.contains("make room"), "{said}");
         let mut files: Vec<_> =
-            fs::read_dir(&small.0).unwrap().map(|file| file.unwrap().path()).collect();
+            fs::read_dir(small.path()).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         let saved: Vec<_> = files.iter().flat_map(|file| whole(file)).collect();
         assert!(saved.iter().copied().eq(0..u32::try_from(saved.len()).unwrap()), "{saved:?}");

@@ -92,6 +92,11 @@ impl Mosquitto {
         self.running = None;
     }
 
+    /// Its process, while it runs.
+    pub(crate) fn process(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
@@ -191,6 +196,11 @@ impl Listener {
     /// Everything so far.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// Everything since it was taken last, and forgets it.
+    pub(crate) fn take(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.shared.heard.lock().unwrap())
     }
 
     /// Forgets everything so far.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,6 +60,11 @@ impl Victoria {
         process.0.wait().unwrap();
     }
 
+    /// Its process, while it runs.
+    pub(crate) fn process(&self) -> &Running {
+        self.process.as_ref().unwrap()
+    }
+
     /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -83,6 +89,22 @@ impl Victoria {
         samples
     }
 
+    /// The times of a key's values in this span, in ms, whatever their tags.
+    pub(crate) fn times(&self, key: &str, span: Range<i64>) -> BTreeSet<i64> {
+        self.get("/internal/force_flush").unwrap();
+        let series = parameter("match[]", key);
+        let Range { start, end } = span;
+        let target = format!("/api/v1/export?{series}&start={}&end={}", ms(start), ms(end - 1));
+        let exported = self.get(&target).unwrap();
+        let mut times = BTreeSet::new();
+        for line in exported.lines() {
+            let series: Value = serde_json::from_str(line).unwrap();
+            let found = series["timestamps"].as_array().unwrap();
+            times.extend(found.iter().map(|time| time.as_i64().unwrap()));
+        }
+        times
+    }
+
     /// Writes line protocol, times in microseconds.
     pub(crate) fn write(&self, lines: &str) {
         let target = "/api/v2/write?bucket=energy&org=home&precision=us";
@@ -105,6 +127,11 @@ impl Victoria {
     fn get(&self, path: &str) -> Option<String> {
         String::from_utf8(http::get(self.port, path).ok()?.body).ok()
     }
+}
+
+/// Milliseconds as the server reads a time: in seconds.
+fn ms(time: i64) -> String {
+    format!("{}.{:03}", time / 1000, time % 1000)
 }
 
 fn serve(program: &Path, port: u16, data: &Path) -> Running {
