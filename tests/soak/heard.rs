@@ -1,0 +1,105 @@
+//! What the gateway has printed, and what of it the broker's listener has yet to hear.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, BufReader};
+use std::process::ChildStdout;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::mosquitto::Heard;
+
+/// The reader of standard output, whichever gateway writes it.
+#[derive(Clone, Default)]
+pub(crate) struct Printed {
+    lines: Arc<Mutex<Lines>>,
+    /// Whether its reader has better things to do.
+    pub(crate) unread: Arc<AtomicBool>,
+}
+
+/// What was printed since it was taken last. What a gateway prints again after a kill counts once.
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// When each reading was captured, in microseconds, by its length byte.
+    pub(crate) readings: BTreeMap<u8, Vec<i64>>,
+    count: usize,
+    newest: i64,
+    /// The values that a subscriber has yet to hear, by topic, the oldest first.
+    due: BTreeMap<String, VecDeque<String>>,
+}
+
+impl Printed {
+    /// Reads what another gateway prints, until it ends.
+    pub(crate) fn follow(&self, output: ChildStdout) {
+        let own = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                while own.unread.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                // A kill may leave half a line.
+                if let Ok(line) = serde_json::from_str(&line) {
+                    own.lines().take(&line);
+                }
+            }
+        });
+    }
+
+    pub(crate) fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap()
+    }
+}
+
+impl Lines {
+    fn take(&mut self, line: &Value) {
+        let time: Timestamp = line["time"].as_str().unwrap().parse().unwrap();
+        let time = time.as_microsecond();
+        if time <= self.newest {
+            return;
+        }
+        (self.newest, self.count) = (time, self.count + 1);
+        let packet = line["packet"].as_str().unwrap().trim_start_matches("0x");
+        let packet = u8::from_str_radix(packet, 16).unwrap();
+        self.readings.entry(packet).or_default().push(time);
+        let serial = &line["serial"];
+        for (key, value) in line["fields"].as_object().unwrap() {
+            let payload = match value {
+                Value::Bool(flag) => u8::from(*flag).to_string(),
+                number => number.to_string(),
+            };
+            self.due.entry(format!("myenergi/{serial}/{key}")).or_default().push_back(payload);
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Forgets what was printed, but for what is yet to be heard.
+    pub(crate) fn next_stage(&mut self) -> BTreeMap<u8, Vec<i64>> {
+        self.count = 0;
+        std::mem::take(&mut self.readings)
+    }
+
+    /// Crosses off what a subscriber heard. What is sent again after a break counts once.
+    pub(crate) fn hears(&mut self, heard: &[Heard]) {
+        for Heard { topic, payload, .. } in heard {
+            if let Some(due) = self.due.get_mut(topic)
+                && due.front() == Some(payload)
+            {
+                due.pop_front();
+            }
+        }
+    }
+
+    /// How many values a subscriber has yet to hear, and the topic with most of them.
+    pub(crate) fn unheard(&self) -> (usize, Option<&str>) {
+        let most = self.due.iter().max_by_key(|(_, due)| due.len());
+        let topic = most.map(|(topic, _)| topic.as_str());
+        (self.due.values().map(VecDeque::len).sum(), topic)
+    }
+}

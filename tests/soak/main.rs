@@ -1,0 +1,109 @@
+//! Simulated time at high speed, with faults at random: at the end every reading is in every sink,
+//! the energy is the truth, and the gateway has not grown.
+//!
+//! A day of it runs with every `cargo test`; a month, which takes a while, when it is asked for:
+//!
+//! ```sh
+//! cargo test --test soak -- --ignored --nocapture
+//! ```
+//!
+//! `ENERGI_SOAK_SEED` gives the dice another seed. What falls and how long it lasts follows from it;
+//! what the gateway was doing at that moment does not.
+
+#![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[path = "../../sinks/tests/energy_years/dice.rs"]
+mod dice;
+#[path = "../support/disk.rs"]
+mod disk;
+mod energy;
+mod fault;
+mod feed;
+#[path = "../support/gate.rs"]
+mod gate;
+#[path = "../support/gateway.rs"]
+mod gateway;
+mod heard;
+mod house;
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/mosquitto.rs"]
+mod mosquitto;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/skip.rs"]
+mod skip;
+#[path = "../support/victoria.rs"]
+mod victoria;
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dice::Dice;
+use fault::Fault;
+use feed::Feed;
+use house::House;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+
+/// The first day of all. Its month has a day of 23 hours in it.
+const FIRST: Date = date(2026, 3, 14);
+
+/// Simulated hours from one look at everything to the next.
+const STAGE: i64 = 2;
+
+/// What the resident memory may differ by from one look to another, in KiB.
+const FLAT: u64 = 3 * 1024;
+
+#[test]
+fn a_day_of_faults_costs_no_reading_and_no_energy() {
+    soak(1);
+}
+
+#[test]
+#[ignore = "a month takes a while"]
+fn a_month_of_faults_costs_no_reading_and_no_energy() {
+    soak(30);
+}
+
+fn soak(days: i32) {
+    let seed = std::env::var("ENERGI_SOAK_SEED").map_or(7, |seed| seed.parse().unwrap());
+    let Some(mut house) = House::new() else { return };
+    let begun = Instant::now();
+    let zone = TimeZone::get("Europe/London").unwrap();
+    let mut feed = Feed::new(FIRST, days, &zone);
+    let mut dice = Dice(seed);
+    let mut struck: BTreeMap<Fault, u32> = BTreeMap::new();
+    let mut sizes = Vec::new();
+    while let Some(stage) = feed.stage(STAGE) {
+        let whole = house.lives_through(&stage, |house, feeding| {
+            // Once at least, and as often as there is time for.
+            loop {
+                thread::sleep(Duration::from_millis(dice.within(0..300).unsigned_abs()));
+                let fault = Fault::any(&mut dice);
+                *struck.entry(fault).or_default() += 1;
+                fault.strikes(house, &mut dice);
+                if feeding.is_finished() {
+                    break;
+                }
+            }
+        });
+        if !whole {
+            // It was killed: its successor is fed everything since the last look.
+            house.starts_again();
+            assert!(house.lives_through(&stage, |_, _| ()), "it lives");
+        }
+        house.has_everything(&stage);
+        sizes.push(house.size());
+    }
+    let log = house.ends();
+    energy::is_true(&house.history(), &feed, &log);
+    let (frames, readings) = (feed.frames(), feed.readings());
+    eprintln!(
+        "{days} days, {frames} frames, {readings} readings in {:.0?}; {struck:?}",
+        begun.elapsed()
+    );
+    house::is_flat(&sizes, FLAT);
+}
