@@ -7,9 +7,9 @@ use energi_decoders::counter::{CounterPoint, WattHours};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::accountant::{self, Border, Day};
+use super::accountant::{self, Day};
 use super::coverage::{HOLD, Interval, covered, unbroken};
 use super::rollup::QUARTER;
 use super::store::{News, timestamp};
@@ -35,11 +35,51 @@ pub(super) fn update(
             .into_iter()
             .flat_map(|time| accountant::touched(timestamp(time), tz))
             .collect();
-        if let (Some(first), Some(last)) = (touched.first(), touched.last()) {
-            recompute(connection, tz, device, news.serial, *first..=*last)?;
+        let (Some(first), Some(last)) = (touched.first(), touched.last()) else { continue };
+        recompute(connection, tz, device, news.serial, *first..=*last)?;
+        // However long the gap is: with frames on both its sides, the borders in it are open.
+        for time in neighbours(connection, device, span)?.into_iter().flatten() {
+            let date = timestamp(time).to_zoned(tz.clone()).date();
+            if !(*first..=*last).contains(&date) {
+                recompute(connection, tz, device, news.serial, date..=date)?;
+            }
         }
     }
     Ok(())
+}
+
+/// The last frame before `span` and the first after it, each where a gap lies between.
+fn neighbours(
+    connection: &Connection,
+    device: i64,
+    span: Interval,
+) -> Result<[Option<i64>; 2], StoreError> {
+    let before = last_heard(connection, device, span.start - 1)?;
+    let after = first_heard(connection, device, span.end + 1)?;
+    Ok([
+        before.filter(|before| span.start - before > HOLD),
+        after.filter(|after| after - span.end > HOLD),
+    ])
+}
+
+/// The last time up to `time` at which the device was heard.
+fn last_heard(connection: &Connection, device: i64, time: i64) -> Result<Option<i64>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT min(end, ?2) FROM coverage WHERE device = ?1 AND start <= ?2
+         ORDER BY start DESC LIMIT 1",
+    )?;
+    Ok(select.query_row((device, time), |row| row.get(0)).optional()?)
+}
+
+/// The first time from `time` on at which the device was heard.
+fn first_heard(connection: &Connection, device: i64, time: i64) -> Result<Option<i64>, StoreError> {
+    if last_heard(connection, device, time)? == Some(time) {
+        return Ok(Some(time));
+    }
+    let mut select = connection.prepare_cached(
+        "SELECT start FROM coverage WHERE device = ?1 AND start > ?2 ORDER BY start LIMIT 1",
+    )?;
+    Ok(select.query_row((device, time), |row| row.get(0)).optional()?)
 }
 
 /// Recomputes every date, since days begin elsewhere now. What they are made from stays for ever.
@@ -123,16 +163,7 @@ fn is_heard(
     date: Date,
 ) -> Result<bool, StoreError> {
     let [begin, end] = micros(accountant::midnights(date, tz));
-    Ok(connection
-        .prepare_cached(
-            "SELECT end >= ?2 FROM coverage WHERE device = ?1 AND start < ?3
-             ORDER BY start DESC LIMIT 1",
-        )?
-        .query_row((device, begin, end), |row| row.get(0))
-        .or_else(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => Ok(false),
-            error => Err(error),
-        })?)
+    Ok(last_heard(connection, device, end - 1)?.is_some_and(|last| last >= begin))
 }
 
 fn read_points(
@@ -170,7 +201,7 @@ fn write(
         .query_row((device, begin / QUARTER, end / QUARTER), |row| {
             Ok::<[Option<f64>; 3], _>([row.get(0)?, row.get(1)?, row.get(2)?])
         })?;
-    let complete = is_complete(connection, device, [begin, end], &day.borders)?;
+    let complete = is_complete(connection, device, [begin, end], day)?;
     connection
         .prepare_cached(
             "INSERT INTO daily_energy (serial, date, diverted_kwh, import_kwh, export_kwh,
@@ -194,21 +225,29 @@ fn write(
     Ok(())
 }
 
-/// Whether the device was heard for 99 % of the date, and wherever energy can have been lost at its
-/// borders.
+/// Whether the device was heard for 99 % of the date, and wherever energy can have been lost: at its
+/// borders, and where it started again in between.
 fn is_complete(
     connection: &Connection,
     device: i64,
     midnights: [i64; 2],
-    borders: &[Border; 2],
+    day: &Day,
 ) -> Result<bool, StoreError> {
-    // Where no point is on one side of a border, the frames have to reach up to midnight.
-    let needed = [0, 1].map(|side| {
-        let (border, midnight) = (&borders[side], midnights[side]);
-        let after = border.after.map_or(midnight + HOLD, Timestamp::as_microsecond);
-        let until = border.until.map_or(midnight - HOLD, Timestamp::as_microsecond);
-        (after, until)
-    });
+    // Where no point is on one side of a border, the nearest frame stands for it; and where there
+    // is none at all, frames have to reach up to midnight.
+    let stretch = |side: usize| {
+        let (border, midnight) = (&day.borders[side], midnights[side]);
+        let after = match border.after {
+            Some(after) => Some(after.as_microsecond()),
+            None => last_heard(connection, device, midnight)?,
+        };
+        let until = match border.until {
+            Some(until) => Some(until.as_microsecond()),
+            None => first_heard(connection, device, midnight)?,
+        };
+        Ok::<_, StoreError>((after.unwrap_or(midnight + HOLD), until.unwrap_or(midnight - HOLD)))
+    };
+    let needed = [stretch(0)?, stretch(1)?];
     let start = needed[0].0.min(midnights[0]);
     let end = needed[1].1.max(midnights[1]);
     let mut select = connection.prepare_cached(
@@ -224,8 +263,12 @@ fn is_complete(
     let enough = covered(&heard, begin, end) * 100 >= (end - begin) * 99;
     let is_heard = |side: usize| {
         let (after, until) = needed[side];
-        let longest = if borders[side].at_rest { REST } else { HOLD };
+        let longest = if day.borders[side].at_rest { REST } else { HOLD };
         unbroken(&heard, after, until, longest)
     };
-    Ok(enough && (borders[0].fresh || is_heard(0)) && is_heard(1))
+    let restarts_heard = day.restarts.iter().all(|restart| {
+        let [after, until] = micros(*restart);
+        unbroken(&heard, after, until, HOLD)
+    });
+    Ok(enough && restarts_heard && (day.borders[0].fresh || is_heard(0)) && is_heard(1))
 }

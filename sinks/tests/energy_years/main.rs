@@ -111,7 +111,7 @@ impl Years {
     fn is_open(day: &Day, gap: &Range<i64>) -> bool {
         let harmful = |border: &Border| !border.at_rest || gap.end - gap.start > 5 * 60_000;
         let [begin, end] = day.borders.map(|border| {
-            let alone = Day { borders: [border, border], ..*day };
+            let alone = Day { borders: [border, border], ..day.clone() };
             Self::is_beside(&alone, gap) && harmful(&border)
         });
         begin && !day.borders[0].fresh || end

@@ -148,6 +148,54 @@ async fn a_gap_over_the_counters_reset_costs_only_the_day_that_ends() {
 }
 
 #[tokio::test]
+async fn frames_that_come_again_hours_after_midnight_leave_the_day_before_incomplete() {
+    let device = Device::default();
+    let before = sparse(&device, at("2026-01-19T23:00:00Z"), at("2026-01-20T23:59:30Z"));
+    // However long nothing was heard: what the reset in between took is not known.
+    for again in ["2026-01-21T02:30:00Z", "2026-01-21T03:30:00Z", "2026-02-20T00:00:20Z"] {
+        let after = sparse(&device, at(again), at(again) + hours(24));
+        for order in [[&before, &after], [&after, &before]] {
+            let place = Place::new();
+            for capture in order {
+                place.store(capture).await;
+            }
+            assert_eq!(day(&place, "2026-01-20").unwrap().4, 0, "again from {again}");
+            // The border at which this one begins lies in the gap as well.
+            if again.starts_with("2026-02-20") {
+                assert_eq!(day(&place, "2026-02-20").unwrap().4, 0);
+            }
+        }
+    }
+    let place = Place::new();
+    place.store(&before).await;
+    assert_eq!(day(&place, "2026-01-20").unwrap().4, 1, "nothing says that there was a gap");
+}
+
+#[tokio::test]
+async fn a_device_that_started_again_unheard_leaves_its_day_incomplete() {
+    let device = Device::default();
+    let noon = at("2026-01-20T12:00:00Z");
+    for (gap, complete) in [(60, 1), (90, 0), (600, 0)] {
+        let again = noon + SignedDuration::from_secs(gap - 30);
+        let mut readings = sparse(&device, at("2026-01-19T23:00:00Z"), at("2026-01-20T09:00:00Z"));
+        // A step every 30 s, up to so many.
+        let counting = |start, end, most: u16| {
+            let times = sparse(&device, start, end).into_iter().filter_map(|frame| frame.time);
+            let steps = (0..most).chain(std::iter::repeat(most));
+            let frames = times.zip(steps).map(|(time, step)| device.mains(time, 5000, step, 2400));
+            frames.collect::<Readings>()
+        };
+        readings.extend(counting(at("2026-01-20T09:00:00Z"), noon, 400));
+        readings.extend(counting(again, at("2026-01-21T00:00:00Z"), 150));
+        readings.extend(sparse(&device, at("2026-01-21T00:00:00Z"), at("2026-01-21T01:00:00Z")));
+        let place = Place::new();
+        place.store(&readings).await;
+        let (diverted, .., found) = day(&place, "2026-01-20").unwrap();
+        assert_eq!((diverted, found), (Some(5.09), complete), "unheard for {gap} s");
+    }
+}
+
+#[tokio::test]
 async fn one_whole_day_by_itself_is_complete() {
     let place = Place::new();
     place.store(&Device::default().life(at("2026-01-20T00:00:00Z"), hours(24))).await;

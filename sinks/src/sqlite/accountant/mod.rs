@@ -32,12 +32,15 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(50);
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
 
 /// The energy of one local date, as the device shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
     /// What the counter counted; `None` where no point lies between the borders.
     pub diverted: Option<WattHours>,
     /// Where the date begins and where it ends.
     pub borders: [Border; 2],
+    /// Where the device started again between the borders: the last point before and the first
+    /// after. What flowed in a gap there was reset unseen, so the date is not complete (rule 8).
+    pub restarts: Vec<[Timestamp; 2]>,
 }
 
 /// Where one date ends and the next begins: somewhere after one point and not after another.
@@ -92,9 +95,11 @@ pub fn day(date: Date, tz: &TimeZone, points: &[CounterPoint]) -> Day {
     let runs = Runs::of(points);
     let begin = border::find(&runs, begin, tz);
     let end = border::find(&runs, end, tz);
+    let counted = begin.first..end.first;
     Day {
-        diverted: runs.energy(begin.first..end.first, begin.carry),
+        diverted: runs.energy(counted.clone(), begin.carry),
         borders: [begin.place(&runs), end.place(&runs)],
+        restarts: runs.resets_within(&counted).filter_map(|reset| runs.around(reset)).collect(),
     }
 }
 

@@ -66,9 +66,20 @@ impl Runs {
         if range.is_empty() {
             return None;
         }
-        let ends = self.resets.iter().filter(|reset| range.start < **reset && **reset < range.end);
-        let sum: i64 = ends.filter_map(|reset| last(*reset)).sum();
+        let sum: i64 = self.resets_within(&range).filter_map(last).sum();
         Some(WattHours(sum + last(range.end)? - carry.0))
+    }
+
+    /// The resets among the points of `range`; one at its first point lies before them.
+    pub(super) fn resets_within(&self, range: &Range<usize>) -> impl Iterator<Item = usize> {
+        let (start, end) = (range.start, range.end);
+        self.resets.iter().copied().filter(move |reset| start < *reset && *reset < end)
+    }
+
+    /// The times of the points before and after a reset.
+    pub(super) fn around(&self, reset: usize) -> Option<[Timestamp; 2]> {
+        let before = self.points.get(reset.checked_sub(1)?)?;
+        Some([before.time, self.points.get(reset)?.time])
     }
 }
 

@@ -55,6 +55,7 @@ fn a_day_is_its_last_value() {
     assert_eq!(diverted(&points), Some(5_000));
     assert_eq!(of(&points).borders[0].after, Some(points[0].last().unwrap().time));
     assert_eq!(of(&points).borders[0].until, Some(hours(0.0)));
+    assert_eq!(of(&points).restarts, Vec::<[Timestamp; 2]>::new(), "its midnight is none");
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn a_device_that_starts_again_at_noon_keeps_its_morning() {
         steadily((12.1, 0), (23.9, 2_000)),
     ];
     assert_eq!(diverted(&points), Some(6_000));
+    assert_eq!(of(&points).restarts, [[hours(12.0), hours(12.1)]]);
 }
 
 #[test]
