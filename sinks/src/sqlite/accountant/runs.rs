@@ -13,7 +13,8 @@
 //! from it, before or after a gap, like a reset that would count it.) So they are weighed
 //! together: of all ways to drop points such that every jump left is a reset, the one is taken
 //! whose points stood for longest. Where one thing is wrong at a time, that is rule 4 to the
-//! letter, but for the smallest of resets: see [`ends_in_spike`].
+//! letter, but for the smallest of resets (see [`ends_in_spike`]) and for one that a wild value
+//! stands in front of (see [`Stretches::reset_behind`]).
 
 use std::ops::Range;
 
@@ -201,21 +202,40 @@ impl<'a> Stretches<'a> {
         let (last, next) = (self.points[earlier.end - 1], self.points[later.start]);
         if self.is_reset(last, later.start) && !ends_in_spike(before, stretch, next) {
             let join = Join { link: Link::Reset, end: earlier.end, start: later.start };
-            return [Some(join), None].into_iter().flatten();
+            return [Some(join), None, None].into_iter().flatten();
         }
-        // Either the end of the earlier is wrong: its higher points, and of the others those after
+        // The last of the earlier may be wrong, and what it hides is a reset ...
+        let last_wrong = self.reset_behind(before, earlier, later.start);
+        // ... or the end of the earlier is: its higher points, and of the others those after
         // which the rise is impossible; the longer ago a point was, the more may have flowed since.
         let lower = stretch.partition_point(|point| point.energy <= next.energy);
         let kept = stretch[..lower].partition_point(|point| point.may_precede(next));
         let end = earlier.start + kept;
         let earlier_cut = Join { link: Link::Follow, end, start: later.start };
-        // Or the start of the later is: its lower points.
+        // ... or the start of the later: its lower points.
         let rest = &self.points[later.clone()];
         let lower = rest.partition_point(|point| point.energy < last.energy);
         let start = later.start + lower;
         let later_cut = Join { link: Link::Follow, end: earlier.end, start };
         let goes_on = lower > 0 && rest.get(lower).is_some_and(|point| last.may_precede(*point));
-        [(kept > 0).then_some(earlier_cut), goes_on.then_some(later_cut)].into_iter().flatten()
+        let cuts = [(kept > 0).then_some(earlier_cut), goes_on.then_some(later_cut), last_wrong];
+        cuts.into_iter().flatten()
+    }
+
+    /// The reset that the point at `next` is the first after, once the last points of `earlier` are
+    /// dropped: a wild value that stands for the device's midnight leaves its zeros unproven, and
+    /// too little time for what is believed first after them.
+    fn reset_behind(
+        &self,
+        before: Option<CounterPoint>,
+        earlier: &Range<usize>,
+        next: usize,
+    ) -> Option<Join> {
+        let near = |end: &usize| self.points[*end].elapsed(self.points[next]) <= SPIKE;
+        let mut ends = (earlier.start + 1..earlier.end).rev().take_while(near);
+        let end = ends.find(|end| self.is_reset(self.points[end - 1], next))?;
+        let is_spike = ends_in_spike(before, &self.points[earlier.start..end], self.points[next]);
+        (!is_spike).then_some(Join { link: Link::Reset, end, start: next })
     }
 
     /// Whether the point at `next` can be the first after a reset, where `last` is the one kept
@@ -231,11 +251,11 @@ impl<'a> Stretches<'a> {
 }
 
 /// Whether the fall from `stretch` to `next` is the end of a wild value near zero: the counter
-/// changed to it, stood, and fell back to where it had been, all within [`SPIKE`].
+/// leapt to it, perhaps on to another, and fell back to where it had been, all within [`SPIKE`].
 ///
 /// The rule's letter calls it a reset and would count the wild value. The price: a device that
-/// truly starts again within [`SPIKE`] of one change, which no other point shows on its way, loses
-/// that change. By rule 1 it is at most 0.01 kWh + 4.2 kW x 10 min = 0.71 kWh, and that much only
+/// truly starts again within [`SPIKE`] of such a leap, which no other point shows on its way, loses
+/// that leap. By rule 1 it is at most 0.01 kWh + 4.2 kW x 10 min = 0.71 kWh, and that much only
 /// where nothing was heard between; the steps of a counter that is heard are 0.02 kWh or less, and
 /// a fall by those is no reset anyway.
 fn ends_in_spike(
@@ -246,8 +266,10 @@ fn ends_in_spike(
     let low = next.energy.0 + LEAST_RESET.0;
     let (lower, higher) = stretch.split_at(stretch.partition_point(|p| p.energy.0 <= low));
     let before = lower.last().copied().or(before).filter(|before| before.energy.0 <= low);
-    let (Some(before), Some(first), Some(last)) = (before, higher.first(), higher.last()) else {
-        return false;
-    };
-    first.energy == last.energy && before.elapsed(next) <= SPIKE
+    let Some(before) = before.filter(|_| !higher.is_empty()) else { return false };
+    let leaps = higher.windows(2).all(|pair| {
+        let rise = pair[1].energy.0 - pair[0].energy.0;
+        rise == 0 || rise > LEAST_RESET.0
+    });
+    leaps && before.elapsed(next) <= SPIKE
 }

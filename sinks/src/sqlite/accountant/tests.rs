@@ -143,9 +143,15 @@ fn a_restart_of_the_gateway_on_a_low_value_takes_nothing_from_the_day() {
 
 #[test]
 fn a_small_wild_value_in_the_night_is_not_a_reset() {
-    let points =
-        [steadily((-23.9, 0), (5.0, 0)), vec![at(5.02, 60)], steadily((5.05, 0), (23.9, 0))];
-    assert_eq!(diverted(&points), Some(0));
+    for wild in [vec![at(5.02, 60)], vec![at(5.02, 30), at(5.03, 30), at(5.04, 70)]] {
+        let points = [steadily((-23.9, 0), (5.0, 0)), wild, steadily((5.05, 0), (23.9, 0))];
+        assert_eq!(diverted(&points), Some(0));
+    }
+    // Nobody heard a device leap like that: this one heated for a moment and started again.
+    let heated = [(5.02, 10), (5.024, 20), (5.028, 40), (5.032, 50)];
+    let heated = heated.map(|(hour, energy)| at(hour, energy)).to_vec();
+    let points = [steadily((-23.9, 0), (5.0, 0)), heated, steadily((5.05, 0), (23.9, 0))];
+    assert_eq!(diverted(&points), Some(50));
 }
 
 #[test]
@@ -158,6 +164,24 @@ fn heating_over_the_devices_midnight_is_split_there() {
             steadily((late + 24.02, 0), (26.0, 0)),
         ];
         assert_eq!(diverted(&points), Some(3_600), "{late} h late");
+    }
+}
+
+#[test]
+fn a_value_that_stands_over_the_devices_midnight_does_not_hide_it() {
+    // Heating from a quarter of an hour before. The last value before the reset is heard again after
+    // it, and what is believed next has come too far for the time since.
+    let points = |stands: i32| {
+        [
+            steadily((-23.0, 0), (-0.3, 0)),
+            heating((-900, 12), 0),
+            vec![at(f64::from(stands) / 3_600.0, 912)],
+            heating((115, 110), 900),
+            steadily((0.3, 1_000), (23.9, 5_000)),
+        ]
+    };
+    for stands in [12, 43] {
+        assert_eq!(diverted(&points(stands)), Some(5_000), "until {stands} s after midnight");
     }
 }
 
