@@ -131,6 +131,9 @@ pub fn probe(capture: &Capture) -> Result<String, Failure> {
             }
         }
         Capture::Replay(replay) => {
+            if replay.path == Path::new("-") {
+                return Ok("standard input is read when the gateway runs".to_owned());
+            }
             let path = replay.path.display();
             // Opening a pipe waits for its writer, and takes what it says from the run to come.
             if std::fs::metadata(&replay.path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {

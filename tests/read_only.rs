@@ -1,4 +1,4 @@
-//! Reading a history without the right to write where it is.
+//! A history without the right to write where it is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -42,4 +42,27 @@ fn a_history_where_one_may_not_write_is_reported_and_exported_all_the_same() {
         assert!(stdout(&output).lines().count() > 3);
     }
     fs::set_permissions(desk.path(""), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("history")).unwrap();
+    fs::set_permissions(desk.path("history"), Permissions::from_mode(0o555)).unwrap();
+    desk.write(
+        "config.yaml",
+        format!(
+            "capture: {{type: replay, path: \"{}\"}}\n\
+             sinks: [{{type: sqlite, path: history/energi.db}}]\n",
+            example_day().display()
+        ),
+    );
+    let said = "history is read-only for this process";
+    let checked = desk.run(&["check", "--connect"]);
+    assert!(stdout(&checked).contains(said), "{}", stdout(&checked));
+    assert_eq!(checked.status.code(), Some(74));
+    let run = desk.run(&["run"]);
+    assert!(stderr(&run).contains("is read-only for this process"), "{}", stderr(&run));
+    assert_eq!(run.status.code(), Some(74));
+    fs::set_permissions(desk.path("history"), Permissions::from_mode(0o755)).unwrap();
 }

@@ -7,6 +7,7 @@ use crate::assemble;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::one_line::one_line;
+use crate::privileges::{self, Rights};
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ fn connect(config: &Config) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(Exit::Io, error))?;
     let mut failed = say("capture", assemble::probe(&config.capture))?;
+    // A run opens its sinks without any privilege: root would find files open that a run may not.
+    privileges::keep_only(Rights::None).map_err(|error| Failure::new(Exit::Permission, error))?;
     for sink in &config.sinks {
         let context = config.context(&sink.name);
         let answer = runtime.block_on(async {

@@ -109,8 +109,12 @@ impl StoreError {
 
     /// In a sink's terms, with the file's name and what to do.
     pub(crate) fn into_sink_error(self, path: &Path) -> SinkError {
+        let file = path;
         let path = path.display();
         match (self.code(), self) {
+            (_, Self::Refused(Refusal::ReadOnly(named))) if named == file => {
+                SinkError::Broken(Refusal::ReadOnly(named).to_string())
+            }
             (_, Self::Refused(refusal)) => SinkError::Broken(format!("{path}: {refusal}")),
             (_, error) if error.is_corruption() => SinkError::Broken(format!(
                 "{path}: {error}; it is damaged, or not a database: move it away"
@@ -122,7 +126,7 @@ impl StoreError {
                 format!("{path}: {error}; another program holds a write lock on it: end that one"),
             ),
             (Some(ErrorCode::ReadOnly), _) => {
-                SinkError::Broken(format!("{path}: {}", Refusal::ReadOnly(path.to_string().into())))
+                SinkError::Broken(Refusal::ReadOnly(file.to_owned()).to_string())
             }
             (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), error) => {
                 SinkError::Broken(format!(
