@@ -52,12 +52,16 @@ impl<T: TryFrom<u64>> Visitor<'_> for HexVisitor<T> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => text.parse(),
+        let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => (digits, 16),
+            None => (text, 10),
         };
-        let number = number.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
-        self.visit_u64(number)
+        // A sign would pass for part of the number.
+        let number = Some(digits).filter(|digits| !digits.starts_with('+'));
+        match number.and_then(|digits| u64::from_str_radix(digits, radix).ok()) {
+            Some(number) => self.visit_u64(number),
+            None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
     }
 }
 

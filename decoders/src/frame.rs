@@ -58,7 +58,9 @@ impl std::str::FromStr for MacAddress {
         let mut octets = [0; 6];
         let mut parts = text.split([':', '-']);
         for octet in &mut octets {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+            // A number may have a sign, two digits may not.
+            let is_pair = |part: &&str| part.len() == 2 && !part.starts_with('+');
+            let part = parts.next().filter(is_pair).ok_or_else(wrong)?;
             *octet = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
         }
         if parts.next().is_some() {

@@ -7,6 +7,9 @@ use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Frame, RegisterError, TableDecoder};
 use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{self, StrDeserializer};
 
 fn field(key: &str, offset: u8, raw: NumberType) -> CustomField {
     CustomField {
@@ -68,6 +71,21 @@ fn every_type_is_read_to_its_limits() {
             .filter_map(|part| part.rsplit_once(':').map(|(_, value)| value))
             .collect();
         assert_eq!(values.join(","), expected);
+    }
+}
+
+#[test]
+fn a_number_is_written_in_hex_or_as_it_is_and_without_a_sign() {
+    let read = |text: &str| {
+        let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
+        Hex::<u8>::deserialize(text)
+    };
+    for (text, number) in [("0x2C", 0x2C), ("0X2c", 0x2C), ("44", 44), ("0xFF", 255)] {
+        assert_eq!(read(text), Ok(Hex(number)), "{text}");
+    }
+    for text in ["", "0x", "2C", "0x100", "256", "+44", "0x+2C", "-1", "0x2C "] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains("a number of 8 bits such as \"0x2C\" or 44"), "{error}");
     }
 }
 

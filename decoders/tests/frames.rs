@@ -110,6 +110,18 @@ fn walk(frame: &Frame<'_>) {
     }
 }
 
+#[test]
+fn six_pairs_of_hex_digits_are_a_mac_address_and_nothing_else_is() {
+    let ours = MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5]);
+    for text in ["70:b3:d5:0c:65:a5", "70-B3-D5-0C-65-A5"] {
+        assert_eq!(text.parse(), Ok(ours));
+    }
+    for text in ["", "70:b3:d5:0c:65", "70:b3:d5:0c:65:a5:", "70:b3:d5:0c:65:+5", "70b3d50c65a5"] {
+        let error = text.parse::<MacAddress>().unwrap_err().to_string();
+        assert!(error.contains("six pairs of hex digits"), "{error}");
+    }
+}
+
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
