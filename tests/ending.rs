@@ -269,6 +269,16 @@ fn checking_a_named_pipe_does_not_wait_for_its_writer() {
 }
 
 #[test]
+fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay("-", "", STDOUT));
+    let output = desk.run_with_input(&["check", "--connect"], b"no capture");
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}{text}", stderr(&output));
+    assert!(text.contains("# capture: standard input is read when the gateway runs"), "{text}");
+}
+
+#[test]
 fn a_decoder_of_ones_own_comes_after_the_built_in_one() {
     let desk = Desk::new();
     let custom = "decoders:\n  custom:\n    - {length: \"0x27\", name: mine, fields: \
