@@ -27,8 +27,16 @@ pub(crate) enum Mood {
     TakesAtMost(usize),
     /// It takes every point but those with this in them, and says how many.
     LeavesOut(String),
+    /// It reads no batch with this in one of its points, and has no time for each third one.
+    CannotReadAndIsBusy(String),
     /// It takes the request and never answers.
     Hangs,
+    /// It closes the connection without an answer, as one that is killed does.
+    Dies,
+    /// The same, but it has taken every point.
+    TakesAndDies,
+    /// It takes every point, says so, and closes the connection that was to stay open.
+    TakesAndCloses,
     /// It takes every point but answers after so long.
     Slow(Duration),
     /// It wants this token.
@@ -153,8 +161,12 @@ fn serve(connection: &TcpStream, stage: &Mutex<Stage>, over: &AtomicBool) -> Opt
         let body = body(&mut reader, &headers)?;
         let lines: Vec<_> = body.lines().map(str::to_owned).collect();
         let mood = stage.lock().unwrap().mood.clone();
-        let (status, words, taken) = answer(&mood, &headers, lines.clone());
+        let (status, words, taken) = {
+            let nth = stage.lock().unwrap().requests.len();
+            answer(&mood, nth, &headers, lines.clone())
+        };
         match mood {
+            Mood::Dies => return None,
             Mood::Hangs => {
                 while !over.load(Ordering::SeqCst) && stage.lock().unwrap().mood == Mood::Hangs {
                     thread::sleep(Duration::from_millis(5));
@@ -172,6 +184,9 @@ fn serve(connection: &TcpStream, stage: &Mutex<Stage>, over: &AtomicBool) -> Opt
             }
             stage.taken.extend(taken);
         }
+        if mood == Mood::TakesAndDies {
+            return None;
+        }
         if over.load(Ordering::SeqCst) {
             return None;
         }
@@ -184,12 +199,16 @@ fn serve(connection: &TcpStream, stage: &Mutex<Stage>, over: &AtomicBool) -> Opt
         };
         let mut connection = connection;
         write!(connection, "HTTP/1.1 {status} Played\r\n{length}\r\n{body}").ok()?;
+        if mood == Mood::TakesAndCloses {
+            return None;
+        }
     }
 }
 
-/// Status, words, and the lines that are taken.
+/// Status, words, and the lines that are taken of the request with this number.
 fn answer(
     mood: &Mood,
+    nth: usize,
     headers: &BTreeMap<String, String>,
     lines: Vec<String>,
 ) -> (u16, String, Vec<String>) {
@@ -202,7 +221,10 @@ fn answer(
         Mood::CannotReadNorAsks(_) if lines.is_empty() => no(204, ""),
         // As InfluxDB answers a probe, once it has looked at everything else.
         _ if lines.is_empty() => no(400, "writing requires points"),
-        Mood::CannotRead(poison) | Mood::CannotReadNorAsks(poison)
+        Mood::CannotReadAndIsBusy(_) if nth % 3 == 2 => no(429, "slow down"),
+        Mood::CannotRead(poison)
+        | Mood::CannotReadNorAsks(poison)
+        | Mood::CannotReadAndIsBusy(poison)
             if lines.iter().any(|line| line.contains(poison)) =>
         {
             no(400, "unable to parse a point")
@@ -217,11 +239,14 @@ fn answer(
             }
         }
         Mood::Takes(status) => (*status, String::new(), lines),
-        Mood::Hangs => no(204, ""),
+        Mood::Hangs | Mood::Dies => no(204, ""),
         Mood::Slow(_)
+        | Mood::TakesAndDies
+        | Mood::TakesAndCloses
         | Mood::Wants(_)
         | Mood::CannotRead(_)
         | Mood::CannotReadNorAsks(_)
+        | Mood::CannotReadAndIsBusy(_)
         | Mood::TakesAtMost(_) => (204, String::new(), lines),
     }
 }

@@ -43,7 +43,7 @@ impl Backfill {
     /// somebody has to mend something first. Some may have arrived: the same ones again change
     /// nothing.
     pub async fn send(&mut self, lines: Lines) -> Result<Dealt, SinkError> {
-        let dealt = self.delivery.deliver(lines).await?;
+        let dealt = self.delivery.deliver(&mut lines.into()).await?;
         if let Some(Aside { item, reason, .. }) = dealt.aside.first() {
             let (points, address) = (dealt.aside.len(), self.client.address());
             warn!(

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::answer::Answer;
 use super::client::Client;
-use super::delivery::{Delivery, Trouble};
+use super::delivery::{Consignment, Delivery, Trouble};
 use super::lines::Lines;
 use crate::backoff::Backoff;
 use crate::outbox::{Aside, MOST_ASIDE, Outbox, Ticket};
@@ -61,6 +61,9 @@ pub(super) struct Courier {
 pub(super) struct Progress {
     /// Dealt with up to here.
     through: Ticket,
+    /// The oldest points behind that, up to the place beside them, where a try to deliver them has
+    /// begun.
+    under_way: Option<(Consignment, Ticket)>,
     /// Looked behind for a point that the server takes up to here.
     scouted: Ticket,
     /// Points of those that are to be set aside.
@@ -135,22 +138,24 @@ impl Courier {
     /// # Errors
     /// [`Trouble`]: they wait on.
     pub(super) async fn step(&mut self) -> Result<Step, Trouble> {
-        let oldest = self.outbox.oldest(self.progress.through, self.batch_size).await;
-        let Some(bundle) = oldest.map_err(Trouble::Queue)? else {
+        self.take_up().await.map_err(Trouble::Queue)?;
+        let Some((consignment, through)) = &mut self.progress.under_way else {
             return match self.tell().await {
                 Ok(()) => Ok(Step::Rest),
                 Err(SinkError::Retry(why)) => Ok(Step::Unforgotten(why)),
                 Err(error) => Err(Trouble::Queue(error)),
             };
         };
-        let dealt = match self.delivery.deliver(bundle.parcel.into()).await {
+        let through = *through;
+        let dealt = match self.delivery.deliver(consignment).await {
             Ok(dealt) => dealt,
             Err(trouble) => {
                 self.road.clear.store(false, Ordering::Relaxed);
-                if let Trouble::Suspect(_) = trouble
-                    && self.scout(bundle.through).await?
-                {
-                    return Ok(Step::Onward);
+                if let Trouble::Suspect(_) = trouble {
+                    self.progress.under_way = None;
+                    if self.scout(through).await? {
+                        return Ok(Step::Onward);
+                    }
                 }
                 if let Trouble::Lasting(_) | Trouble::Suspect(_) = trouble
                     && let Err(error) = self.client.renew().await
@@ -173,7 +178,8 @@ impl Courier {
         }
         let failed = dealt.left_out + dealt.aside.len();
         self.road.failed.fetch_add(failed as u64, Ordering::Relaxed);
-        self.progress.through = bundle.through;
+        self.progress.under_way = None;
+        self.progress.through = through;
         self.progress.aside.extend(dealt.aside);
         self.progress.untold = true;
         match self.tell().await {
@@ -181,6 +187,16 @@ impl Courier {
             Ok(()) | Err(SinkError::Retry(_)) => Ok(Step::Onward),
             Err(error) => Err(Trouble::Queue(error)),
         }
+    }
+
+    /// Takes up the oldest points, unless some are under way.
+    async fn take_up(&mut self) -> Result<(), SinkError> {
+        let Progress { through, under_way, .. } = &mut self.progress;
+        if under_way.is_none() {
+            let oldest = self.outbox.oldest(*through, self.batch_size).await?;
+            *under_way = oldest.map(|bundle| (Lines::from(bundle.parcel).into(), bundle.through));
+        }
+        Ok(())
     }
 
     /// Looks for a point behind that the server takes, so that points which it cannot read never
@@ -224,5 +240,56 @@ impl Courier {
             info!(sink = self.sink, waiting = self.outbox.waiting(), "{address} takes points");
         }
         self.backoff.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::influxdb::Config;
+    use crate::outbox::Plan;
+    use crate::settings::Size;
+
+    async fn courier(directory: &std::path::Path) -> Courier {
+        let minimal = r#"{"url": "http://127.0.0.1:9", "org": "home", "bucket": "energy"}"#;
+        let config: Config = serde_json::from_str(minimal).unwrap();
+        let max_bytes = Size::from_mib(1);
+        let plan = Plan { path: directory.join("queue.db"), max_bytes, items: "points" };
+        let client = Arc::new(Client::new(config).await);
+        let pauses = Pauses { refused: Duration::from_mins(1), swift: Duration::from_millis(500) };
+        Courier {
+            sink: "influxdb".to_owned(),
+            outbox: Outbox::open(plan).await.unwrap(),
+            client: Arc::clone(&client),
+            delivery: Delivery::new("influxdb".to_owned(), client),
+            batch_size: 500,
+            pauses,
+            road: Arc::default(),
+            progress: Progress::default(),
+            said: None,
+            backoff: Backoff::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_after_pauses_that_grow_to_a_minute_and_the_rest_once_a_minute()
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let mut courier = courier(directory.path()).await;
+        let minute = Duration::from_mins(1);
+        let away = || Trouble::Passing("it is away".to_owned());
+        let pauses: Vec<_> = (0..20).map(|_| courier.wait(&away())).collect();
+        assert!(pauses[0] <= Duration::from_millis(500), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= minute), "{pauses:?}");
+        let last = &pauses[10..];
+        assert!(last.iter().all(|pause| *pause >= minute / 2), "{pauses:?}");
+        assert!(last.iter().any(|pause| *pause != last[0]), "without jitter: {pauses:?}");
+
+        courier.recovered();
+        for lasting in [Trouble::Lasting("no token".into()), Trouble::Suspect("a proxy".into())] {
+            assert_eq!(courier.wait(&lasting), minute);
+        }
+        courier.recovered();
+        assert!(courier.wait(&away()) <= Duration::from_millis(500), "it begins again");
     }
 }

@@ -18,11 +18,30 @@ use crate::sink::SinkError;
 /// against the server: a proxy, say, or one that expects encryption.
 const SUSPECTS: usize = 8;
 
-/// Points on their way to a server.
+/// A way for points to a server.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     sink: String,
     client: Arc<Client>,
+}
+
+/// Points on their way. What was dealt with stays so where the rest has to wait: a server that now
+/// and then has no time would otherwise never see the end of a search for a point that it cannot
+/// read.
+#[derive(Debug)]
+pub(super) struct Consignment {
+    /// What is still to be sent, the last of them first.
+    pieces: Vec<Lines>,
+    /// Whether a piece was too large for one request.
+    too_large: bool,
+    /// What became of the others.
+    dealt: Dealt,
+}
+
+impl From<Lines> for Consignment {
+    fn from(lines: Lines) -> Self {
+        Self { pieces: vec![lines], too_large: false, dealt: Dealt::default() }
+    }
 }
 
 /// What became of points that were dealt with.
@@ -58,22 +77,38 @@ impl Delivery {
     /// that cannot be read, down to that point.
     ///
     /// # Errors
-    /// [`Trouble`]: some or all of them have to be sent again.
-    pub(super) async fn deliver(&self, lines: Lines) -> Result<Dealt, Trouble> {
-        let mut dealt = Dealt::default();
-        let mut pieces = vec![lines];
-        let mut too_large = false;
-        while let Some(piece) = pieces.pop() {
+    /// [`Trouble`]: those that are left have to be sent again; all of them where it is
+    /// [`Trouble::Suspect`].
+    pub(super) async fn deliver(&self, consignment: &mut Consignment) -> Result<Dealt, Trouble> {
+        let Consignment { pieces, too_large, dealt } = consignment;
+        let address = self.client.address();
+        loop {
+            if let Some(suspect) = dealt.aside.last()
+                && (pieces.is_empty() || dealt.aside.len() >= SUSPECTS)
+                && !self.is_trusted(*too_large).await
+            {
+                return Err(Trouble::Suspect(format!(
+                    "{address} takes no point at all ({}): is it an InfluxDB server, and `url` its \
+                     address?",
+                    suspect.reason
+                )));
+            }
+            // It stays among the pieces until there is an answer: who waits for that may give up.
+            let Some(piece) = pieces.last().cloned() else { return Ok(std::mem::take(dealt)) };
             let begun = Instant::now();
             let answer = self.client.write(&piece).await;
-            too_large |= matches!(answer, Answer::TooLarge(_));
-            let address = self.client.address();
+            *too_large |= matches!(answer, Answer::TooLarge(_));
             match answer {
-                Answer::Taken => dealt.took = Some(begun.elapsed()),
+                Answer::Taken => {
+                    pieces.pop();
+                    dealt.took = Some(begun.elapsed());
+                }
                 Answer::TakenInPart { said, dropped } => {
+                    pieces.pop();
                     dealt.left_out += self.left_out(&said, dropped, &piece);
                 }
                 Answer::Malformed(said) | Answer::TooLarge(said) => {
+                    pieces.pop();
                     if let Some((first, second)) = piece.halves() {
                         pieces.extend([second, first]);
                     } else {
@@ -89,19 +124,7 @@ impl Delivery {
                 }
                 Answer::Away(said) => return Err(Trouble::Passing(format!("{address}: {said}"))),
             }
-            let last = pieces.is_empty();
-            if let Some(suspect) = dealt.aside.last()
-                && (last || dealt.aside.len() >= SUSPECTS)
-                && !self.is_trusted(too_large).await
-            {
-                return Err(Trouble::Suspect(format!(
-                    "{address} takes no point at all ({}): is it an InfluxDB server, and `url` its \
-                     address?",
-                    suspect.reason
-                )));
-            }
         }
-        Ok(dealt)
     }
 
     /// Counts what a server left out of a piece, and says it.

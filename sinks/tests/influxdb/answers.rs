@@ -48,6 +48,8 @@ async fn every_point_arrives_whatever_the_server_answered_meanwhile() {
         Mood::Refuses(302, "elsewhere"),
         Mood::Refuses(418, "a teapot"),
         Mood::Hangs,
+        Mood::Dies,
+        Mood::TakesAndDies,
     ] {
         through(mood.clone(), false).await;
         through(mood, true).await;
@@ -90,6 +92,37 @@ async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
     let aside = status.last_aside.unwrap();
     assert_eq!((status.waiting, status.set_aside, &aside.item), (0, 1, poison));
     assert!(aside.reason.contains("400: unable to parse a point"), "{aside:?}");
+}
+
+#[tokio::test]
+async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time() {
+    let readings = readings(BATCH);
+    let player = Player::start(Mood::Refuses(503, "unavailable"));
+    let place = Place::new(player.url());
+    let mut all = place.lines(&readings);
+    let mut sink = place.open().await;
+    sink.write(&readings).await.unwrap();
+    let poison = all.iter().nth(321).unwrap().clone();
+    player.mood(Mood::CannotReadAndIsBusy(poison.rsplit(' ').next().unwrap().to_owned()));
+    Place::close(&mut *sink).await;
+    all.remove(&poison);
+    let taken = player.taken();
+    assert_eq!(taken.len(), all.len(), "each point once");
+    assert_eq!(set(taken), all);
+    assert_eq!((place.status().set_aside, place.status().waiting), (1, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_connections_behind_its_answers_gets_every_point() {
+    let player = Player::start(Mood::TakesAndCloses);
+    let place = Place::new(player.url());
+    let readings = readings(20 * 50);
+    let mut sink = place.open().await;
+    for batch in readings.chunks(50) {
+        sink.write(batch).await.unwrap();
+    }
+    Place::close(&mut *sink).await;
+    assert_eq!(set(player.taken()), place.lines(&readings));
 }
 
 #[tokio::test]
