@@ -5,7 +5,8 @@
 //! ([`crate::outbox`]) is not touched. Only a batch that the server has not confirmed within a
 //! second is put there, and from then on every batch, until the queue is empty and the server swift
 //! again. A point is thus either confirmed or on the disk at most `flush_interval` after it was
-//! read: batches set out that second earlier.
+//! read: batches set out two such seconds earlier, since a reading may come while the batch before
+//! its own waits one of them.
 //!
 //! **Order.** What waits is sent oldest first, and fresh points queue up behind it. That they wait
 //! costs them little, for a backlog of a week goes through in seconds; that they do not overtake
@@ -148,7 +149,7 @@ enum Errand {
 impl Influx {
     async fn open(config: &Config, context: &Context) -> Result<Self, SinkError> {
         let flush = config.flush_interval.duration();
-        let grace = GRACE.min(flush / 2);
+        let grace = GRACE.min(flush / 4);
         let client = Arc::new(Client::new(config.clone()).await);
         let outbox = Outbox::open(config.plan()).await?;
         let road = Arc::new(Road::default());
@@ -191,7 +192,10 @@ impl Influx {
             road,
             courier: Errand::Out { call, task: tokio::spawn(courier.run(called)) },
             grace,
-            batching: Batching { readings: config.batch_size, wait: flush.saturating_sub(grace) },
+            batching: Batching {
+                readings: config.batch_size,
+                wait: flush.saturating_sub(2 * grace),
+            },
             stranded: None,
             passed_over: 0,
         })
