@@ -98,7 +98,7 @@ impl StoreError {
     /// Whether there is no room left on the file system.
     #[cfg(feature = "influxdb")]
     pub(crate) fn is_full(&self) -> bool {
-        self.code() == Some(ErrorCode::DiskFull)
+        matches!(self, Self::Sqlite(error) if is_full(error))
     }
 
     /// Whether the file is damaged, so that nothing but another file helps.
@@ -138,4 +138,12 @@ impl StoreError {
             }
         }
     }
+}
+
+/// Whether there is no room left on the file system, for the database or for what SQLite keeps
+/// beside it.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    let beside = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || beside == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }

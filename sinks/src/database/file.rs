@@ -99,13 +99,30 @@ impl DatabaseFile {
         self.open_as_it_is()
     }
 
+    /// Removes the database, which nobody has open, with all that is in it.
+    #[cfg(feature = "influxdb")]
+    pub(crate) fn remove(&mut self) -> Result<(), StoreError> {
+        // Its log is beside the file that symbolic links lead to. A log without a database is
+        // nothing to SQLite, so that one goes first.
+        let file = self.path.canonicalize()?;
+        for suffix in ["", "-wal", "-shm"] {
+            match fs::remove_file(with_suffix(&file, suffix)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::at(self.path.clone(), error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the file that was opened is still the one at its path.
     pub(crate) fn is_in_place(&self) -> bool {
         inode(&self.path) == self.opened
     }
 
     fn open_as_it_is(&mut self) -> Result<Connection, StoreError> {
-        let closed_in_order = fs::metadata(self.beside("-wal")).map_or(true, |wal| wal.len() == 0);
+        let closed_in_order = is_whole(&self.path);
         if look(&self.path)? == Header::Foreign {
             return Err(StoreError::Damaged("its first bytes are not SQLite's".to_owned()));
         }
@@ -205,6 +222,11 @@ fn check(connection: &mut Connection) -> Result<(), StoreError> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether nothing of the database is in a log beside it, as after a close in order.
+pub(crate) fn is_whole(path: &Path) -> bool {
+    fs::metadata(with_suffix(path, "-wal")).map_or(true, |wal| wal.len() == 0)
 }
 
 fn inode(path: &Path) -> Option<(u64, u64)> {

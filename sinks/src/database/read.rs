@@ -8,8 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use super::error::StoreError;
-use super::file::{connect, with_suffix};
+use super::error::{StoreError, is_full};
+use super::file::{connect, is_whole};
 
 /// How long a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);
@@ -50,9 +50,9 @@ impl From<StoreError> for ReadError {
 pub fn open_for_reading(path: &Path) -> Result<Connection, ReadError> {
     let connection = open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match touch(&connection) {
-        // A write-ahead log's reader wants to write beside the file. Where there is no log the
-        // file is whole, and a reader without that right can do without.
-        Err(error) if is_forbidden(&error) && !with_suffix(path, "-wal").exists() => {
+        // A write-ahead log's reader wants to write beside the file. Where nothing is in a log a
+        // reader without that right, or without room, can do without.
+        Err(error) if is_hindered(&error) && is_whole(path) => {
             let connection = open_immutable(path)?;
             touch(&connection)?;
             Ok(connection)
@@ -89,7 +89,8 @@ fn touch(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))
 }
 
-fn is_forbidden(error: &rusqlite::Error) -> bool {
+fn is_hindered(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
     matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
+        || is_full(error)
 }

@@ -10,8 +10,8 @@ use crate::settings::{Period, Problem, Secret, Size, check_pair};
 /// The most points that one request may hold: more than any server gains by.
 const MOST_POINTS: usize = 10_000;
 
-/// The smallest queue: room for a few batches.
-const SMALLEST_QUEUE: Size = Size::from_mib(1);
+/// The smallest queue, in MiB for each thousand points of a batch: room for a few batches.
+const SMALLEST_QUEUE: u64 = 1;
 
 /// A bucket of an InfluxDB 2 server, or of another that takes its write API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +127,11 @@ impl Config {
         if self.queue.path.as_os_str().is_empty() {
             refuse("queue.path", "name a file, such as influxdb.queue.db");
         }
-        if self.queue.max_bytes < SMALLEST_QUEUE {
-            refuse("queue.max_bytes", "take 1MiB at least");
+        let thousands = self.batch_size.clamp(1, MOST_POINTS).div_ceil(1_000) as u64;
+        let smallest = Size::from_mib(SMALLEST_QUEUE * thousands);
+        if self.queue.max_bytes < smallest {
+            let problem = format!("take {smallest} at least, for a `batch_size` like this one");
+            refuse("queue.max_bytes", &problem);
         }
         problems.extend(check_pair("token", self.token.as_ref(), self.token_file.as_deref()).err());
         problems
@@ -202,6 +205,7 @@ mod tests {
             (r#", "flush_interval": "2h""#, "flush_interval"),
             (r#", "timeout": 0"#, "timeout"),
             (r#", "queue": {"max_bytes": 5}"#, "queue.max_bytes"),
+            (r#", "batch_size": 9001, "queue": {"max_bytes": "9MiB"}"#, "queue.max_bytes"),
         ] {
             let mut config = config(more);
             config.named("influxdb");

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
 use super::schema::SCHEMA;
-use super::store::{self, Store};
+use super::store;
 use super::{Aside, Plan};
 use crate::database::{
     DatabaseFile, Identity, ReadError, Refusal, StoreError, holder, open_for_reading, try_out,
@@ -59,10 +59,10 @@ pub fn probe(path: &Path) -> Result<String, SinkError> {
 }
 
 /// Throws away what waits and what was set aside, and says how many items each were. Nobody may
-/// have the outbox open.
+/// have the outbox open. It needs no room on the disk, and gives back what the outbox had.
 ///
 /// # Errors
-/// [`SinkError`] says who has it open, or why it cannot be written.
+/// [`SinkError`] says who has it open, or why it cannot be removed.
 pub fn purge(plan: &Plan) -> Result<(u64, u64), SinkError> {
     let path = &plan.path;
     if !path.exists() {
@@ -70,9 +70,15 @@ pub fn purge(plan: &Plan) -> Result<(u64, u64), SinkError> {
     }
     let empty = || {
         let mut file = DatabaseFile::claim(path, &SCHEMA)?;
-        let mut store = Store::new(file.open()?, plan.max_bytes)?;
-        let thrown = store.purge()?;
-        store.close()?;
+        let outbox = match file.open() {
+            Err(error) if error.is_full() => open_for_reading(path).map_err(|e| unread(path, e))?,
+            opened => opened?,
+        };
+        let thrown = (store::count(&outbox)?, u64::from(set_aside(&outbox)?));
+        drop(outbox);
+        file.remove()?;
+        // Where there is no room for an empty one, its next user makes it.
+        let _later = file.open();
         Ok(thrown)
     };
     empty().map_err(|error: StoreError| error.into_sink_error(path))
@@ -82,11 +88,7 @@ fn look_into(path: &Path) -> Result<Status, StoreError> {
     if fs::metadata(path)?.is_dir() {
         return Err(Refusal::Directory.into());
     }
-    let outbox = open_for_reading(path).map_err(|error| match error {
-        ReadError::Io(error) => StoreError::at(path.to_owned(), error),
-        ReadError::Sqlite(error) => StoreError::Sqlite(error),
-        ReadError::Data(why) => StoreError::Damaged(why),
-    })?;
+    let outbox = open_for_reading(path).map_err(|error| unread(path, error))?;
     if SCHEMA.identify(&outbox)? == Identity::Empty {
         return Err(Refusal::OtherProgram.into());
     }
@@ -99,10 +101,22 @@ fn look_into(path: &Path) -> Result<Status, StoreError> {
         waiting: store::count(&outbox)?,
         oldest: time(oldest),
         used_bytes: store::used_bytes(&outbox)?,
-        set_aside: outbox.query_row("SELECT count(*) FROM set_aside", [], |row| row.get(0))?,
+        set_aside: set_aside(&outbox)?,
         last_aside: last_aside(&outbox)?,
         holder: holder(path)?,
     })
+}
+
+fn unread(path: &Path, error: ReadError) -> StoreError {
+    match error {
+        ReadError::Io(error) => StoreError::at(path.to_owned(), error),
+        ReadError::Sqlite(error) => StoreError::Sqlite(error),
+        ReadError::Data(why) => StoreError::Damaged(why),
+    }
+}
+
+fn set_aside(outbox: &Connection) -> rusqlite::Result<u32> {
+    outbox.query_row("SELECT count(*) FROM set_aside", [], |row| row.get(0))
 }
 
 fn last_aside(outbox: &Connection) -> Result<Option<Aside>, StoreError> {

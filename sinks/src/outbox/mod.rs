@@ -10,7 +10,7 @@
 //! - **Bounded.** The file never holds more than it may; the oldest parcels go first, counted and
 //!   said. Its write-ahead log comes on top, some MiB.
 //! - **Poison is set aside.** What a destination will never take goes to a table of its own with the
-//!   destination's words, the newest [`MOST_ASIDE`] of them.
+//!   destination's words, the newest [`MOST_ASIDE`] of them, in an eighth of the room at most.
 //!
 //! A thread of its own does the work, since disks may block. A full disk is an error of `push` and
 //! nothing worse: what waits stays, and can be delivered.

@@ -10,6 +10,9 @@ use crate::settings::Size;
 /// How many of the items that were set aside are kept: the newest.
 pub const MOST_ASIDE: usize = 1_000;
 
+/// They take this part of the room at most: what may yet be delivered needs the rest.
+const SHARE_ASIDE: u64 = 8;
+
 /// More text than this is not joined into one delivery.
 const LARGEST_BUNDLE: usize = 1 << 20;
 
@@ -21,6 +24,8 @@ const MOST_FREE: i64 = 256;
 pub(super) struct Store {
     connection: Connection,
     max_bytes: Size,
+    /// The last place that was given.
+    newest: Ticket,
     /// How many items wait.
     waiting: u64,
     /// How many items were dropped for want of room.
@@ -31,11 +36,18 @@ impl Store {
     /// A store over a database of the present schema.
     pub(super) fn new(connection: Connection, max_bytes: Size) -> Result<Self, StoreError> {
         let waiting = count(&connection)?;
-        Ok(Self { connection, max_bytes, waiting, dropped: 0 })
+        let newest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'parcel'";
+        let newest = Ticket(connection.query_row(newest, [], |row| row.get(0))?);
+        Ok(Self { connection, max_bytes, newest, waiting, dropped: 0 })
     }
 
-    /// Goes on in another database.
+    /// Goes on in a new database, with the places behind those of the old one: who has come so far
+    /// looks for parcels behind them.
     pub(super) fn begin_anew(&mut self, connection: Connection) -> Result<(), StoreError> {
+        connection.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES ('parcel', ?1)",
+            [self.newest.0],
+        )?;
         self.waiting = count(&connection)?;
         self.connection = connection;
         Ok(())
@@ -59,6 +71,7 @@ impl Store {
         transaction
             .prepare_cached("INSERT INTO parcel (queued, items, text) VALUES (?1, ?2, ?3)")?
             .execute((now.as_millisecond(), items, &parcel.text))?;
+        let newest = Ticket(transaction.last_insert_rowid());
         let mut dropped = 0;
         while used_bytes(&transaction)? > most {
             let oldest: Option<u32> = transaction
@@ -71,6 +84,7 @@ impl Store {
             dropped += u64::from(items);
         }
         transaction.commit()?;
+        self.newest = newest;
         self.waiting = (self.waiting + u64::from(items)).saturating_sub(dropped);
         self.dropped += dropped;
         Ok(())
@@ -104,6 +118,7 @@ impl Store {
 
     /// Forgets the parcels up to `through`, and sets items aside.
     pub(super) fn settle(&mut self, through: Ticket, aside: &[Aside]) -> Result<(), StoreError> {
+        let room_aside = i64::try_from(self.max_bytes.bytes() / SHARE_ASIDE).unwrap_or(i64::MAX);
         let transaction = self.begin(Durability::SoonOnDisk)?;
         for Aside { time, item, reason } in aside {
             transaction
@@ -115,6 +130,13 @@ impl Store {
             transaction.execute(
                 "DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?1",
                 [newest],
+            )?;
+            transaction.execute(
+                "DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM
+                     (SELECT id, sum(length(CAST(item || reason AS BLOB))) OVER (ORDER BY id DESC)
+                          AS bytes FROM set_aside)
+                     WHERE bytes > ?1)",
+                [room_aside],
             )?;
         }
         let mut settled = 0;
@@ -129,20 +151,10 @@ impl Store {
         transaction.commit()?;
         self.waiting = self.waiting.saturating_sub(settled);
         if self.waiting == 0 {
-            self.shrink()?;
+            // What is settled is settled, even if a full disk has no room to do this in.
+            let _later = self.shrink();
         }
         Ok(())
-    }
-
-    /// Forgets everything, and says how many items waited and how many were set aside.
-    pub(super) fn purge(&mut self) -> Result<(u64, u64), StoreError> {
-        let transaction = self.begin(Durability::NowOnDisk)?;
-        transaction.execute("DELETE FROM parcel", [])?;
-        let aside = transaction.execute("DELETE FROM set_aside", [])?;
-        transaction.commit()?;
-        let waited = std::mem::take(&mut self.waiting);
-        self.shrink()?;
-        Ok((waited, aside as u64))
     }
 
     /// Puts the log's content into the file, and lets go of it.

@@ -67,6 +67,7 @@ async fn a_damaged_one_is_moved_aside_and_a_new_one_begun() {
         for number in 0..300 {
             outbox.push(parcel(number)).await.unwrap();
         }
+        let all = outbox.oldest(Ticket::default(), 1_000).await.unwrap().unwrap();
         outbox.close().await.unwrap();
         let damage = || {
             let mut bytes = std::fs::read(&plan.path).unwrap();
@@ -89,6 +90,11 @@ async fn a_damaged_one_is_moved_aside_and_a_new_one_begun() {
         outbox.push(parcel(7)).await.unwrap();
         assert_eq!(numbers(&outbox).await, [7], "{from} {at_work}");
         assert_eq!(outbox.waiting(), 3);
+        if at_work {
+            // Who had come far in the old one finds what is put in the new one.
+            let next = outbox.oldest(all.through, 1_000).await.unwrap().unwrap();
+            assert_eq!(next.parcel, parcel(7));
+        }
         let aside = |path: &std::path::PathBuf| path.display().to_string().contains(".corrupt-");
         assert!(files(directory.path()).iter().any(aside));
     }
@@ -139,6 +145,37 @@ async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
     assert!(next.parcel.text.starts_with("item 1 "));
     assert!(run("mount", &["-o", "remount,size=8m"]));
     outbox.push(parcel(taken.len())).await.unwrap();
+    outbox.close().await.unwrap();
+    assert!(run("umount", &[]));
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = directory.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg(&disk).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        return crate::skip::skip("only root can mount a small disk");
+    }
+    let plan = plan(&disk);
+    let outbox = Outbox::open(plan.clone()).await.unwrap();
+    for number in 0..100 {
+        outbox.push(parcel(number)).await.unwrap();
+    }
+    outbox.close().await.unwrap();
+    // The last page is taken.
+    let full = std::fs::write(disk.join("fill"), vec![0; 2 << 20]);
+    assert!(full.is_err());
+    assert!(matches!(Outbox::open(plan.clone()).await, Err(SinkError::Retry(_))));
+    assert_eq!(outbox::status(&plan.path).unwrap().unwrap().waiting, 300);
+    assert_eq!(outbox::purge(&plan).unwrap(), (300, 0));
+    std::fs::remove_file(disk.join("fill")).unwrap();
+    let outbox = Outbox::open(plan).await.unwrap();
+    assert_eq!(outbox.waiting(), 0);
     outbox.close().await.unwrap();
     assert!(run("umount", &[]));
 }

@@ -92,3 +92,27 @@ async fn what_no_destination_takes_is_set_aside_with_its_words() {
     assert_eq!((status.waiting, status.set_aside, status.last_aside), (0, 0, None));
     assert_eq!(outbox::probe(&plan.path).unwrap(), format!("{}: 0 waiting", plan.path.display()));
 }
+
+#[tokio::test]
+async fn what_is_set_aside_never_crowds_out_what_can_be_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = plan(directory.path());
+    plan.max_bytes = Size::from_mib(1);
+    let outbox = Outbox::open(plan.clone()).await.unwrap();
+    let time = Timestamp::constant(1_781_953_323, 0);
+    let aside = |number: usize| Aside {
+        time,
+        item: format!("item {number} {}", "x".repeat(3_000)),
+        reason: "400: no".to_owned(),
+    };
+    let through = Ticket::default();
+    outbox.settle(through, (0..MOST_ASIDE).map(aside).collect()).await.unwrap();
+    for number in 0..100 {
+        outbox.push(parcel(number)).await.unwrap();
+    }
+    assert_eq!((outbox.waiting(), outbox.dropped()), (300, 0));
+    outbox.close().await.unwrap();
+    let status = outbox::status(&plan.path).unwrap().unwrap();
+    assert!((40..45).contains(&status.set_aside), "an eighth of the room: {}", status.set_aside);
+    assert_eq!(status.last_aside, Some(aside(MOST_ASIDE - 1)));
+}
