@@ -313,3 +313,62 @@ fn the_queries_for_victoriametrics_find_what_the_history_says() {
         }
     }
 }
+
+/// What people may call a device, and what servers should read.
+const NAMES: [(&str, &str); 9] = [
+    ("Hot water, upstairs", "Hot water, upstairs"),
+    ("a=b,c=d e", "a=b,c=d e"),
+    ("the \"big\" one's", "the \"big\" one's"),
+    ("two\nlines\tand a tab", "two lines and a tab"),
+    ("C:\\attic\\", "C:/attic/"),
+    ("ends with a comma,", "ends with a comma,"),
+    ("Küche – 温水 🔥", "Küche – 温水 🔥"),
+    ("# no comment", "# no comment"),
+    (" , = ", ", ="),
+];
+
+/// A point of each device.
+fn named_points() -> String {
+    let names: BTreeMap<u32, String> =
+        NAMES.iter().zip(1..).map(|((name, _), serial)| (serial, (*name).to_owned())).collect();
+    let encoder = Encoder::new(Some("at=home, now"), &names);
+    let mut lines = Lines::default();
+    for serial in names.keys() {
+        let field = [("grid_pwr", energi_decoders::Value::Integer(i64::from(*serial)))];
+        assert!(encoder.point(*serial, midnight(0), field.into_iter(), &mut lines));
+    }
+    lines.text().to_owned()
+}
+
+#[test]
+fn whatever_a_device_is_called_an_influxdb_reads_it() {
+    let Some(influxd) = Influxd::start() else { return };
+    influxd.write(&named_points());
+    let series =
+        influxd.query(r#"SELECT "grid_pwr" FROM "myenergi" GROUP BY "name", "serial", "site""#);
+    assert_eq!(series.len(), NAMES.len());
+    for series in series {
+        let serial: usize = series["tags"]["serial"].as_str().unwrap().parse().unwrap();
+        assert_eq!(series["tags"]["name"], NAMES[serial - 1].1);
+        assert_eq!(series["tags"]["site"], "at=home, now");
+        assert_eq!(series["values"][0][1], serial);
+    }
+}
+
+#[test]
+fn whatever_a_device_is_called_victoriametrics_reads_it() {
+    let Some(server) = Victoria::start() else { return };
+    server.write(&named_points());
+    let samples = server.samples();
+    assert_eq!(samples.len(), NAMES.len());
+    for (key, tags, time, value) in samples {
+        let tags: Value = serde_json::from_str(&tags).unwrap();
+        let serial: usize = tags["serial"].as_str().unwrap().parse().unwrap();
+        assert_eq!(
+            (key.as_str(), &tags["name"]),
+            ("myenergi_grid_pwr", &NAMES[serial - 1].1.into())
+        );
+        assert_eq!(tags["site"], "at=home, now");
+        assert_eq!((time, value), (midnight(0).as_millisecond(), serial.to_string()));
+    }
+}

@@ -3,10 +3,20 @@
 #![cfg(feature = "influxdb")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[cfg(feature = "sqlite")]
+#[path = "influxdb/answers.rs"]
+mod answers;
+#[cfg(feature = "sqlite")]
+#[path = "influxdb/disk.rs"]
+mod disk;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/http.rs"]
 mod http;
+#[path = "influxdb/kill.rs"]
+mod kill;
+#[path = "influxdb/memory.rs"]
+mod memory;
 #[path = "support/influx_player.rs"]
 mod player;
 #[path = "support/process.rs"]
@@ -18,7 +28,7 @@ mod victoria;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -94,8 +104,11 @@ struct Fed {
 
 impl Fed {
     fn start(url: &str, more: &str) -> Self {
-        let desk = Desk::new();
-        desk.write("config.yaml", config("-", "max", url, more));
+        Self::start_with(Desk::new(), &config("-", "max", url, more))
+    }
+
+    fn start_with(desk: Desk, config: &str) -> Self {
+        desk.write("config.yaml", config);
         let readings = File::create(desk.path("readings.jsonl")).unwrap();
         let mut command = desk.program(&["run"]);
         command.stdin(Stdio::piped()).stdout(readings).stderr(Stdio::null());
@@ -121,12 +134,32 @@ impl Fed {
         }
     }
 
-    /// Waits for its end, and returns what the stdout sink printed.
-    fn end(mut self) -> String {
-        drop(self.stdin.take());
-        assert!(self.gateway.0.wait().unwrap().success());
+    /// What the stdout sink has printed so far.
+    fn printed(&self) -> String {
         fs::read_to_string(self.desk.path("readings.jsonl")).unwrap()
     }
+
+    /// Waits for its end, and returns what the stdout sink printed.
+    fn end(&mut self) -> String {
+        drop(self.stdin.take());
+        assert!(self.gateway.0.wait().unwrap().success());
+        self.printed()
+    }
+}
+
+/// Waits until something has come about.
+fn until(what: &str, mut come: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !come() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The time of a line of the stdout sink in microseconds, as a point has it.
+fn time(line: &str) -> i64 {
+    let reading: Value = serde_json::from_str(line).unwrap();
+    reading["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond()
 }
 
 #[test]
@@ -165,79 +198,6 @@ fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
     let expected = expected(&fed.end());
     assert!(expected.len() > 150_000);
     same(&victoria.samples(), &expected);
-}
-
-/// Runs a gateway at sixty times the speed for a while, kills it, and lets a second run deliver
-/// what it left. Returns how much of the recording is missing, in its own time.
-fn killed(mood: Option<Mood>) -> Duration {
-    let poison = match &mood {
-        Some(Mood::CannotRead(poison) | Mood::LeavesOut(poison)) => poison.parse().ok(),
-        _ => None,
-    };
-    let player = mood.map(Player::start);
-    let port = free_port();
-    let url = player.as_ref().map_or_else(|| format!("http://127.0.0.1:{port}"), Player::url);
-    let desk = Desk::new();
-    let day = example_day();
-    desk.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
-    let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
-    let mut output = BufReader::new(gateway.0.stdout.take().unwrap()).lines();
-    let mut seen = vec![output.next().unwrap().unwrap()];
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(7) {
-        seen.push(output.next().unwrap().unwrap());
-    }
-    gateway.0.kill().unwrap();
-    gateway.0.wait().unwrap();
-
-    let player = player.unwrap_or_else(|| Player::start_on(port, Mood::Takes(204)));
-    player.mood(Mood::Takes(204));
-    let file = desk.write("nothing.hex", nothing());
-    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
-    let rest = desk.run(&["run"]);
-    assert!(rest.status.success(), "{}", stderr(&rest));
-
-    let there: BTreeSet<i64> = player
-        .taken()
-        .iter()
-        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
-        .collect();
-    let times = seen.iter().map(|line| {
-        let reading: Value = serde_json::from_str(line).unwrap();
-        reading["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond()
-    });
-    let times: Vec<_> = times.collect();
-    let first_missing = times.iter().find(|time| !there.contains(time) && Some(**time) != poison);
-    let last = times.last().unwrap();
-    Duration::from_micros(first_missing.map_or(0, |first| last - first).unsigned_abs())
-}
-
-#[test]
-fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
-    // A point of the day's first minute.
-    let day = Desk::new().run(&["decode", example_day().to_str().unwrap()]);
-    let line: Value = serde_json::from_str(stdout(&day).lines().nth(20).unwrap()).unwrap();
-    let time = line["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond();
-    let moods = [
-        Some(Mood::CannotRead(time.to_string())),
-        Some(Mood::LeavesOut(time.to_string())),
-        None,
-        Some(Mood::Takes(204)),
-        Some(Mood::Takes(200)),
-        Some(Mood::Refuses(503, "unavailable")),
-        Some(Mood::Refuses(429, "slow down")),
-        Some(Mood::Refuses(401, "unauthorized access")),
-        Some(Mood::TakesAtMost(3)),
-        Some(Mood::Hangs),
-    ];
-    thread::scope(|scope| {
-        let runs = moods.map(|mood| (mood.clone(), scope.spawn(move || killed(mood))));
-        for (mood, run) in runs {
-            let missing = run.join().unwrap();
-            // A second at sixty times the speed, and three for the machine's own pauses.
-            assert!(missing <= Duration::from_mins(4), "{mood:?}: {missing:?} is missing");
-        }
-    });
 }
 
 #[test]
@@ -312,8 +272,7 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
     let file = desk.write("nothing.hex", nothing());
     desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, small));
     assert!(desk.run(&["run"]).status.success());
-    let last: Value = serde_json::from_str(stdout(&run).lines().last().unwrap()).unwrap();
-    let last = last["time"].as_str().unwrap().parse::<Timestamp>().unwrap().as_microsecond();
+    let last = time(stdout(&run).lines().last().unwrap());
     assert_eq!(player.taken().len(), count("queued"));
     assert!(player.taken().last().unwrap().ends_with(&last.to_string()));
 }
