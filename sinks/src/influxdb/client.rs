@@ -3,17 +3,15 @@
 //! It is old: its HTTP/2 and TLS have known flaws, so HTTP/1.1 is all that it may speak; it keeps
 //! response headers to itself, so a server's `Retry-After` is not seen; it panics on an address
 //! that is none and drops the path of one that has one, so both are refused before; it compresses
-//! points only, so ready lines are made to look like one.
+//! no ready lines, and points with memory of its own for each request, so they come to it
+//! compressed.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::stream;
 use influxdb2::api::write::TimestampPrecision;
-use influxdb2::models::WriteDataPoint;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder};
 use rustls_pki_types::CertificateDer;
@@ -21,6 +19,7 @@ use rustls_pki_types::CertificateDer;
 use super::answer::Answer;
 use super::config::{Config, fits_a_header};
 use super::lines::Lines;
+use super::packer::Packer;
 use crate::settings::resolve;
 use crate::sink::SinkError;
 use crate::tls::authorities;
@@ -36,6 +35,7 @@ pub(super) struct Client {
     /// Made anew when the server refuses the token: a file may hold another one by then. Or why it
     /// cannot be made, which a file may mend too.
     inner: RwLock<Result<influxdb2::Client, String>>,
+    packer: Mutex<Packer>,
     /// Whether the server has ever taken points.
     takes: AtomicBool,
     /// Whether it has ever asked for points, as InfluxDB 2 does where it gets none.
@@ -47,7 +47,13 @@ impl Client {
     /// [`Self::renew`] finds that mended.
     pub(super) async fn new(config: Config) -> Self {
         let inner = RwLock::new(made(&config).await);
-        Self { config, inner, takes: AtomicBool::new(false), asks: AtomicBool::new(false) }
+        Self {
+            config,
+            inner,
+            packer: Mutex::default(),
+            takes: AtomicBool::new(false),
+            asks: AtomicBool::new(false),
+        }
     }
 
     /// Whether it can send anything.
@@ -79,14 +85,11 @@ impl Client {
 
     /// Sends points.
     pub(super) async fn write(&self, lines: &Lines) -> Answer {
-        let body = stream::iter([Ready(lines.clone())]);
-        let precision = TimestampPrecision::Microseconds;
         let client = match self.now() {
             Ok(client) => client,
             Err(why) => return Answer::Refused(why),
         };
-        let written = client.write_with_precision(&self.config.bucket, body, precision).await;
-        let answer = written.map_or_else(Answer::of, |()| Answer::Taken);
+        let answer = self.send(&client, lines.text()).await;
         if let Answer::Taken | Answer::TakenInPart { .. } = answer {
             self.takes.store(true, Ordering::Relaxed);
         }
@@ -112,8 +115,7 @@ impl Client {
     pub(super) async fn probe(&self) -> Result<String, String> {
         let Config { url, org, bucket, .. } = &self.config;
         let client = self.now().map_err(|why| format!("{url}: {why}"))?;
-        let written = client.write_line_protocol(org, bucket, "").await;
-        match written.map_or_else(Answer::of, |()| Answer::Taken) {
+        match self.send(&client, "").await {
             Answer::Taken => Ok(format!(
                 "{url} answers; whether the token and the bucket are right it does not tell"
             )),
@@ -127,6 +129,17 @@ impl Client {
             | Answer::Refused(said)
             | Answer::Away(said) => Err(format!("{url}: {said}")),
         }
+    }
+
+    async fn send(&self, client: &influxdb2::Client, text: &str) -> Answer {
+        let Config { org, bucket, .. } = &self.config;
+        let body = {
+            let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
+            packer.pack(text.as_bytes())
+        };
+        let precision = TimestampPrecision::Microseconds;
+        let sent = client.write_line_protocol_with_precision(org, bucket, body, precision).await;
+        sent.map_or_else(Answer::of, |()| Answer::Taken)
     }
 
     fn now(&self) -> Result<influxdb2::Client, String> {
@@ -150,6 +163,7 @@ fn make(config: &Config) -> Result<influxdb2::Client, String> {
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     let mut http = reqwest::Client::builder()
         .http1_only()
         .tls_built_in_root_certs(false)
@@ -166,7 +180,6 @@ fn make(config: &Config) -> Result<influxdb2::Client, String> {
     }
     let token = token.as_ref().map_or("", |token| token.expose());
     influxdb2::ClientBuilder::with_builder(http, address.as_str(), &config.org, token)
-        .gzip(true)
         .build()
         .map_err(|error| error.to_string())
 }
@@ -184,13 +197,4 @@ fn usable(authorities: &[CertificateDer<'_>]) -> Vec<Certificate> {
         return all;
     }
     all.into_iter().filter(|one| fits(std::slice::from_ref(one))).collect()
-}
-
-/// Lines that the crate takes for a point.
-struct Ready(Lines);
-
-impl WriteDataPoint for Ready {
-    fn write_data_point_to<W: io::Write>(&self, mut writer: W) -> io::Result<()> {
-        writer.write_all(self.0.text().as_bytes())
-    }
 }

@@ -36,6 +36,7 @@ mod config;
 mod courier;
 mod delivery;
 pub mod lines;
+mod packer;
 
 use std::path::Path;
 use std::sync::Arc;
