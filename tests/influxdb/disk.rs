@@ -15,10 +15,10 @@ use crate::until;
 fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
     let player = Player::start(Mood::Refuses(503, "unavailable"));
     let desk = Desk::new();
-    let disk = desk.path("disk");
-    fs::create_dir(&disk).unwrap();
+    let small = desk.path("disk");
+    fs::create_dir(&small).unwrap();
     let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).arg(&disk).output();
+        let output = Command::new(program).args(arguments).arg(&small).output();
         output.is_ok_and(|output| output.status.success())
     };
     if !run("mount", &["-t", "tmpfs", "-o", "size=512k", "tmpfs"]) {
