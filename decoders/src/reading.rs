@@ -160,8 +160,8 @@ impl Reading {
 
     /// Every field of the layout, with its value unless that is withheld.
     pub fn slots(&self) -> impl Iterator<Item = (&Field, Option<Value>)> {
-        self.layout.fields.iter().zip(self.bits).enumerate().map(|(index, (field, bits))| {
-            (field, (self.withheld >> index & 1 == 0).then(|| field.value(bits)))
+        self.layout.fields.iter().zip(&self.bits).enumerate().map(|(index, (field, bits))| {
+            (field, (self.withheld >> index & 1 == 0).then(|| field.value(*bits)))
         })
     }
 
