@@ -15,7 +15,7 @@ use crate::sink::Context;
 
 /// What all devices have in common.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub struct Plan {
     topics: Topics,
     /// The keys that may come, in the order in which JSON gives them, and what each is held to.
     keys: Vec<(Arc<str>, Rule)>,
@@ -27,7 +27,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(config: &Config, context: &Context) -> Self {
+    /// What a sink's configuration, and the decoders that are on, ask for.
+    #[must_use]
+    pub fn new(config: &Config, context: &Context) -> Self {
         let mut keys: Vec<(Arc<str>, Rule)> = Vec::new();
         for field in context.layouts.iter().flat_map(|layout| layout.fields.iter()) {
             if keys.iter().all(|(key, _)| **key != *field.key()) {
@@ -51,7 +53,7 @@ impl Plan {
 
 /// A device that was heard.
 #[derive(Debug)]
-pub(super) struct Device {
+pub struct Device {
     plan: Arc<Plan>,
     /// When its newest reading was captured.
     time: Option<Timestamp>,
@@ -104,7 +106,9 @@ impl Reported for Snapshot {
 }
 
 impl Device {
-    pub(super) fn new(serial: u32, plan: &Arc<Plan>) -> Self {
+    /// A device of which nothing is known yet.
+    #[must_use]
+    pub fn new(serial: u32, plan: &Arc<Plan>) -> Self {
         let topics = &plan.topics;
         let slot = |key: &Arc<str>, rule, topic| Slot {
             key: Arc::clone(key),
@@ -131,7 +135,7 @@ impl Device {
     }
 
     /// Takes a reading, and adds the messages that are to be sent now.
-    pub(super) fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
+    pub fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
         self.time = reading.time;
         let at = reading.time;
         self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan, messages);

@@ -39,6 +39,7 @@ use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
 pub use broker::{Broker, BrokerError};
 pub use clean::{Cleaned, clean};
 pub use config::{Config, Discovery};
+pub use device::{Device, Plan};
 pub use message::{Assurance, Message};
 pub use topics::{OFFLINE, ONLINE, Topics};
 

@@ -1,0 +1,104 @@
+//! What each sink makes of an hour of one device: a line of JSON, MQTT messages, line protocol, rows.
+//!
+//! `cargo bench -p energi-sinks --bench encoding`
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
+
+#[path = "../tests/household/mod.rs"]
+mod household;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use energi_decoders::json::Json;
+use energi_decoders::{DecoderTable, Reading};
+use energi_sinks::influxdb::lines::{Encoder, Lines};
+use energi_sinks::mqtt::{Device, Plan};
+use energi_sinks::{Context, Pace, Sink, SinkConfig, mqtt, sqlite};
+use jiff::{SignedDuration, tz::TimeZone};
+use serde_json::json;
+
+fn hour() -> Vec<Arc<Reading>> {
+    let start = "2026-06-20T11:00:00Z".parse().unwrap();
+    household::Device::default().life(start, SignedDuration::from_hours(1))
+}
+
+fn context() -> Context {
+    Context {
+        name: "bench".to_owned(),
+        site: Some("home".to_owned()),
+        timezone: TimeZone::get("Europe/London").unwrap(),
+        device_names: Arc::new(BTreeMap::from([(household::SERIAL, "Hot water".to_owned())])),
+        only_devices: None,
+        layouts: DecoderTable::confirmed().iter().map(|decoder| decoder.layout().clone()).collect(),
+        live: false,
+        pace: Pace::Lossless,
+    }
+}
+
+fn stdout(readings: &[Arc<Reading>]) -> usize {
+    let mut lines = Vec::new();
+    for reading in readings {
+        writeln!(lines, "{}", Json(reading)).unwrap();
+    }
+    lines.len()
+}
+
+fn mqtt(readings: &[Arc<Reading>], plan: &Arc<Plan>) -> usize {
+    let mut device = Device::new(household::SERIAL, plan);
+    let mut messages = Vec::new();
+    readings.iter().fold(0, |count, reading| {
+        device.take(reading, &mut messages);
+        let sent = black_box(&messages).len();
+        messages.clear();
+        count + sent
+    })
+}
+
+fn influxdb(readings: &[Arc<Reading>], encoder: &Encoder) -> usize {
+    let mut lines = Lines::default();
+    readings.iter().filter(|reading| encoder.reading(reading, &mut lines)).count()
+}
+
+fn plan(interval: u32) -> Arc<Plan> {
+    let config = json!({"url": "mqtt://broker", "interval": interval});
+    let config: mqtt::Config = serde_json::from_value(config).unwrap();
+    Arc::new(Plan::new(&config, &context()))
+}
+
+fn benchmarks(criterion: &mut Criterion) {
+    let (readings, context) = (hour(), context());
+    let mut group = criterion.benchmark_group("an hour of readings");
+    group.throughput(Throughput::Elements(readings.len() as u64));
+    group.bench_function("stdout, lines of JSON", |b| b.iter(|| stdout(&readings)));
+    for (name, interval) in [("mqtt, every 10 s", 10), ("mqtt, every reading", 0)] {
+        let plan = plan(interval);
+        group.bench_function(name, |b| b.iter(|| mqtt(&readings, &plan)));
+    }
+    let encoder = Encoder::new(context.site.as_deref(), &context.device_names);
+    group.bench_function("influxdb, line protocol", |b| b.iter(|| influxdb(&readings, &encoder)));
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    let mut history = || -> Box<dyn Sink> {
+        number += 1;
+        let path = folder.path().join(format!("{number}.db"));
+        let config = sqlite::Config { path, ..sqlite::Config::default() };
+        runtime.block_on(config.open(&context)).unwrap()
+    };
+    group.bench_function("sqlite, one batch into a new file", |b| {
+        let write = |mut sink: Box<dyn Sink>| {
+            runtime.block_on(sink.write(&readings)).unwrap();
+            sink
+        };
+        b.iter_batched(&mut history, write, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(encoding, benchmarks);
+criterion_main!(encoding);
