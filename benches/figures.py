@@ -35,12 +35,12 @@ from mqtt_energi import frames, read
 
 
 def python_rate(packets):
-    begun, rounds = time.perf_counter(), 0
-    while time.perf_counter() - begun < 2:
+    begun, rounds = time.process_time(), 0
+    while time.process_time() - begun < 2:
         for frame in packets:
             read(frame)
         rounds += 1
-    return rounds * len(packets) / (time.perf_counter() - begun)
+    return rounds * len(packets) / (time.process_time() - begun)
 
 
 def decoding():
@@ -50,7 +50,7 @@ def decoding():
         (float(subprocess.check_output([TARGET / "examples/decode_speed", DAY])), python_rate(packets))
         for _ in range(3)
     ]
-    ours, python = (max(rates) for rates in zip(*turns))
+    ours, python = (max(rates) for rates in zip(*turns, strict=True))
     return ours, python
 
 
@@ -72,13 +72,14 @@ def replay(folder):
 def first_reading(network, sinks):
     """From the start of the process to the first line on standard output, frames coming all the time."""
     with (
-        running(network.sender(1000, 1_000_000), stdout=subprocess.DEVNULL),
         tempfile.TemporaryDirectory() as folder,
+        running(network.sender(1000, 1_000_000), stdout=subprocess.PIPE) as sender,
     ):
-        command = network.at_home(gateway(Path(folder), LIVE, sinks(Path(folder))))
-        time.sleep(0.2)
+        command = gateway(Path(folder), LIVE, sinks(Path(folder)))
+        sender.stdout.readline()
         begun = time.perf_counter()
-        with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with running(command, **pipes, preexec_fn=network.move_home) as process:
             process.stdout.readline()
             return time.perf_counter() - begun
 

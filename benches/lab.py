@@ -1,5 +1,6 @@
 """What the figures are taken with: networks of their own, servers, and the gateway in between."""
 
+import ctypes
 import json
 import os
 import re
@@ -15,6 +16,9 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 GATEWAY = TARGET / "energi-gateway"
 SENDER = TARGET / "examples/send_frames"
 DAY = ROOT / "examples/captures/eddi-day.pcapng.gz"
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*arguments):
@@ -57,6 +61,12 @@ class Network:
 
     def at_home(self, command):
         return ["ip", "netns", "exec", self.home, *map(str, command)]
+
+    def move_home(self):
+        """Moves the calling process to the gateway's machine."""
+        with open(f"/run/netns/{self.home}") as namespace:
+            if LIBC.setns(namespace.fileno(), 0) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
 
     def sender(self, rate, count):
         """Frames of the example day, as a command in the devices' namespace."""

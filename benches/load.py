@@ -88,7 +88,7 @@ def take(network, listener, rate, count, readings):
         with running(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             settle(process.pid)
             before, begun = cpu(process.pid), time.perf_counter()
-            sent = int(subprocess.check_output(network.sender(rate, count)))
+            sent = int(subprocess.check_output(network.sender(rate, count)).split()[-1])
             took = time.perf_counter() - begun
             settle(process.pid)
             used = cpu(process.pid) - before
@@ -120,7 +120,10 @@ def main(seconds):
             readings = sum(day) * (count // len(day)) + sum(day[: count % len(day)])
             taken = [it and best(network, it, rate, count, readings) for it in listeners]
             print(f"| {' | '.join([f'{rate:,}', *sum(map(cells, taken), [])])} |", flush=True)
-            listeners = [it if result and result.lost == 0 else None for it, result in zip(listeners, taken)]
+            listeners = [
+                it if result and result.lost == 0 else None
+                for it, result in zip(listeners, taken, strict=True)
+            ]
             if not any(listeners):
                 break
             if (slowest := min(result.rate for result in taken if result)) < rate / 2:

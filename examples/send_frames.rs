@@ -1,5 +1,6 @@
 //! Sends the frames of a capture, over and over, at a rate that stays the same: the other end of
-//! `benches/load.py` and `benches/figures.py`. It prints how many it sent.
+//! `benches/load.py` and `benches/figures.py`. It prints `sending` once it does, and at the end how
+//! many it sent.
 //!
 //! ```text
 //! send_frames INTERFACE FRAMES_PER_SECOND FRAMES CAPTURE
@@ -7,8 +8,10 @@
 //!
 //! It sends in a network namespace of its own only, never on the network of the machine.
 
+use std::fs;
 use std::io::IoSlice;
 use std::os::fd::IntoRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,13 +36,21 @@ fn main() -> anyhow::Result<()> {
         bail!("send_frames INTERFACE FRAMES_PER_SECOND FRAMES CAPTURE");
     };
     ensure!(
-        std::fs::read_link("/proc/self/ns/net")? != std::fs::read_link("/proc/1/ns/net")?,
+        is_namespace_by_name()?,
         "this is the machine's own network: run it with `ip netns exec` in a namespace"
     );
     let frames = frames(Path::new(capture))?;
     let socket = socket(interface)?;
+    println!("sending");
     println!("{}", send(&socket, &frames, rate.parse()?, count.parse()?)?);
     Ok(())
+}
+
+/// Whether the network is one that `ip netns add` made, which the machine's own is not.
+fn is_namespace_by_name() -> anyhow::Result<bool> {
+    let own = fs::metadata("/proc/self/ns/net")?.ino();
+    let named = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    Ok(named.flat_map(|it| fs::metadata(it.path())).any(|it| it.ino() == own))
 }
 
 fn frames(capture: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
