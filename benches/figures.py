@@ -85,18 +85,17 @@ def first_reading(network, sinks):
 
 
 def live(network, sinks, folder, seconds):
-    """The share of a core at 2 frames/s, and what is resident then."""
+    """The share of a core at 2 frames/s, and what is resident then, an hour's frames after the start."""
     command = network.at_home(gateway(folder, LIVE, sinks(folder)))
-    with (
-        running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
-        running(network.sender(2, 1_000_000), stdout=subprocess.DEVNULL),
-    ):
-        process.stdout.readline()
-        time.sleep(5)
-        before, begun = cpu(process.pid), time.perf_counter()
-        time.sleep(seconds)
-        share = (cpu(process.pid) - before) / (time.perf_counter() - begun)
-        return share, memory(process.pid)
+    with running(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        time.sleep(1)
+        subprocess.run(network.sender(200, 6000), stdout=subprocess.DEVNULL, check=True)
+        with running(network.sender(2, 1_000_000), stdout=subprocess.DEVNULL):
+            time.sleep(15)
+            before, begun = cpu(process.pid), time.perf_counter()
+            time.sleep(seconds)
+            share = (cpu(process.pid) - before) / (time.perf_counter() - begun)
+            return share, memory(process.pid)
 
 
 def ten_years(folder):
