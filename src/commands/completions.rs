@@ -1,10 +1,12 @@
 //! `energi-gateway completions`: a completion script for a shell.
 
+use std::io;
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -18,9 +20,24 @@ pub struct Args {
 /// # Errors
 /// Standard output cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let script = script(args.shell).map_err(|error| Failure::new(Exit::Io, error))?;
+    super::print(script.as_bytes())
+}
+
+fn script(shell: Shell) -> io::Result<String> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, name, &mut script);
-    super::print(&script)
+    clap_complete::generate(shell, &mut command, &name, &mut script);
+    let script = String::from_utf8(script).map_err(io::Error::other)?;
+    Ok(match shell {
+        Shell::Bash => of_one_name(&script, &name),
+        _ => script,
+    })
+}
+
+/// In bash's script `clap_complete` (4.6) calls a program with a `-` in its name by one name where it
+/// looks what is typed, and by another where it says what comes then, so that nothing comes.
+fn of_one_name(script: &str, program: &str) -> String {
+    script.replace(&program.replace('-', "__subcmd__"), &program.replace('-', "__"))
 }
