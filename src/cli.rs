@@ -36,6 +36,9 @@ pub enum Command {
     Run(commands::run::Args),
     /// Validate the configuration and print it whole
     Check(commands::check::Args),
+    /// Make a configuration of the config.ini of mqtt-energi
+    #[cfg(feature = "mqtt")]
+    ImportConfig(commands::import_config::Args),
     /// Decode captures, payloads or hex text to JSON lines, tables or annotated bytes
     Decode(commands::decode::Args),
     /// Save what the devices send to a capture file
@@ -60,6 +63,8 @@ pub enum Command {
     Queue(commands::queue::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
+    /// Print a manual page
+    Man(commands::man::Args),
 }
 
 impl Command {
@@ -71,6 +76,8 @@ impl Command {
         match self {
             Self::Run(args) => commands::run::run(&args),
             Self::Check(args) => commands::check::run(&args),
+            #[cfg(feature = "mqtt")]
+            Self::ImportConfig(args) => commands::import_config::run(&args),
             Self::Decode(args) => commands::decode::run(&args),
             Self::Record(args) => commands::record::run(&args),
             Self::Dissector(args) => commands::dissector::run(&args),
@@ -86,6 +93,7 @@ impl Command {
             #[cfg(feature = "influxdb")]
             Self::Queue(args) => commands::queue::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
+            Self::Man(args) => commands::man::run(&args),
         }
     }
 }

@@ -43,6 +43,35 @@ impl Failure {
     }
 }
 
+impl Exit {
+    /// Every code, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Usage,
+        Self::Data,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::Io,
+        Self::Permission,
+        Self::Config,
+    ];
+
+    /// What it says of a run, for the manual.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Usage => "The command line is wrong.",
+            Self::Data => {
+                "The input is damaged or of another kind. Everything readable was delivered."
+            }
+            Self::NoInput => "The input is not there.",
+            Self::Unavailable => "A server, a sink or a device could not be reached.",
+            Self::Io => "Reading or writing failed.",
+            Self::Permission => "The operating system forbids it.",
+            Self::Config => "The configuration is wrong.",
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.error)

@@ -18,7 +18,10 @@ pub mod exit;
 pub mod gateway;
 #[cfg(feature = "sqlite")]
 pub mod history;
+#[cfg(feature = "mqtt")]
+pub mod import;
 pub mod logging;
+pub mod manual;
 pub mod one_line;
 pub mod pipeline;
 pub mod privileges;

@@ -11,6 +11,9 @@ pub mod doctor;
 pub mod history;
 mod line;
 #[cfg(feature = "mqtt")]
+pub mod import_config;
+pub mod man;
+#[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "influxdb")]
 pub mod queue;

@@ -41,8 +41,9 @@ pub(super) fn expand<'t>(
     Ok(Cow::Owned(expanded))
 }
 
-/// `text` as it must be written so that [`expand`] gives it back.
-pub(super) fn escape(text: &str) -> String {
+/// `text` as a configuration must have it, so that no variable is looked up and it reads back.
+#[must_use]
+pub fn escape(text: &str) -> String {
     text.replace('$', "$$")
 }
 

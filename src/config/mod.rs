@@ -29,7 +29,7 @@ use energi_sinks::settings::Period;
 pub use capture::{Capture, Live, Replay, Simulator, Speed, Start};
 pub use decoders::{Decoders, ExperimentalLength};
 pub use devices::{Device, Devices};
-pub use environment::Environment;
+pub use environment::{Environment, escape};
 pub use error::{ConfigErrors, Fault};
 pub use load::{find, load, parse};
 

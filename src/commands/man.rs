@@ -1,0 +1,55 @@
+//! `energi-gateway man`: the manual.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+use crate::exit::{Exit, Failure};
+use crate::manual::{self, Page};
+
+/// Arguments of `man`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The page is printed for man to show, or every page is written into a folder that man looks into:
+  energi-gateway man history backup | man -l -
+  energi-gateway man --all ~/.local/share/man/man1"
+)]
+pub struct Args {
+    /// The command that the page is on, such as `history backup` [default: the program]
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Write the pages of all commands into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    all: Option<PathBuf>,
+}
+
+/// Prints a page, or writes all.
+///
+/// # Errors
+/// There is no such command, or the result cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let pages = manual::pages(Cli::command()).map_err(|error| Failure::new(Exit::Io, error))?;
+    if let Some(folder) = &args.all {
+        return write(&pages, folder).map_err(|error| {
+            let message = format!("{}: cannot write the manual: {error}", folder.display());
+            Failure::message(Exit::Io, message)
+        });
+    }
+    let program = pages.first().map(|page| page.name.clone()).unwrap_or_default();
+    let name = args.command.iter().fold(program, |name, word| format!("{name}-{word}"));
+    match pages.iter().find(|page| page.name == name) {
+        Some(page) => super::print(&page.roff),
+        None => Err(Failure::message(
+            Exit::Usage,
+            format_args!("there is no command `{}`; --help lists them", args.command.join(" ")),
+        )),
+    }
+}
+
+fn write(pages: &[Page], folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    pages.iter().try_for_each(|page| fs::write(folder.join(page.file_name()), &page.roff))
+}

@@ -1,0 +1,218 @@
+//! The manual: a page for the program and one for each command, made of the definition of the
+//! command line.
+
+use std::io;
+
+use clap::Command;
+use clap_mangen::Man;
+use energi_sinks::clock::released;
+use roff::{Roff, bold, italic, roman};
+
+use crate::exit::Exit;
+
+/// A manual page.
+#[derive(Debug)]
+pub struct Page {
+    /// Its name, which is that of the command with `-` between its words.
+    pub name: String,
+    /// Its text for `man`, in roff.
+    pub roff: Vec<u8>,
+}
+
+impl Page {
+    /// What its file is called.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.{SECTION}", self.name)
+    }
+}
+
+/// Commands that anybody may use.
+const SECTION: &str = "1";
+
+/// The pages of `program`, its own first.
+///
+/// # Errors
+/// Those of writing to memory.
+pub fn pages(mut program: Command) -> io::Result<Vec<Page>> {
+    program.build();
+    let version = program.get_version().unwrap_or_default();
+    let mut manual = Manual {
+        source: format!("{} {version}", program.get_name()),
+        date: released().strftime("%Y-%m-%d").to_string(),
+        pages: Vec::new(),
+    };
+    manual.add(&program, None)?;
+    Ok(manual.pages)
+}
+
+/// Pages, and what is the same on each.
+struct Manual {
+    source: String,
+    date: String,
+    pages: Vec<Page>,
+}
+
+impl Manual {
+    /// Adds the page of a command and those of its commands.
+    fn add(&mut self, command: &Command, parent: Option<&str>) -> io::Result<()> {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        let roff = self.page(name, command, parent)?;
+        self.pages.push(Page { name: name.to_owned(), roff });
+        command.get_subcommands().try_for_each(|command| self.add(command, Some(name)))
+    }
+
+    fn page(&self, name: &str, command: &Command, parent: Option<&str>) -> io::Result<Vec<u8>> {
+        let man = Man::new(command.clone()).title(name).section(SECTION);
+        let man = man.date(&self.date).source(&self.source);
+        let mut roff = Vec::new();
+        man.render_title(&mut roff)?;
+        man.render_name_section(&mut roff)?;
+        man.render_synopsis_section(&mut roff)?;
+        man.render_description_section(&mut roff)?;
+        man.render_options_section(&mut roff)?;
+        if command.has_subcommands() {
+            man.render_subcommands_section(&mut roff)?;
+        }
+        let mut more = Roff::new();
+        if let Some(help) = command.get_after_help() {
+            notes(&mut more, &help.to_string());
+        }
+        if let Some(parent) = parent {
+            more.control("SH", ["SEE ALSO"]);
+            more.text([bold(parent), roman(format!("({SECTION})"))]);
+        } else {
+            surroundings(&mut more);
+        }
+        more.to_writer(&mut roff)?;
+        Ok(roff)
+    }
+}
+
+/// What stands below the help: paragraphs, and lines to be kept as they are, which are indented.
+fn notes(roff: &mut Roff, help: &str) {
+    let examples = help.strip_prefix("Examples:\n");
+    roff.control("SH", [if examples.is_some() { "EXAMPLES" } else { "NOTES" }]);
+    let (mut kept, mut begun) = (false, true);
+    for line in examples.unwrap_or(help).lines() {
+        if line.trim().is_empty() {
+            begun = false;
+            continue;
+        }
+        if kept != line.starts_with("  ") {
+            kept = !kept;
+            roff.control(if kept { "EX" } else { "EE" }, []);
+        } else if !begun {
+            roff.control("PP", []);
+        }
+        begun = true;
+        roff.text([roman(line)]);
+    }
+    if kept {
+        roff.control("EE", []);
+    }
+}
+
+/// What the program says to its surroundings, and takes from them.
+fn surroundings(roff: &mut Roff) {
+    roff.control("SH", ["EXIT STATUS"]);
+    roff.text([roman("Those of sysexits(3head):")]);
+    entry(
+        roff,
+        "0",
+        "All went well. So it does after SIGINT and SIGTERM, once every sink is done.",
+    );
+    for exit in Exit::ALL {
+        entry(roff, &(exit as u8).to_string(), exit.meaning());
+    }
+
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (name, meaning) in ENVIRONMENT {
+        entry(roff, name, meaning);
+    }
+
+    roff.control("SH", ["FILES"]);
+    roff.text([roman(
+        "Where no -c names a configuration, the first of these that exists is used:",
+    )]);
+    for (path, meaning) in FILES {
+        roff.control("TP", []);
+        roff.text([italic(path)]);
+        roff.text([roman(meaning)]);
+    }
+
+    roff.control("SH", ["SEE ALSO"]);
+    let others = ["systemd.service(5)", "tcpdump(8)", "sqlite3(1)"];
+    roff.text([roman(others.join(", "))]);
+}
+
+fn entry(roff: &mut Roff, term: &str, meaning: &str) {
+    roff.control("TP", []);
+    roff.text([bold(term)]);
+    roff.text([roman(meaning)]);
+}
+
+const ENVIRONMENT: [(&str, &str); 6] = [
+    (
+        "RUST_LOG",
+        "What is logged on standard error: error, warn, info (the default), debug or trace.",
+    ),
+    ("NO_COLOR", "Set to anything: no colours."),
+    ("XDG_CONFIG_HOME", "Where the user's configuration is; ~/.config where it is not set."),
+    ("TZ", "Where days begin, unless the configuration says so; else the system's time zone."),
+    (
+        "NOTIFY_SOCKET, WATCHDOG_USEC",
+        "Set by a service manager that wants to be told how it goes; see sd_notify(3).",
+    ),
+    ("Any other", "May be named in the text of a configuration, as ${NAME}."),
+];
+
+const FILES: [(&str, &str); 3] = [
+    ("config.yaml", "In the working directory."),
+    ("$XDG_CONFIG_HOME/energi-gateway/config.yaml", "The user's own."),
+    ("/etc/energi-gateway/config.yaml", "The system's, which the service uses."),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn text(page: &Page) -> String {
+        String::from_utf8(page.roff.clone()).unwrap()
+    }
+
+    #[test]
+    fn each_command_has_a_page_that_leads_on() {
+        let pages = pages(Cli::command()).unwrap();
+        let names: Vec<_> = pages.iter().map(|page| page.name.as_str()).collect();
+        assert_eq!(names[0], "energi-gateway");
+        for command in Cli::command().get_subcommands() {
+            let name = format!("energi-gateway-{}", command.get_name());
+            let page = pages.iter().find(|page| page.name == name).unwrap();
+            assert!(text(page).contains(".SH \"SEE ALSO\"\n\\fBenergi\\-gateway\\fR"), "{name}");
+            let listed = format!("{}(1)", name.replace('-', "\\-"));
+            assert!(text(&pages[0]).contains(&listed), "{listed}");
+        }
+        assert!(names.contains(&"energi-gateway-history-backup"));
+    }
+
+    #[test]
+    fn the_page_of_the_program_gives_every_exit_code() {
+        let pages = pages(Cli::command()).unwrap();
+        for exit in Exit::ALL {
+            assert!(text(&pages[0]).contains(exit.meaning()), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn examples_are_kept_line_by_line_and_prose_is_filled() {
+        let mut roff = Roff::new();
+        notes(&mut roff, "Read\nthis:\n  one\n  two\n\nThen that.");
+        let text = roff.to_roff();
+        let kept = ".SH NOTES\nRead\nthis:\n.EX\n  one\n  two\n.EE\nThen that.\n";
+        assert!(text.ends_with(kept), "{text}");
+    }
+}
