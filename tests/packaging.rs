@@ -34,7 +34,7 @@ const EXPOSURE: &str = "--threshold=20";
 
 /// The unit with the program where this build has put it.
 fn unit(desk: &Desk) -> PathBuf {
-    let installed = "/usr/local/bin/energi-gateway";
+    let installed = "/usr/bin/energi-gateway";
     let ours = env!("CARGO_BIN_EXE_energi-gateway");
     assert!(UNIT.contains(&format!("ExecStart={installed} ")));
     desk.write("energi-gateway.service", UNIT.replace(installed, ours))
