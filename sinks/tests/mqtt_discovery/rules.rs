@@ -86,7 +86,9 @@ const RULES: &[Rule] = &[
             let origin = object(&it.payload["o"]);
             let named = !text(origin, "name").is_empty() && !text(origin, "sw").is_empty();
             let url = text(origin, "url");
-            let linked = url.starts_with("https://") && url.len() > "https://".len();
+            let linked = origin
+                .get("url")
+                .is_none_or(|_| url.starts_with("https://") && url.len() > "https://".len());
             if named && linked { Vec::new() } else { vec![format!("{origin:?}")] }
         },
     },

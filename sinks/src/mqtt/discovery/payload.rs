@@ -59,12 +59,19 @@ pub(super) fn object_id(serial: u32) -> String {
 pub(super) struct Origin {
     name: &'static str,
     sw: &'static str,
-    url: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'static str>,
 }
 
 impl Origin {
     pub(super) const THIS: Self =
-        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: env!("CARGO_PKG_HOMEPAGE") };
+        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: homepage() };
+}
+
+/// Where to ask for help, once the package has such a place.
+const fn homepage() -> Option<&'static str> {
+    let url = env!("CARGO_PKG_HOMEPAGE");
+    if url.is_empty() { None } else { Some(url) }
 }
 
 /// A topic that says `online` or `offline`.
