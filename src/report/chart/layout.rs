@@ -26,8 +26,8 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Panels as narrow as this leave room for the title and the legend.
-    pub(super) const NARROWEST: i32 = 640;
+    /// Panels as narrow as this leave room for the legend, and for a device and its totals on a line.
+    pub(super) const NARROWEST: i32 = 800;
     /// Three pixels for each day of a leap year.
     const WIDEST: i32 = 3 * 366;
     const WIDEST_BAR: i32 = 64;
