@@ -77,3 +77,6 @@ impl fmt::Display for Failure {
         write!(f, "{:#}", self.error)
     }
 }
+
+/// For programs that use the gateway as a library.
+impl std::error::Error for Failure {}
