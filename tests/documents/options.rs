@@ -1,20 +1,19 @@
-//! The documents say what the code does: each sink's page lists its options, all of them and with
-//! their defaults.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-#[path = "support/gateway.rs"]
-mod gateway;
+//! Every option is documented with its default, and nothing else is.
 
 use std::collections::BTreeMap;
 
 use energi_sinks::registry::{KeysOf, SinkType};
-use gateway::root;
-use serde::de::DeserializeSeed;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Value, json};
 
+use crate::gateway::root;
+
 /// A page, the sink that it is about, and the least that a configuration of one has to say.
-fn pages() -> Vec<(&'static str, &'static str, Value)> {
-    vec![
+fn pages() -> [(&'static str, &'static str, Value); 4] {
+    [
+        ("docs/sinks/stdout.md", "stdout", json!({})),
+        ("docs/sinks/sqlite.md", "sqlite", json!({})),
         (
             "docs/sinks/influxdb.md",
             "influxdb",
@@ -24,12 +23,21 @@ fn pages() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+fn sink(name: &str) -> SinkType {
+    SinkType::built().find(|sink| sink.name() == name).unwrap()
+}
+
+#[test]
+fn every_sink_has_a_page() {
+    let names: Vec<_> = pages().iter().map(|(_, name, _)| *name).collect();
+    assert!(SinkType::built().all(|sink| names.contains(&sink.name())));
+}
+
 #[test]
 fn the_options_of_a_sink_are_documented_with_their_defaults() {
     for (page, name, minimal) in pages() {
-        let Some(sink) = SinkType::built().find(|sink| sink.name() == name) else { continue };
         let text = std::fs::read_to_string(root().join(page)).unwrap();
-        assert_eq!(documented(&text), options(sink, &minimal), "{page}");
+        assert_eq!(documented(&text), of_sink(sink(name), &minimal), "{page}");
     }
 }
 
@@ -37,10 +45,9 @@ fn the_options_of_a_sink_are_documented_with_their_defaults() {
 fn the_example_configuration_shows_every_option_with_its_default() {
     let text = std::fs::read_to_string(root().join("config.example.yaml")).unwrap();
     for (_, name, minimal) in pages() {
-        let Some(sink) = SinkType::built().find(|sink| sink.name() == name) else { continue };
         let start = text.find(&format!("- type: {name}\n")).expect(name);
         let block = text[start..].split("\n\n").next().unwrap();
-        for (option, default) in options(sink, &minimal) {
+        for (option, default) in of_sink(sink(name), &minimal) {
             let key = option.rsplit('.').next().unwrap();
             let shown = match default.as_str() {
                 "required" | "none" => format!(" {key}: "),
@@ -51,14 +58,14 @@ fn the_example_configuration_shows_every_option_with_its_default() {
     }
 }
 
-/// The options in a page's table and their defaults.
-fn documented(page: &str) -> BTreeMap<String, String> {
+/// The options in the tables of a text and their defaults.
+pub(crate) fn documented(text: &str) -> BTreeMap<String, String> {
     let cells = |row: &str| -> Vec<String> {
         row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
     };
-    let rows = page.lines().skip_while(|line| !line.starts_with("| option "));
+    let rows = text.lines().skip_while(|line| !line.starts_with("| option "));
     let mut rows = rows.take_while(|line| line.starts_with('|')).map(cells);
-    let heads = rows.next().expect("a table of options");
+    let Some(heads) = rows.next() else { return BTreeMap::new() };
     assert_eq!(heads[..3], ["option", "default", "unit"]);
     rows.skip(1)
         .map(|row| {
@@ -70,39 +77,65 @@ fn documented(page: &str) -> BTreeMap<String, String> {
 
 /// The options that the code knows and their defaults: `required` where a configuration has to say
 /// it, `none` where nothing stands in for it.
-fn options(sink: SinkType, minimal: &Value) -> BTreeMap<String, String> {
-    let mut config = KeysOf(sink).deserialize(minimal).unwrap();
-    config.named(sink.name());
+fn of_sink(sink: SinkType, minimal: &Value) -> BTreeMap<String, String> {
+    options(minimal, &|value| {
+        let mut config = KeysOf(sink).deserialize(value).map_err(|error| error.to_string())?;
+        config.named(sink.name());
+        let mut value = serde_json::to_value(&config).unwrap();
+        value.as_object_mut().unwrap().remove("type");
+        Ok(value)
+    })
+}
+
+/// The options of a section that is read as a `T`.
+pub(crate) fn of<T: DeserializeOwned + Serialize>(minimal: &Value) -> BTreeMap<String, String> {
+    options(minimal, &|value| {
+        let section = T::deserialize(value).map_err(|error| error.to_string())?;
+        Ok(serde_json::to_value(&section).unwrap())
+    })
+}
+
+/// What the code makes of a section: itself with its defaults, or what is wrong with it.
+type Read<'a> = &'a dyn Fn(&Value) -> Result<Value, String>;
+
+fn options(minimal: &Value, read: Read<'_>) -> BTreeMap<String, String> {
     let mut defaults = BTreeMap::new();
-    flatten("", &serde_json::to_value(&config).unwrap(), &mut defaults);
-    keys(sink, minimal, &[])
+    flatten("", &read(minimal).unwrap(), &mut defaults);
+    let mut options: BTreeMap<String, String> = keys(minimal, read, &[])
         .into_iter()
         .map(|key| {
-            let default = match defaults.get(&key) {
-                _ if minimal.get(&key).is_some() => "required".to_owned(),
-                Some(default) => default.clone(),
-                None => "none".to_owned(),
-            };
+            let required = key.split('.').next().is_some_and(|key| minimal.get(key).is_some());
+            let default = if required { "required".to_owned() } else { "none".to_owned() };
             (key, default)
         })
-        .collect()
+        .collect();
+    options.retain(|key, _| {
+        let within = format!("{key}.");
+        !defaults.keys().any(|default| default.starts_with(&within))
+    });
+    for (key, default) in defaults {
+        let option = options.entry(key).or_insert_with(String::new);
+        if option != "required" {
+            *option = default;
+        }
+    }
+    options
 }
 
 /// The keys below `place`, as the code names them to somebody who writes one that there is not.
-fn keys(sink: SinkType, minimal: &Value, place: &[&str]) -> Vec<String> {
+fn keys(minimal: &Value, read: Read<'_>, place: &[&str]) -> Vec<String> {
     const NOT_A_KEY: &str = "?";
     let wrong = place.iter().rev().fold(json!({NOT_A_KEY: 0}), |below, key| json!({*key: below}));
     let mut config = minimal.clone();
     config.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
-    let Err(error) = KeysOf(sink).deserialize(&config) else { return Vec::new() };
-    let error = error.to_string();
+    let Err(error) = read(&config) else { return Vec::new() };
     let Some((_, known)) = error.split_once("unknown field `?`, expected ") else {
         return Vec::new();
     };
     let mut all = Vec::new();
     for key in known.split('`').skip(1).step_by(2) {
         let place = [place, &[key]].concat();
-        let below = keys(sink, minimal, &place);
+        let below = keys(minimal, read, &place);
         if below.is_empty() {
             all.push(place.join("."));
         }
@@ -120,6 +153,7 @@ fn flatten(place: &str, value: &Value, all: &mut BTreeMap<String, String>) {
             }
         }
         Value::String(text) => drop(all.insert(place.to_owned(), text.clone())),
+        Value::Object(_) if place.is_empty() => {}
         other => drop(all.insert(place.to_owned(), other.to_string())),
     }
 }

@@ -1,0 +1,68 @@
+//! A decoder of one's own: a record that the gateway does not know, in every sink of a configuration.
+//!
+//! `cargo run --release --example custom_decoder -- config.example.yaml | grep 0x2C/`
+//!
+//! docs/adding-a-decoder.md walks through it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use energi_decoders::field::Confidence::C;
+use energi_decoders::field::Raw::{I16, U16};
+use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
+use energi_decoders::{Decoder, Field, Layout, Reading, Record, Refusal, TableDecoder};
+use energi_gateway::config::{self, Config};
+use energi_gateway::{assemble, logging};
+
+/// What stands where in a record of 0x2C bytes, as far as docs/research.md found out.
+static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);
+
+const FIELDS: &[Field] = &[
+    Field::unconfirmed("0x2C/diverted_kWh", &DIVERTED_KWH, 0x22, U16, C).per(100.0),
+    Field::unconfirmed("0x2C/divert_pwr", &DIVERT_PWR, 0x34, I16, C).per(1.0 / 60.0),
+];
+
+/// The types of record that were seen with these fields; others of that length are left alone.
+const TYPES: [u16; 2] = [0x006C, 0x5A5A];
+
+/// Reads by the table what is of one of those types.
+#[derive(Debug)]
+struct OfSomeTypes(TableDecoder);
+
+impl Decoder for OfSomeTypes {
+    fn layout(&self) -> &Layout {
+        self.0.layout()
+    }
+
+    fn decode(&self, record: &Record<'_>) -> Result<Reading, Refusal> {
+        let record_type = record.record_type();
+        if !TYPES.contains(&record_type) {
+            return Err(Refusal::RecordType(record_type));
+        }
+        self.0.decode(record)
+    }
+}
+
+/// Runs the gateway of a configuration with this decoder beside those that it switches on.
+pub(crate) async fn run(config: &Config) -> Result<()> {
+    let mut gateway = assemble::gateway(config)?;
+    let table = &mut gateway.pipeline.decoders;
+    table.register(Box::new(OfSomeTypes(TableDecoder::new(&LAYOUT))))?;
+    // Sinks that announce what will come have to know of it.
+    let layouts: Arc<[Layout]> = table.iter().map(|decoder| decoder.layout().clone()).collect();
+    for output in &mut gateway.outputs {
+        output.context.layouts = Arc::clone(&layouts);
+    }
+    gateway.run().await?;
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [configuration] = &*arguments else { bail!("usage: custom_decoder CONFIG.yaml") };
+    logging::start(logging::LogFormat::Text);
+    let config = config::load(configuration)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(&config))
+}

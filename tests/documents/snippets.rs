@@ -1,0 +1,106 @@
+//! Configurations in the pages are accepted, JSON is JSON, and queries find something.
+
+use std::path::Path;
+
+use energi_gateway::config;
+use rusqlite::Connection;
+use serde_yaml::{Mapping, Value};
+
+use crate::gateway::{Desk, root, stderr};
+use crate::page::pages;
+
+/// The languages that pages are written in besides those that tests look at.
+const SHOWN_ONLY: [&str; 5] = ["text", "flux", "promql", "lua", "ini"];
+
+/// The languages that tests look at: this one, `commands`, `tutorials` and those of each page.
+const LOOKED_AT: [&str; 6] = ["yaml", "json", "sql", "sh", "console", "rust"];
+
+#[test]
+fn every_block_says_what_it_is() {
+    for page in pages() {
+        for block in &page.blocks {
+            let known = [&SHOWN_ONLY[..], &LOOKED_AT[..]].concat().contains(&&*block.kind);
+            // A configuration of another program says of which.
+            let foreign = block.kind.starts_with("yaml ");
+            assert!(known || foreign, "{}: a block of `{}`", page.path, block.kind);
+        }
+    }
+}
+
+#[test]
+fn every_configuration_is_accepted() {
+    let mut found = 0;
+    for page in pages() {
+        for block in page.blocks.iter().filter(|block| block.kind.starts_with("yaml")) {
+            let value: Value = serde_yaml::from_str(&block.content)
+                .unwrap_or_else(|error| panic!("{}: {error}\n{}", page.path, block.content));
+            if block.kind != "yaml" {
+                continue;
+            }
+            let text = serde_yaml::to_string(&whole(value)).unwrap();
+            let secret = |_: &str| Some("secret".to_owned());
+            if let Err(error) = config::parse(&text, Path::new(&page.path), &secret) {
+                panic!("{error}\n{}", block.content);
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 5, "{found} configurations are there");
+}
+
+/// The configuration that a part of one, or a list of sinks, is shown for.
+fn whole(part: Value) -> Mapping {
+    let mut whole: Mapping = match part {
+        Value::Sequence(sinks) => Mapping::from_iter([("sinks".into(), Value::Sequence(sinks))]),
+        Value::Mapping(mapping) => mapping,
+        other => panic!("neither keys nor sinks: {other:?}"),
+    };
+    for (key, least) in [("capture", "{type: simulator}"), ("sinks", "[{type: stdout}]")] {
+        if !whole.contains_key(key) {
+            whole.insert(key.into(), serde_yaml::from_str(least).unwrap());
+        }
+    }
+    whole
+}
+
+#[test]
+fn every_piece_of_json_is_json() {
+    for page in pages() {
+        for block in page.blocks_of("json") {
+            let whole = serde_json::from_str::<serde_json::Value>(block).is_ok();
+            let line = |line| serde_json::from_str::<serde_json::Value>(line).is_ok();
+            assert!(whole || block.lines().all(line), "{}: {block}", page.path);
+        }
+    }
+}
+
+/// A page whose queries are `InfluxQL`, and have a test of their own.
+const INFLUXQL: &str = "docs/sinks/influxdb.md";
+
+#[test]
+fn every_query_of_the_history_finds_something_in_the_example_day() {
+    let desk = Desk::new();
+    let day = root().join("examples/captures/eddi-day.pcapng.gz");
+    desk.write(
+        "config.yaml",
+        format!(
+            "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\nsinks: [type: sqlite]\n",
+            day.display()
+        ),
+    );
+    let output = desk.run(&["run"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let history = Connection::open(desk.path("energi.db")).unwrap();
+    let mut found = 0;
+    for page in pages().iter().filter(|page| page.path != INFLUXQL) {
+        let queries = page.blocks_of("sql").flat_map(|block| block.split(';'));
+        for query in queries.map(str::trim).filter(|query| !query.is_empty()) {
+            let place = || format!("{}: {query}", page.path);
+            let mut statement =
+                history.prepare(query).unwrap_or_else(|error| panic!("{}: {error}", place()));
+            assert!(statement.exists([]).unwrap(), "{}: finds nothing", place());
+            found += 1;
+        }
+    }
+    assert!(found >= 2, "{found} queries are there");
+}

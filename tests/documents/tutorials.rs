@@ -1,0 +1,96 @@
+//! The tutorials show code that compiles and runs.
+
+#[path = "../../examples/custom_decoder.rs"]
+#[allow(dead_code, reason = "its `main` is the example's")]
+mod custom_decoder;
+#[path = "../../examples/custom_sink.rs"]
+#[allow(dead_code, reason = "its `main` is the example's")]
+mod custom_sink;
+
+use std::fs;
+use std::path::Path;
+
+use energi_gateway::config::{self, Config};
+use energi_sinks::Pace;
+
+use crate::gateway::{Desk, example_day, root};
+use crate::page::pages;
+
+#[test]
+fn all_code_that_is_shown_is_code_that_compiles() {
+    let mut sources = String::new();
+    for folder in ["examples", "decoders/src", "decoders/tests", "sinks/src", "src"] {
+        read_all(&root().join(folder), &mut sources);
+    }
+    let mut found = 0;
+    for page in pages() {
+        for block in page.blocks_of("rust") {
+            assert!(sources.contains(block), "{}: in no file of the project:\n{block}", page.path);
+            found += 1;
+        }
+    }
+    assert!(found > 5, "{found} pieces are there");
+}
+
+fn read_all(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// The example day into a history.
+fn example(desk: &Desk) -> Config {
+    let text = format!(
+        "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\n\
+         sinks: [{{type: sqlite, path: \"{}\"}}]\n",
+        example_day().display(),
+        desk.path("energi.db").display()
+    );
+    let config = config::parse(&text, Path::new("config.yaml"), &|_| None).unwrap();
+    assert_eq!(config.capture.pace(), Pace::Lossless);
+    config
+}
+
+fn wait_for(run: impl Future<Output = anyhow::Result<()>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run).unwrap();
+}
+
+#[test]
+fn the_sink_of_the_tutorial_gets_every_value_of_the_example_day() {
+    let desk = Desk::new();
+    let csv = desk.path("values.csv");
+    wait_for(custom_sink::run(&example(&desk), &csv));
+    let lines = fs::read_to_string(csv).unwrap();
+    let mut samples: Vec<_> = lines.lines().collect();
+    assert_eq!(samples[0], "2026-06-19T23:00:00.02037Z,17589669,grid_pwr,224");
+    let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let stored: i64 =
+        history.query_row("SELECT count(*) FROM sample", [], |row| row.get(0)).unwrap();
+    samples.sort_unstable();
+    samples.dedup();
+    assert_eq!(i64::try_from(samples.len()).unwrap(), stored);
+}
+
+#[test]
+fn the_decoder_of_the_tutorial_fills_a_history() {
+    let desk = Desk::new();
+    wait_for(custom_decoder::run(&example(&desk)));
+    let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let last = |key: &str| -> f64 {
+        let query = "SELECT value FROM sample WHERE key = ?1 ORDER BY time DESC LIMIT 1";
+        history.query_row(query, [key], |row| row.get(0)).unwrap()
+    };
+    assert!((last("0x2C/diverted_kWh") - last("diverted_kWh")).abs() < 0.02);
+    let found: u32 = history
+        .query_row("SELECT count(*) FROM sample WHERE key = '0x2C/divert_pwr'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(found, 7200);
+}
