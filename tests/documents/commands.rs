@@ -62,15 +62,16 @@ fn ours(program: &[String]) -> Option<Vec<String>> {
     Some(arguments.to_vec())
 }
 
-/// A command that another change brings.
-const AWAITED: &str = "import-config";
+/// Commands that other changes bring.
+pub(crate) const AWAITED: [&str; 2] = ["import-config", "man"];
 
 /// A command that is only named need not be whole.
 const NOT_WHOLE: [ErrorKind; 2] =
     [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
 
 fn assert_understood(page: &Page, line: &str, arguments: &[String], may_lack: &[ErrorKind]) {
-    if arguments[0] == AWAITED && Cli::command().find_subcommand(AWAITED).is_none() {
+    let command = &*arguments[0];
+    if AWAITED.contains(&command) && Cli::command().find_subcommand(command).is_none() {
         return;
     }
     let words = std::iter::once("energi-gateway").chain(arguments.iter().map(String::as_str));
@@ -252,7 +253,8 @@ fn what_is_shown_to_be_answered_is_answered() {
             let (line, after) = after.split_once('\n').unwrap();
             let (_, after) = after.split_once("```").unwrap();
             assert!(line_runs_anywhere(line), "{}: {line}: cannot be tried", page.path);
-            written += &format!("{before}```console\n$ {line}\n{}```", shell(&desk, line));
+            let said = shell(&desk, line);
+            written.extend([before, "```console\n$ ", line, "\n", &said, "```"]);
             rest = after;
         }
         if !written.is_empty() {

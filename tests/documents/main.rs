@@ -18,6 +18,7 @@ mod images;
 mod links;
 mod options;
 mod page;
+mod readme;
 mod settings;
 mod snippets;
 mod spelling;

@@ -114,7 +114,7 @@ fn options(minimal: &Value, read: Read<'_>) -> BTreeMap<String, String> {
         !defaults.keys().any(|default| default.starts_with(&within))
     });
     for (key, default) in defaults {
-        let option = options.entry(key).or_insert_with(String::new);
+        let option = options.entry(key).or_default();
         if option != "required" {
             *option = default;
         }

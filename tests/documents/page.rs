@@ -111,10 +111,14 @@ impl Page {
                 }
                 Event::Text(text) => {
                     self.prose.extend(words(&text).flat_map(|word| [word, " "]));
-                    heading.iter_mut().for_each(|heading| heading.push_str(&text));
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&text);
+                    }
                 }
                 Event::Code(code) => {
-                    heading.iter_mut().for_each(|heading| heading.push_str(&code));
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&code);
+                    }
                     self.code.push(code.into_string());
                     self.prose.push(' ');
                 }
