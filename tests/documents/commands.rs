@@ -117,7 +117,7 @@ fn every_command_that_is_shown_is_understood() {
 }
 
 /// Options of other programs that pages name by themselves.
-const OTHERS: [&str; 3] = ["--cap-add", "--network", "--locked"];
+const OTHERS: [&str; 5] = ["--cap-add", "--cap-drop", "--network", "--locked", "--security-opt"];
 
 #[test]
 fn every_option_that_is_named_exists() {

@@ -16,12 +16,35 @@ use energi_sinks::Pace;
 use crate::gateway::{Desk, example_day, root};
 use crate::page::pages;
 
-#[test]
-fn all_code_that_is_shown_is_code_that_compiles() {
+/// All code of the project.
+fn sources() -> String {
     let mut sources = String::new();
-    for folder in ["examples", "decoders/src", "decoders/tests", "sinks/src", "src"] {
+    for folder in ["examples", "decoders", "sinks", "src", "tests"] {
         read_all(&root().join(folder), &mut sources);
     }
+    sources
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let sources = sources();
+    let is_a_promise = |code: &&String| {
+        code.matches('_').count() > 3
+            && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let mut found = 0;
+    for page in pages() {
+        for name in page.code.iter().filter(is_a_promise) {
+            assert!(sources.contains(&format!("fn {name}(")), "{}: no test {name}", page.path);
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} tests are named");
+}
+
+#[test]
+fn all_code_that_is_shown_is_code_that_compiles() {
+    let sources = sources();
     let mut found = 0;
     for page in pages() {
         for block in page.blocks_of("rust") {
