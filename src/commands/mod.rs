@@ -9,9 +9,9 @@ pub mod dissector;
 pub mod doctor;
 #[cfg(feature = "sqlite")]
 pub mod history;
-mod line;
 #[cfg(feature = "mqtt")]
 pub mod import_config;
+mod line;
 pub mod man;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
