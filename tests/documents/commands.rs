@@ -62,18 +62,11 @@ fn ours(program: &[String]) -> Option<Vec<String>> {
     Some(arguments.to_vec())
 }
 
-/// Commands that other changes bring.
-pub(crate) const AWAITED: [&str; 2] = ["import-config", "man"];
-
 /// A command that is only named need not be whole.
 const NOT_WHOLE: [ErrorKind; 2] =
     [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
 
 fn assert_understood(page: &Page, line: &str, arguments: &[String], may_lack: &[ErrorKind]) {
-    let command = &*arguments[0];
-    if AWAITED.contains(&command) && Cli::command().find_subcommand(command).is_none() {
-        return;
-    }
     let words = std::iter::once("energi-gateway").chain(arguments.iter().map(String::as_str));
     if let Err(error) = Cli::try_parse_from(words)
         && error.use_stderr()
