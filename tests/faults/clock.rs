@@ -132,7 +132,7 @@ fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
     program.stderr(File::create(desk.path("log")).unwrap());
     let _gateway = Running(program.spawn().unwrap());
     let says = |words: &str| fs::read_to_string(desk.path("log")).unwrap().contains(words);
-    until("it is said", || says("certificate not valid yet"));
+    until("it is said", || says("is not valid yet; is this machine's clock right?"));
     clock.set(DAY);
     until("it is reached", || says("connected to 127.0.0.1"));
 }
