@@ -5,7 +5,6 @@
 //! docs/adding-a-decoder.md walks through it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use energi_decoders::field::Confidence::C;
@@ -13,6 +12,7 @@ use energi_decoders::field::Raw::{I16, U16};
 use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
 use energi_decoders::{Decoder, Field, Layout, Reading, Record, Refusal, TableDecoder};
 use energi_gateway::config::{self, Config};
+use energi_gateway::gateway::Gateway;
 use energi_gateway::{assemble, logging};
 
 /// What stands where in a record of 0x2C bytes, as far as docs/research.md found out.
@@ -44,18 +44,12 @@ impl Decoder for OfSomeTypes {
     }
 }
 
-/// Runs the gateway of a configuration with this decoder beside those that it switches on.
-pub(crate) async fn run(config: &Config) -> Result<()> {
+/// The gateway of a configuration with this decoder beside those that it switches on.
+pub(crate) fn gateway(config: &Config) -> Result<Gateway> {
     let mut gateway = assemble::gateway(config)?;
     let table = &mut gateway.pipeline.decoders;
     table.register(Box::new(OfSomeTypes(TableDecoder::new(&LAYOUT))))?;
-    // Sinks that announce what will come have to know of it.
-    let layouts: Arc<[Layout]> = table.iter().map(|decoder| decoder.layout().clone()).collect();
-    for output in &mut gateway.outputs {
-        output.context.layouts = Arc::clone(&layouts);
-    }
-    gateway.run().await?;
-    Ok(())
+    Ok(gateway)
 }
 
 fn main() -> Result<()> {
@@ -64,5 +58,6 @@ fn main() -> Result<()> {
     logging::start(logging::LogFormat::Text);
     let config = config::load(configuration)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(&config))
+    runtime.block_on(gateway(&config)?.run())?;
+    Ok(())
 }

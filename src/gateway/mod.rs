@@ -6,6 +6,7 @@ mod sinks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use energi_decoders::Layout;
 use energi_sinks::Pace;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -65,7 +66,14 @@ impl Gateway {
     /// The [`Failure`] that decides the exit code: the capture's, or that of a sink that could not
     /// finish.
     pub async fn run(self) -> Result<(), Failure> {
-        let Self { mut source, mut pipeline, outputs, shutdown_timeout, progress, manager } = self;
+        let Self { mut source, mut pipeline, mut outputs, shutdown_timeout, progress, manager } =
+            self;
+        // Whoever assembled this may have registered more decoders than the configuration has.
+        let layouts: Arc<[Layout]> =
+            pipeline.decoders.iter().map(|decoder| decoder.layout().clone()).collect();
+        for output in &mut outputs {
+            output.context.layouts = Arc::clone(&layouts);
+        }
         let (stop, counters, pace) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.pace);
         let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, pace);

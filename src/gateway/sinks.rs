@@ -22,7 +22,8 @@ use crate::pipeline::counters::Counters;
 pub struct Output {
     /// What the configuration says of it.
     pub config: Arc<dyn SinkConfig>,
-    /// What it is told about the gateway, its name among it.
+    /// What it is told about the gateway, its name among it. The layouts are those of the
+    /// pipeline's decoders as the gateway begins to run.
     pub context: Context,
     /// What it counts.
     pub stats: Arc<SinkStats>,

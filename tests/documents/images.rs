@@ -2,38 +2,26 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test documents` draws them anew.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::process::Stdio;
 
 use anstyle::RgbColor;
 use anstyle_svg::Term;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::gateway::{Desk, example_day, root, stderr, stdout};
 use crate::golden::matches_golden;
+use crate::process::Running;
+use crate::terminal::Terminal;
 
 /// What the program writes to a terminal, its first lines.
 fn on_a_terminal(desk: &Desk, arguments: &[&str], lines: usize) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let name = Path::new(name.to_str().unwrap());
-    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    let terminal = Terminal::new();
     let mut program = desk.program(arguments);
     program.env_remove("NO_COLOR").env("TERM", "xterm");
-    let stdout = terminal.as_fd().try_clone_to_owned().unwrap();
-    let mut child = program.stdout(Stdio::from(stdout)).stderr(Stdio::null()).spawn().unwrap();
-    // The last handles of the terminal are the program's: its end is the end of what is read.
-    drop((program, terminal));
-    let mut seen = Vec::new();
-    // The end of a terminal is an error to its reader.
-    let _ = File::from(master).read_to_end(&mut seen);
-    child.wait().unwrap();
-    let seen = String::from_utf8(seen).unwrap().replace("\r\n", "\n");
+    program.stdout(terminal.output()).stderr(Stdio::null());
+    let _running = Running(program.spawn().unwrap());
+    // Its handle of the terminal would keep that open.
+    drop(program);
+    let seen = terminal.text();
     seen.split_inclusive('\n').take(lines).collect()
 }
 

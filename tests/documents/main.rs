@@ -19,7 +19,10 @@ mod links;
 mod options;
 mod page;
 mod readme;
+mod reliability;
 mod settings;
 mod snippets;
 mod spelling;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod tutorials;

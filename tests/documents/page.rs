@@ -152,3 +152,23 @@ fn slug(heading: &str) -> String {
         .map(|c| if c == ' ' { '-' } else { c })
         .collect()
 }
+
+/// All code of the project.
+pub(crate) fn sources() -> String {
+    let mut sources = String::new();
+    for folder in ["examples", "decoders", "sinks", "src", "tests"] {
+        read_all(&root().join(folder), &mut sources);
+    }
+    sources
+}
+
+fn read_all(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}

@@ -9,38 +9,16 @@ mod custom_sink;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, mpsc};
 
+use async_trait::async_trait;
 use energi_gateway::config::{self, Config};
-use energi_sinks::Pace;
+use energi_gateway::gateway::Output;
+use energi_sinks::runner::Patience;
+use energi_sinks::{Context, Pace, Sink, SinkConfig, SinkError};
 
-use crate::gateway::{Desk, example_day, root};
-use crate::page::pages;
-
-/// All code of the project.
-fn sources() -> String {
-    let mut sources = String::new();
-    for folder in ["examples", "decoders", "sinks", "src", "tests"] {
-        read_all(&root().join(folder), &mut sources);
-    }
-    sources
-}
-
-#[test]
-fn every_test_that_a_page_names_exists() {
-    let sources = sources();
-    let is_a_promise = |code: &&String| {
-        code.matches('_').count() > 3
-            && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-    };
-    let mut found = 0;
-    for page in pages() {
-        for name in page.code.iter().filter(is_a_promise) {
-            assert!(sources.contains(&format!("fn {name}(")), "{}: no test {name}", page.path);
-            found += 1;
-        }
-    }
-    assert!(found > 10, "{found} tests are named");
-}
+use crate::gateway::{Desk, example_day};
+use crate::page::{pages, sources};
 
 #[test]
 fn all_code_that_is_shown_is_code_that_compiles() {
@@ -53,17 +31,6 @@ fn all_code_that_is_shown_is_code_that_compiles() {
         }
     }
     assert!(found > 5, "{found} pieces are there");
-}
-
-fn read_all(folder: &Path, sources: &mut String) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_all(&path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push_str(&fs::read_to_string(path).unwrap());
-        }
-    }
 }
 
 /// The example day into a history.
@@ -103,7 +70,8 @@ fn the_sink_of_the_tutorial_gets_every_value_of_the_example_day() {
 #[test]
 fn the_decoder_of_the_tutorial_fills_a_history() {
     let desk = Desk::new();
-    wait_for(custom_decoder::run(&example(&desk)));
+    let gateway = custom_decoder::gateway(&example(&desk)).unwrap();
+    wait_for(async { Ok(gateway.run().await?) });
     let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
     let last = |key: &str| -> f64 {
         let query = "SELECT value FROM sample WHERE key = ?1 ORDER BY time DESC LIMIT 1";
@@ -116,4 +84,36 @@ fn the_decoder_of_the_tutorial_fills_a_history() {
         })
         .unwrap();
     assert_eq!(found, 7200);
+}
+
+/// A sink that says what it is told may come, and wants nothing of it.
+#[derive(Debug)]
+struct Curious(mpsc::Sender<Vec<u8>>);
+
+#[async_trait]
+impl SinkConfig for Curious {
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        self.0.send(context.layouts.iter().map(|layout| layout.length).collect()).unwrap();
+        Err(SinkError::Closed)
+    }
+
+    async fn probe(&self, _: &Context) -> Result<String, SinkError> {
+        Ok(String::new())
+    }
+}
+
+#[test]
+fn every_sink_is_told_of_the_decoder_of_the_tutorial() {
+    let desk = Desk::new();
+    let config = example(&desk);
+    let mut gateway = custom_decoder::gateway(&config).unwrap();
+    let (tell, told) = mpsc::channel();
+    gateway.outputs = vec![Output {
+        config: Arc::new(Curious(tell)),
+        context: config.context("curious"),
+        stats: Arc::default(),
+        patience: Patience::Tries(1),
+    }];
+    wait_for(async { Ok(gateway.run().await?) });
+    assert_eq!(told.recv().unwrap(), [0x1F, 0x20, 0x22, 0x2C]);
 }
