@@ -136,3 +136,16 @@ fn every_test_that_a_page_names_exists() {
     }
     assert!(of_faults > 50 && found > of_faults, "{found} tests are named, {of_faults} of faults");
 }
+
+#[test]
+fn every_package_that_the_tests_need_is_named() {
+    let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    let (_, packages) = ci.split_once("\npackages=(\n").unwrap();
+    let (packages, _) = packages.split_once("\n)\n").unwrap();
+    let lines = packages.lines().map(|line| line.split('#').next().unwrap());
+    let page = Page::read("docs/contributing.md").text;
+    for package in lines.flat_map(str::split_whitespace) {
+        let named = page.split([' ', '\n', '`']).any(|word| word == package);
+        assert!(named, "docs/contributing.md does not name {package}");
+    }
+}

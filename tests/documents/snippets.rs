@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_yaml::{Mapping, Value};
 
 use crate::gateway::{Desk, root, stderr};
-use crate::page::pages;
+use crate::page::{Page, pages};
 
 /// The languages that pages are written in besides those that tests look at.
 const SHOWN_ONLY: [&str; 5] = ["text", "flux", "promql", "lua", "ini"];
@@ -107,4 +107,17 @@ fn every_query_of_the_history_finds_something_in_the_example_day() {
         }
     }
     assert!(found >= 2, "{found} queries are there");
+}
+
+#[test]
+fn the_service_is_installed_as_the_head_of_its_unit_says() {
+    let unit = std::fs::read_to_string(root().join("packaging/energi-gateway.service")).unwrap();
+    let head = unit.lines().skip_while(|line| !line.starts_with("#   "));
+    let commands: String = head
+        .map_while(|line| line.strip_prefix("#   "))
+        .flat_map(|command| [command, "\n"])
+        .collect();
+    assert_eq!(commands.matches("energi-gateway.service").count(), 2, "{commands}");
+    let page = Page::read("docs/getting-started.md");
+    assert!(page.blocks_of("sh").any(|block| block == commands), "not there:\n{commands}");
 }
