@@ -98,7 +98,7 @@ fn a_file_system_that_turns_read_only_is_said_and_nothing_is_lost() {
         house.prints(1..60);
         house.delivers(1..60);
         house.publishes(59);
-        house.says("sink=\"sqlite\"");
+        house.says_of("sqlite", "trying again");
         failing.ends();
         house.has_everywhere(1..60);
         let said = house.ends();

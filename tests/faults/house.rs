@@ -126,6 +126,14 @@ impl House {
         self.waits(words, || self.log().contains(words));
     }
 
+    /// Waits until its log has these words of a sink.
+    pub(crate) fn says_of(&self, sink: &str, words: &str) {
+        let sink = format!("sink=\"{sink}\"");
+        self.waits(words, || {
+            self.log().lines().any(|line| line.contains(words) && line.contains(&sink))
+        });
+    }
+
     /// Waits until something is so, and shows the log if it does not come.
     pub(crate) fn waits(&self, what: &str, is_so: impl Fn() -> bool) {
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until(what, is_so)));
