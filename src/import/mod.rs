@@ -191,6 +191,12 @@ impl<'s> Reader<'s> {
             .into_iter()
             .find(|known| known.becomes().is_some_and(|key| fault.path.starts_with(key)));
         match source.and_then(|known| self.setting(known)) {
+            // Its value is only a part of the URL that the words of the configuration are about.
+            Some(setting) if source == Some(Known::Broker) => self::fault(
+                setting,
+                "the name or the address of a machine alone, such as 192.168.1.10; port, user and \
+                 password are settings of their own",
+            ),
             Some(setting) => self::fault(setting, &fault.message),
             None => Fault { position: None, ..fault },
         }
