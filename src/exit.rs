@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why the program ends, as sysexits(3) numbers it.
+/// Why the program ends, as sysexits.h(3head) numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {

@@ -116,7 +116,7 @@ fn notes(roff: &mut Roff, help: &str) {
 /// What the program says to its surroundings, and takes from them.
 fn surroundings(roff: &mut Roff) {
     roff.control("SH", ["EXIT STATUS"]);
-    roff.text([roman("Those of sysexits(3head):")]);
+    roff.text([roman("Those of sysexits.h(3head):")]);
     entry(
         roff,
         "0",
