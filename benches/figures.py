@@ -26,6 +26,7 @@ from lab import (
     all_sinks,
     best_of,
     cpu,
+    demand_root,
     gateway,
     memory,
     running,
@@ -117,6 +118,7 @@ def row(what, least, measured):
 
 
 def main(seconds):
+    demand_root()
     print("| what | at least | measured |\n|---|---|---|")
     ours, python = decoding()
     row(

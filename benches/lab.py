@@ -25,35 +25,29 @@ def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)
 
 
+def demand_root():
+    if os.geteuid() != 0:
+        sys.exit("live capture is measured in network namespaces, which takes root")
+
+
 class Network:
     """Two namespaces with a cable between them, `eth0` on both ends: the gateway's machine, and the
     devices'. Nothing that is sent in there leaves it."""
 
     def __enter__(self):
-        if os.geteuid() != 0:
-            sys.exit("live capture is measured in network namespaces, which takes root")
+        demand_root()
         self.home, self.world = (f"energi-{os.getpid()}-{side}" for side in ("home", "world"))
-        self.stack = ExitStack()
-        for name in (self.home, self.world):
-            ip("netns", "add", name)
-            self.stack.callback(ip, "netns", "del", name)
-        ip(
-            "-n",
-            self.home,
-            "link",
-            "add",
-            "eth0",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            self.world,
-        )
-        ip("-n", self.home, "link", "set", "lo", "up")
-        for name in (self.home, self.world):
-            ip("-n", name, "link", "set", "eth0", "up")
+        with ExitStack() as stack:
+            for name in (self.home, self.world):
+                ip("netns", "add", name)
+                stack.callback(ip, "netns", "del", name)
+            peer = ["type", "veth", "peer", "name", "eth0", "netns", self.world]
+            ip("-n", self.home, "link", "add", "eth0", *peer)
+            ip("-n", self.home, "link", "set", "lo", "up")
+            for name in (self.home, self.world):
+                ip("-n", name, "link", "set", "eth0", "up")
+            # Whole: until then a failure takes back what is there.
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):

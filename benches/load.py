@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lab import DAY, LIVE, ROOT, Network, cpu, gateway, running
+from lab import DAY, LIVE, ROOT, Network, cpu, demand_root, gateway, running
 from mqtt_energi import frames, read
 
 RATES = [
@@ -111,6 +111,7 @@ def cells(taken):
 
 
 def main(seconds):
+    demand_root()
     day = [bool(read(frame)) for frame in frames(DAY)]
     print("| frames/s | gateway: lost | CPU a frame | Python: lost | CPU a frame |\n|---|---|---|---|---|")
     listeners = [Gateway(), Python()]
