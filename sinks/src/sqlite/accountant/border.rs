@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Border;
+use super::recorder::since_slot;
 use super::runs::{LEAST_RESET, Runs};
 
 /// How far from local midnight the device's own may lie.
@@ -34,12 +35,14 @@ pub(super) struct Found {
     /// The index of the first point that is surely of the day that begins, and before which point
     /// the day before surely had not ended.
     sure: (usize, usize),
+    /// Whether nothing tells when the device started again.
+    untold: bool,
 }
 
 impl Found {
     /// Between the point before `first` and that.
     fn at(first: usize, carry: WattHours) -> Self {
-        Self { first, carry, sure: (first, first) }
+        Self { first, carry, sure: (first, first), untold: false }
     }
 
     pub(super) fn place(self, runs: &Runs) -> Border {
@@ -55,7 +58,7 @@ impl Found {
             after: begin.checked_sub(1).and_then(time),
             until: time(end),
             fresh: runs.resets.binary_search(&self.first).is_ok(),
-            at_rest: begin < end && around.is_some_and(low),
+            at_rest: self.untold && begin < end && around.is_some_and(low),
         }
     }
 }
@@ -70,13 +73,14 @@ pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Found {
     if let Some(first) = reset_near(runs, midnight) {
         return Found::at(first, WattHours(0));
     }
-    let offset = offset_before(runs, midnight, tz);
-    let usual = Straddle::of(runs, later(midnight, offset.unwrap_or_default()));
-    if usual.hides_a_reset() || offset.is_some() && usual.hides_a_catch_up() {
+    let expected = Expected::at(runs, midnight, tz);
+    let usual = Straddle::of(runs, expected.map_or(midnight, |it| it.usual));
+    if usual.hides_a_reset() || expected.is_some() && usual.hides_a_catch_up() {
         return Found::at(usual.first, WattHours(0));
     }
-    if offset.is_some() && usual.was_low() {
-        return usual.carried(runs);
+    if let Some(expected) = expected.filter(|_| usual.was_low()) {
+        let sure = (runs.from(expected.earliest), runs.from(expected.latest));
+        return Found { sure, ..usual.carried(runs) };
     }
     if let Some(first) = reset_in_gap_near(runs, midnight) {
         return Found::at(first, WattHours(0));
@@ -87,17 +91,18 @@ pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Found {
     // Nothing tells when the device started again: it can have been at any time in reach.
     let reach = runs.between(earlier(midnight, REACH), later(midnight, REACH));
     let sure = (reach.start.min(usual.first), reach.end.max(usual.first));
+    let untold = |found: Found| Found { sure, untold: true, ..found };
     if usual.was_low() {
-        return Found { sure, ..usual.carried(runs) };
+        return untold(usual.carried(runs));
     }
     if let Some(end) = end_of_low(runs, usual.first, reach.start) {
-        return Found { sure, ..Straddle::at(runs, end).carried(runs) };
+        return untold(Straddle::at(runs, end).carried(runs));
     }
     let ours = Straddle::of(runs, midnight);
     if ours.hides_a_reset() {
         return Found::at(ours.first, WattHours(0));
     }
-    Found { sure, ..usual.carried(runs) }
+    untold(usual.carried(runs))
 }
 
 /// The reset nearest `midnight`, if one is in reach: the index of its first point.
@@ -126,24 +131,41 @@ fn reset_in_gap_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
     })
 }
 
-/// How far the device's midnight lay from ours when it was last seen before `midnight`.
-///
-/// A reset away from midnight is the device starting again, and one inside a gap does not tell
-/// the time. It is told by the last point before the reset, since the first one after it had to
-/// prove itself.
-fn offset_before(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Option<SignedDuration> {
-    let offset = |reset: &usize| {
-        let until = runs.points.get(*reset)?;
-        let after = runs.points.get(reset.checked_sub(1)?)?;
-        if until.time >= midnight || after.elapsed(*until) > UNSEEN {
-            return None;
-        }
-        let noon = later(after.time, SignedDuration::from_hours(12));
-        let of_day = noon.to_zoned(tz.clone()).start_of_day().ok()?.timestamp();
-        let offset = later(after.time, SENT_EVERY).duration_since(of_day);
-        (offset.abs() <= REACH && reset_near(runs, of_day) == Some(*reset)).then_some(offset)
-    };
-    runs.resets.iter().rev().find_map(offset)
+/// When the device starts again at a midnight, told by when it was last seen to at an earlier one.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    usual: Timestamp,
+    /// It started after the last point before the reset, and no later than the first after it; and
+    /// where the clocks have changed since, it may not have followed them.
+    earliest: Timestamp,
+    latest: Timestamp,
+}
+
+impl Expected {
+    /// A reset away from midnight is the device starting again, and one inside a gap does not tell
+    /// the time. It is told by the last point before the reset, since the first one after it had to
+    /// prove itself.
+    fn at(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Option<Self> {
+        let seen = |reset: &usize| {
+            let until = runs.points.get(*reset)?;
+            let after = runs.points.get(reset.checked_sub(1)?)?;
+            if until.time >= midnight || after.elapsed(*until) > UNSEEN {
+                return None;
+            }
+            let noon = later(after.time, SignedDuration::from_hours(12));
+            let of_day = noon.to_zoned(tz.clone()).start_of_day().ok()?.timestamp();
+            let [after, usual, until] = [after.time, later(after.time, SENT_EVERY), until.time]
+                .map(|time| time.duration_since(of_day));
+            let changed = tz.to_offset(midnight).duration_since(tz.to_offset(of_day));
+            let tells = usual.abs() <= REACH && reset_near(runs, of_day) == Some(*reset);
+            tells.then(|| Self {
+                usual: later(midnight, usual),
+                earliest: later(midnight, after.min(after + changed)),
+                latest: later(midnight, until.max(until + changed)),
+            })
+        };
+        runs.resets.iter().rev().find_map(seen)
+    }
 }
 
 /// The end of the stretch, in the run that goes on at `index`, in which the counter stood so low
@@ -214,7 +236,7 @@ struct Straddle {
 
 impl Straddle {
     fn of(runs: &Runs, instant: Timestamp) -> Self {
-        Self::at(runs, runs.between(Timestamp::MIN, instant).end)
+        Self::at(runs, runs.from(instant))
     }
 
     fn at(runs: &Runs, first: usize) -> Self {
@@ -232,9 +254,14 @@ impl Straddle {
         self.hides(|before, after| before.elapsed(after) > UNSEEN)
     }
 
-    /// The same for a rise since points that lie closer to one another.
+    /// The same for points that lie closer to one another, where the counter has risen since or has
+    /// just come back to what it was: had it stood there all along, an earlier point would say so.
     fn hides_a_catch_up(&self) -> bool {
-        self.hides(|before, after| before.elapsed(after) > CATCH_UP && after.energy > before.energy)
+        let is_late = self.after.is_some_and(|after| since_slot(after.time) > CATCH_UP);
+        let came_back = is_late && !self.was_low();
+        self.hides(|before, after| {
+            before.elapsed(after) > CATCH_UP && (after.energy > before.energy || came_back)
+        })
     }
 
     fn hides(&self, apart: impl Fn(CounterPoint, CounterPoint) -> bool) -> bool {

@@ -56,8 +56,12 @@ impl Runs {
 
     /// The indices of the points from `start` on and before `end`.
     pub(super) fn between(&self, start: Timestamp, end: Timestamp) -> Range<usize> {
-        let at = |time: Timestamp| self.points.partition_point(|point| point.time < time);
-        at(start)..at(end)
+        self.from(start)..self.from(end)
+    }
+
+    /// The index of the first point at `time` or after it.
+    pub(super) fn from(&self, time: Timestamp) -> usize {
+        self.points.partition_point(|point| point.time < time)
     }
 
     /// The energy of the points of `range`, of which the first run has counted `carry` before:

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Day, Recorder, day, touched, window};
+use super::{Day, day, touched, window};
 
 const TODAY: Date = date(2025, 6, 20);
 
@@ -217,6 +217,34 @@ fn heating_that_hides_the_devices_midnight_after_days_without_a_reset_is_split_t
 }
 
 #[test]
+fn a_counter_that_comes_back_to_what_it_was_hides_no_midnight() {
+    // It is believed again when it happens to be where it stood before, and goes on from there.
+    let on_from_before = [
+        steadily((-49.0, 3_000), (-48.05, 3_000)),
+        steadily((-48.0, 0), (-0.05, 0)),
+        heating((-108, 12), -12),
+        heating((108, 108), 600),
+    ];
+    let on_from_midnight = [
+        steadily((-25.0, 0), (-24.05, 3_000)),
+        steadily((-24.0, 60), (-1.0 / 12.0, 60)),
+        heating((68, 60), 600),
+        Vec::new(),
+    ];
+    for points in [on_from_before, on_from_midnight] {
+        let after = steadily((0.2, 720), (23.7, 5_000));
+        assert_eq!(diverted(&[points.concat(), after]), Some(5_000));
+    }
+    // One that stood there all the while has a point every 5 minutes.
+    let stands = [
+        steadily((-25.0, 0), (-24.05, 3_000)),
+        steadily((-24.0, 60), (2.0, 60)),
+        steadily((2.0, 60), (23.7, 500)),
+    ];
+    assert_eq!(diverted(&stands), Some(440));
+}
+
+#[test]
 fn a_heater_that_is_switched_on_and_off_hides_no_midnight() {
     let switched = (0..5_i64).flat_map(|turn| {
         let begin = i32::try_from(turn).unwrap() * 240 - 708;
@@ -268,6 +296,34 @@ fn an_unseen_reset_lies_where_the_last_one_was() {
 }
 
 #[test]
+fn a_border_is_no_narrower_than_the_devices_clock_is_known() {
+    // Its last midnight was in six minutes, a quarter of an hour before ours; a gap begins in them.
+    let points = [
+        steadily((-30.0, 3_000), (-24.25, 3_000)),
+        steadily((-24.15, 0), (-0.3, 0)),
+        vec![at(-0.2, 0)],
+        steadily((2.7, 0), (23.7, 500)),
+    ];
+    let [border, _] = of(&points).borders;
+    assert!(border.after.unwrap() < hours(-0.25), "{border:?}");
+    assert_eq!(border.until, Some(hours(2.7)));
+    assert!(!border.at_rest, "the clock tells where it is");
+
+    // Two nights after it was seen, the clocks go forward: its midnight is an hour later if it does
+    // not follow them, and then in the gap.
+    let march = |hour: f64| hour - 1_991.0;
+    let points = [
+        steadily((march(-5.0), 3_000), (march(0.16), 3_000)),
+        steadily((march(0.18), 0), (march(71.4), 0)),
+        steadily((march(73.7), 0), (march(80.0), 0)),
+    ];
+    assert_eq!(hours(march(0.0)).to_string(), "2025-03-29T00:00:00Z");
+    let [_, border] = day(date(2025, 3, 31), &london(), &points.concat()).borders;
+    assert!(border.after.unwrap() < hours(march(71.16)), "{border:?}");
+    assert_eq!(border.until, Some(hours(march(73.7))));
+}
+
+#[test]
 fn a_clock_that_was_an_hour_slow_for_a_while_adds_nothing() {
     // Started at ten without a network: its first minutes are stored an hour early.
     let points = [
@@ -294,48 +350,6 @@ fn a_day_has_23_24_or_25_hours_and_some_have_no_midnight() {
     }
     for end in [Date::MIN, Date::MAX] {
         assert_eq!(day(end, &london(), &[]).diverted, None);
-    }
-}
-
-#[test]
-fn a_recorder_gives_each_change_and_one_point_in_5_minutes() {
-    let mut recorder = Recorder::new();
-    let begin = TODAY.to_zoned(TimeZone::UTC).unwrap().timestamp();
-    let mut stored = Vec::new();
-    for second in (0..1_800).step_by(12) {
-        let energy = WattHours(if second < 900 { 5_000 } else { 5_010 });
-        let time = begin + SignedDuration::from_secs(second);
-        stored.extend(
-            recorder
-                .offer(CounterPoint { time, energy })
-                .map(|point| (point.time.duration_since(begin).as_secs(), point.energy.0)),
-        );
-    }
-    let expected =
-        [(0, 5_000), (60, 5_000), (300, 5_000), (600, 5_000), (900, 5_010), (1_200, 5_010)];
-    assert_eq!(stored[..6], expected);
-    assert_eq!(stored.len(), 7);
-}
-
-#[test]
-fn a_recorder_gives_the_last_reading_before_a_fall() {
-    let mut recorder = Recorder::new();
-    let mut stored = Vec::new();
-    for index in 0..30 {
-        let second = f64::from(index) * 12.0;
-        let energy = if index < 20 { 5_000 } else { 0 };
-        stored.extend(recorder.offer(at(second / 3_600.0, energy)));
-    }
-    let fall = stored.iter().position(|point| point.energy.0 == 0).unwrap();
-    let gap = stored[fall - 1].elapsed(stored[fall]);
-    assert!(gap <= SignedDuration::from_secs(13), "{gap:?}");
-}
-
-#[test]
-fn a_recorder_passes_over_what_no_counter_shows() {
-    let mut recorder = Recorder::new();
-    for index in 0..20 {
-        assert_eq!(recorder.offer(at(f64::from(index) / 300.0, 90_010)).count(), 0);
     }
 }
 
