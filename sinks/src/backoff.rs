@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(500);
-const CEILING: Duration = Duration::from_mins(1);
+/// The longest wait.
+pub(crate) const CEILING: Duration = Duration::from_mins(1);
 
 /// The waits between tries: about 0.5 s, 1 s, 2 s and so on, to 60 s.
 ///

@@ -13,7 +13,7 @@ const MOST_SAID: usize = 16;
 pub(super) struct Notices {
     /// The sink's name.
     sink: String,
-    /// The reasons that were given since a connection last held.
+    /// The reasons that were given since it was last said that there is a connection.
     said: Vec<Trouble>,
     /// Whether the last connection broke before it held. To say of each of its kind that it is
     /// there, and that it is gone, would fill the log.
@@ -49,18 +49,16 @@ impl Notices {
     /// A connection stands, after so many waits.
     pub(super) fn connected(&mut self, broker: &Broker, tries: u64) {
         if !self.brittle {
-            self.overtaken = false;
             self.say_connected(broker, tries);
         }
     }
 
-    /// It has stood long enough to be a good one: what goes wrong from here on is new.
+    /// It has stood long enough to be a good one.
     pub(super) fn held(&mut self, broker: &Broker, tries: u64) {
         if self.brittle {
             self.say_connected(broker, tries);
         }
         self.brittle = false;
-        self.said.clear();
     }
 
     /// It broke before it had stood so long.
@@ -68,13 +66,16 @@ impl Notices {
         self.brittle = true;
     }
 
+    /// What goes wrong from here on is new: the log must not end on a connection that is gone.
     fn say_connected(&mut self, broker: &Broker, tries: u64) {
+        self.overtaken = false;
         let passed_over = std::mem::take(&mut self.passed_over);
         if self.said.is_empty() {
             info!(sink = self.sink, "connected to {broker}");
         } else {
             info!(sink = self.sink, tries, passed_over, "connected to {broker} after all");
         }
+        self.said.clear();
     }
 
     /// Readings came to nothing for want of a connection.
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_given_once_until_a_connection_has_held() {
+    fn each_reason_is_given_once_until_there_is_a_connection() {
         let (logs, broker) = (Logs::capture(), broker());
         let mut notices = Notices::new("mqtt");
         for _ in 0..3 {
@@ -159,5 +160,42 @@ mod tests {
         notices.held(&broker, 3);
         let last = "INFO connected to broker:1883 after all sink=\"mqtt\" tries=3 passed_over=3";
         assert_eq!(logs.lines()[2..], [last]);
+    }
+
+    #[test]
+    fn a_connection_that_was_said_and_breaks_soon_is_not_the_last_that_is_said() {
+        let (logs, broker) = (Logs::capture(), broker());
+        let mut notices = Notices::new("mqtt");
+        notices.failed(&trouble("nobody listens"));
+        for tries in 1..4 {
+            notices.connected(&broker, tries);
+            notices.broke_early();
+            notices.failed(&trouble("nobody listens"));
+        }
+        assert_eq!(
+            logs.lines(),
+            [
+                "WARN nobody listens; trying again sink=\"mqtt\"",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 passed_over=0",
+                "WARN nobody listens; trying again sink=\"mqtt\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_broker_that_is_too_slow_is_said_once_a_connection_that_is_said() {
+        let (logs, broker) = (Logs::capture(), broker());
+        let mut notices = Notices::new("mqtt");
+        let slow = || logs.lines().iter().filter(|line| line.contains("too slow")).count();
+        notices.connected(&broker, 0);
+        for _ in 0..2 {
+            notices.overtaken(1);
+            notices.broke_early();
+            notices.connected(&broker, 1);
+        }
+        assert_eq!(slow(), 1);
+        notices.held(&broker, 1);
+        notices.overtaken(1);
+        assert_eq!(slow(), 2);
     }
 }

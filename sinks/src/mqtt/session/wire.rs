@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Link, Session};
+use crate::backoff::CEILING;
 use crate::mqtt::message::Message;
-use crate::mqtt::options::LARGEST_PACKET;
+use crate::mqtt::options::{ANSWER_WITHIN, LARGEST_PACKET};
 use crate::mqtt::trouble::Trouble;
 use crate::sink::Pace;
 
-/// A connection that stood for so long was a good one. It is as long as the longest wait between
-/// tries: two clients of one id that take turns to connect never get so far.
-pub(in crate::mqtt) const STOOD: Duration = Duration::from_mins(1);
+/// A connection that stood for so long was a good one. It is longer than the longest wait between
+/// tries and the try itself: two clients of one id that take turns to connect never get so far.
+pub(in crate::mqtt) const STOOD: Duration = CEILING.saturating_add(ANSWER_WITHIN);
 
 /// What a packet has beside its topic and payload, at most (MQTT 3.1.1, 2.2 and 3.3).
 const PACKET_OVERHEAD: usize = 1 + 4 + 2 + 2;
