@@ -4,6 +4,13 @@ use std::fmt::Display;
 
 use energi_decoders::packets;
 
+/// What a device is published to beside its values.
+const OWN: [&str; 4] = [SERIAL, STATE, STATUS, AVAILABILITY];
+const SERIAL: &str = "serial";
+const STATE: &str = "state";
+const STATUS: &str = "status";
+const AVAILABILITY: &str = "availability";
+
 /// The topics below one base, as `mqtt-energi` lays them out, and those that are new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
@@ -39,25 +46,25 @@ impl Topics {
     /// The serial number, as a value of its own.
     #[must_use]
     pub fn serial(&self, serial: u32) -> String {
-        self.of(serial, "serial")
+        self.of(serial, SERIAL)
     }
 
     /// All current values of a device, as one JSON object.
     #[must_use]
     pub fn state(&self, serial: u32) -> String {
-        self.of(serial, "state")
+        self.of(serial, STATE)
     }
 
     /// What the device does, in one word.
     #[must_use]
     pub fn status(&self, serial: u32) -> String {
-        self.of(serial, "status")
+        self.of(serial, STATUS)
     }
 
     /// Whether the device is heard: [`ONLINE`] or [`OFFLINE`], retained.
     #[must_use]
     pub fn availability(&self, serial: u32) -> String {
-        self.of(serial, "availability")
+        self.of(serial, AVAILABILITY)
     }
 
     /// A filter for everything of every device.
@@ -91,7 +98,7 @@ fn is_published(last: &str) -> bool {
             && !key.is_empty()
             && !key.contains('/')
     };
-    matches!(last, "serial" | "state" | "status" | "availability")
+    OWN.contains(&last)
         || keys.any(|field| field.key() == last)
         || last.strip_prefix("0x").and_then(|rest| rest.split_once('/')).is_some_and(declared)
 }
