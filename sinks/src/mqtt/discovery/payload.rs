@@ -65,13 +65,12 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) const THIS: Self =
-        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: homepage() };
+        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: link(env!("CARGO_PKG_HOMEPAGE")) };
 }
 
-/// Where to ask for help, once the package has such a place.
-const fn homepage() -> Option<&'static str> {
-    let url = env!("CARGO_PKG_HOMEPAGE");
-    if url.is_empty() { None } else { Some(url) }
+/// Where to ask for help: the package's homepage, once it has one.
+const fn link(homepage: &str) -> Option<&str> {
+    if homepage.is_empty() { None } else { Some(homepage) }
 }
 
 /// A topic that says `online` or `offline`.
@@ -90,4 +89,21 @@ pub(super) enum Entry<'a> {
 
 fn as_map<S: Serializer>(cmps: &[(&str, Entry<'_>)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(cmps.iter().map(|(id, entry)| (id, entry)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_origin_has_a_version_and_the_homepage_once_there_is_one() {
+        let origin = |homepage| Origin { url: link(homepage), ..Origin::THIS };
+        let plain = json!({"name": "energi-gateway", "sw": env!("CARGO_PKG_VERSION")});
+        assert_eq!(json!(origin("")), plain);
+        let mut linked = plain;
+        linked["url"] = json!("https://energi.example");
+        assert_eq!(json!(origin("https://energi.example")), linked);
+    }
 }
