@@ -137,6 +137,10 @@ impl Client {
             let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
             packer.pack(text.as_bytes())
         };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Answer::Away(format!("cannot compress the points: {error}")),
+        };
         let precision = TimestampPrecision::Microseconds;
         let sent = client.write_line_protocol_with_precision(org, bucket, body, precision).await;
         sent.map_or_else(Answer::of, |()| Answer::Taken)

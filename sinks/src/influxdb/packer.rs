@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, CompressError, Compression, FlushCompress, Status};
 
 /// The largest window: what `gzip` itself takes.
 const WINDOW_BITS: u8 = 15;
@@ -20,17 +20,20 @@ impl Default for Packer {
 
 impl Packer {
     /// The text, compressed.
-    pub(super) fn pack(&mut self, text: &[u8]) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`CompressError`], which is not for want of room: room is made.
+    pub(super) fn pack(&mut self, text: &[u8]) -> Result<Vec<u8>, CompressError> {
         let Self(compress) = self;
         compress.reset();
         let mut packed = Vec::with_capacity(text.len() / 4 + 64);
         loop {
             let read = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
             let rest = text.get(read..).unwrap_or_default();
-            match compress.compress_vec(rest, &mut packed, FlushCompress::Finish) {
-                Ok(Status::StreamEnd) => return packed,
-                // There was no room for all of it. It has no other errors.
-                Ok(Status::Ok | Status::BufError) | Err(_) => packed.reserve(text.len() / 4 + 64),
+            match compress.compress_vec(rest, &mut packed, FlushCompress::Finish)? {
+                Status::StreamEnd => return Ok(packed),
+                // There was no room for all of it.
+                Status::Ok | Status::BufError => packed.reserve(text.len() / 4 + 64),
             }
         }
     }
@@ -56,8 +59,8 @@ mod tests {
         fn whatever_is_packed_reads_back(texts in prop::collection::vec(any::<Vec<u8>>(), 1..5)) {
             let mut packer = Packer::default();
             for text in texts.into_iter().chain([b"the same again ".repeat(10_000)]) {
-                let mut read = Vec::new();
-                GzDecoder::new(packer.pack(&text).as_slice()).read_to_end(&mut read).unwrap();
+                let (packed, mut read) = (packer.pack(&text).unwrap(), Vec::new());
+                GzDecoder::new(packed.as_slice()).read_to_end(&mut read).unwrap();
                 prop_assert_eq!(read, text);
             }
         }
