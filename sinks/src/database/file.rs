@@ -1,6 +1,5 @@
 //! Opens the database file: looks before it touches, and moves a damaged one aside.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +12,7 @@ use tracing::{error, info};
 
 use super::error::{Refusal, StoreError};
 use super::lock::{self, Reserved, Sign, WriterLock};
+use super::place::{beside, with_suffix};
 use super::schema::{Identity, Schema};
 
 /// How long a file is looked through for damage after it was not closed in order. Readings wait
@@ -21,6 +21,10 @@ const CHECK: Duration = Duration::from_secs(10);
 
 /// How long to wait for another program that writes.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// How much of a database is kept in memory, which stays resident. A batch touches few pages, most of
+/// them at the ends of tables; what waits in a queue is written once and read once.
+const CACHE_KIB: i64 = 256;
 
 /// What the first bytes of a file say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +62,7 @@ impl DatabaseFile {
             Header::Database(_) if !ours => {
                 // A read-only connection leaves the files of a log behind, one that may write plays
                 // in a log that is there.
-                let logged = ["-wal", "-journal"].iter().any(|log| with_suffix(path, log).exists());
+                let logged = ["-wal", "-journal"].iter().any(|log| beside(path, log).exists());
                 let flags = if logged {
                     OpenFlags::SQLITE_OPEN_READ_ONLY
                 } else {
@@ -102,11 +106,9 @@ impl DatabaseFile {
     /// Removes the database, which nobody has open, with all that is in it.
     #[cfg(feature = "influxdb")]
     pub(crate) fn remove(&mut self) -> Result<(), StoreError> {
-        // Its log is beside the file that symbolic links lead to. A log without a database is
-        // nothing to SQLite, so that one goes first.
-        let file = self.path.canonicalize()?;
+        // A log without a database is nothing to SQLite, so that one goes first.
         for suffix in ["", "-wal", "-shm"] {
-            match fs::remove_file(with_suffix(&file, suffix)) {
+            match fs::remove_file(beside(&self.path, suffix)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(StoreError::at(self.path.clone(), error));
                 }
@@ -138,9 +140,7 @@ impl DatabaseFile {
         // A power cut must not cost more than the batch in hand: each commit is on the disk when
         // it returns. With NORMAL it would be so only after a checkpoint, many minutes later.
         connection.pragma_update(None, "synchronous", "full")?;
-        // A batch touches few pages, most of them at the ends of tables, and what is cached stays
-        // resident.
-        connection.pragma_update(None, "cache_size", -256)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
         connection.pragma_update(None, "cell_size_check", true)?;
@@ -152,22 +152,18 @@ impl DatabaseFile {
         let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let aside = (0..100)
             .map(|turn: u32| match turn {
-                0 => self.beside(&format!(".corrupt-{stamp}")),
-                turn => self.beside(&format!(".corrupt-{stamp}.{turn}")),
+                0 => beside(&self.path, &format!(".corrupt-{stamp}")),
+                turn => beside(&self.path, &format!(".corrupt-{stamp}.{turn}")),
             })
             .find(|path| !path.exists())
-            .unwrap_or_else(|| self.beside(".corrupt"));
+            .unwrap_or_else(|| beside(&self.path, ".corrupt"));
         for suffix in ["", "-wal", "-shm"] {
-            match fs::rename(self.beside(suffix), with_suffix(&aside, suffix)) {
+            match fs::rename(beside(&self.path, suffix), with_suffix(&aside, suffix)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
             }
         }
         Ok(aside)
-    }
-
-    fn beside(&self, suffix: &str) -> PathBuf {
-        with_suffix(&self.path, suffix)
     }
 }
 
@@ -228,16 +224,26 @@ fn check(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Whether nothing of the database is in a log beside it, as after a close in order.
 pub(crate) fn is_whole(path: &Path) -> bool {
-    fs::metadata(with_suffix(path, "-wal")).map_or(true, |wal| wal.len() == 0)
+    fs::metadata(beside(path, "-wal")).map_or(true, |wal| wal.len() == 0)
 }
 
 fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// The file that stands beside `path` under its name and `suffix`.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_beside_the_file_behind_a_link_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("there/a.db"), directory.path().join("b.db"));
+        fs::create_dir(directory.path().join("there")).unwrap();
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("there/a.db", &link).unwrap();
+        assert!(is_whole(&link) && is_whole(&file));
+        fs::write(with_suffix(&file, "-wal"), "a log").unwrap();
+        assert!(!is_whole(&link) && !is_whole(&file));
+    }
 }

@@ -6,18 +6,21 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
+
+use super::place::beside;
 
 /// The databases that this process writes to. POSIX lets go of all of a process's locks on a file
 /// when it closes any handle on it: a second sink must not so much as look into the first one's
 /// database, or the next reader to close it deletes its write-ahead log.
 static WRITTEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The most symbolic links that lead to a database: as many as SQLite follows.
-const MOST_LINKS: usize = 100;
+/// What the lock's name has behind the database's: an extension, which can be taken off again.
+const SUFFIX: &str = ".lock";
 
 /// More of a lock file than its line is not read.
 const LONGEST_LINE: u64 = 4096;
@@ -75,13 +78,7 @@ impl Reserved {
     /// Takes the lock that other processes see, or says who has it.
     pub(crate) fn lock(self) -> Result<WriterLock, LockError> {
         let failed = |source| LockError::Io { path: self.0.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.0)
-            .map_err(failed)?;
+        let mut file = open(&self.0).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::InUse(holder_in(&mut file))),
@@ -150,22 +147,30 @@ pub(crate) fn sign(database: &Path) -> Sign {
     }
 }
 
-/// `energi.db.lock`, beside the file that symbolic links lead to, whether or not it is there yet:
-/// one name for one file.
+/// `energi.db.lock`, beside the file that symbolic links lead to.
 pub(crate) fn path_of(database: &Path) -> PathBuf {
-    let mut target = database.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Ok(next) = fs::read_link(&target) else { break };
-        target = target.parent().unwrap_or(Path::new("")).join(next);
+    beside(database, SUFFIX)
+}
+
+/// Opens the lock's file, or makes it. What root makes is given to whose the database is: they could
+/// not write to it otherwise.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    // A symbolic link that stands there is not followed to what would be given away.
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.create(true).truncate(false).open(path)
+        }
+        Err(error) => Err(error),
+        Ok(file) => {
+            if let Ok(database) = fs::metadata(path.with_extension("")) {
+                // Only root may, and only root has to.
+                let _others = fchown(&file, Some(database.uid()), Some(database.gid()));
+            }
+            Ok(file)
+        }
     }
-    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new(".")).canonicalize();
-    if let (Ok(directory), Some(name)) = (directory, target.file_name()) {
-        target = directory.join(name);
-    }
-    let mut path = target.into_os_string();
-    path.push(".lock");
-    path.into()
 }
 
 fn holder_in(file: &mut File) -> String {

@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod lock;
+mod place;
 mod read;
 mod schema;
 mod trial;

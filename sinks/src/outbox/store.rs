@@ -16,9 +16,6 @@ const SHARE_ASIDE: u64 = 8;
 /// More text than this is not joined into one delivery.
 const LARGEST_BUNDLE: usize = 1 << 20;
 
-/// How much of its file is kept in memory, in KiB: what waits is written once and read once.
-const CACHE_KIB: i64 = 256;
-
 /// Free pages are given back to the file system once there are so many, and nothing waits.
 const MOST_FREE: i64 = 256;
 
@@ -38,7 +35,6 @@ pub(super) struct Store {
 impl Store {
     /// A store over a database of the present schema.
     pub(super) fn new(connection: Connection, max_bytes: Size) -> Result<Self, StoreError> {
-        keep_little(&connection)?;
         let waiting = count(&connection)?;
         let newest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'parcel'";
         let newest = Ticket(connection.query_row(newest, [], |row| row.get(0))?);
@@ -52,7 +48,6 @@ impl Store {
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('parcel', ?1)",
             [self.newest.0],
         )?;
-        keep_little(&connection)?;
         self.waiting = count(&connection)?;
         self.connection = connection;
         Ok(())
@@ -200,10 +195,6 @@ enum Durability {
     NowOnDisk,
     /// With the next one that is, or when the log is folded in.
     SoonOnDisk,
-}
-
-fn keep_little(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
 /// How many items wait in a database.

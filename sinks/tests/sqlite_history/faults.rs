@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use energi_sinks::SinkError;
+use energi_sinks::sqlite::WriterLock;
 
+use crate::disk::Disk;
 use crate::household::Device;
 use crate::place::{Place, at, hour, hours, rows};
+use crate::stranger;
 
 fn damage(path: &Path, from: usize) {
     let mut bytes = std::fs::read(path).unwrap();
@@ -66,9 +69,9 @@ async fn a_file_that_is_removed_while_in_use_is_said_and_made_anew() {
 /// Where the child of the test below writes.
 const CHILD: &str = "ENERGI_TEST_HISTORY";
 
-/// Not a test by itself: what the next one starts and kills.
+/// Not a test by itself: what the next ones start and kill.
 #[tokio::test]
-async fn child_of_the_next_test() {
+async fn child_of_the_next_tests() {
     let Some(directory) = std::env::var_os(CHILD) else { return };
     let mut place = Place::new();
     place.at = Some(directory.into());
@@ -81,13 +84,12 @@ async fn child_of_the_next_test() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
+/// Has another process write, and kills it after 40 batches.
+fn write_and_kill(place: &Place) {
     use std::io::BufRead;
 
-    let place = Place::new();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "faults::child_of_the_next_test", "--nocapture"])
+        .args(["--exact", "faults::child_of_the_next_tests", "--nocapture"])
         .env(CHILD, place.directory.path())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -97,7 +99,12 @@ async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
     assert_eq!(commits.count(), 40);
     child.kill().unwrap();
     child.wait().unwrap();
+}
 
+#[tokio::test]
+async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
+    let place = Place::new();
+    write_and_kill(&place);
     let readings = hour();
     let stored: i64 =
         place.sql().query_row("SELECT count(*) FROM reading", [], |row| row.get(0)).unwrap();
@@ -112,18 +119,46 @@ async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
 }
 
 #[tokio::test]
+async fn what_lies_behind_a_link_is_moved_aside_there_with_its_log() {
+    let place = Place::new();
+    let there = place.directory.path().join("there");
+    std::fs::create_dir(&there).unwrap();
+    std::os::unix::fs::symlink("there/energi.db", place.path()).unwrap();
+    write_and_kill(&place);
+    assert!(there.join("energi.db-wal").exists());
+    damage(&place.path(), 0);
+    place.store(&hour()).await;
+
+    let expected = Place::new();
+    expected.store(&hour()).await;
+    assert_eq!(place.all(), expected.all());
+    assert!(place.path().is_symlink() && there.join("energi.db").exists());
+    let entries = std::fs::read_dir(&there).unwrap();
+    let names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let aside = |end: &str| names.iter().any(|it| it.contains(".corrupt-") && it.ends_with(end));
+    assert!(aside("Z") && aside("Z-wal"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_history_whose_lock_root_made_is_still_its_users() {
+    let place = Place::new();
+    if !stranger::owns(place.directory.path()) {
+        return;
+    }
+    stranger::does(async || place.store(&[]).await);
+    std::fs::remove_file(place.directory.path().join("energi.db.lock")).unwrap();
+    drop(WriterLock::take(&place.path()).unwrap());
+    assert!(place.directory.path().join("energi.db.lock").exists());
+    stranger::does(async || place.store(&[]).await);
+}
+
+#[tokio::test]
 async fn a_full_disk_loses_nothing() {
     let mut place = Place::new();
-    let disk = place.directory.path().join("disk");
-    std::fs::create_dir(&disk).unwrap();
-    let run = |program: &str, arguments: &[&str]| {
-        let output = std::process::Command::new(program).args(arguments).arg(&disk).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
-        return crate::skip::skip("only root can mount a small disk");
-    }
-    place.at = Some(disk.clone());
+    let path = place.directory.path().join("disk");
+    let Some(disk) = Disk::mount(path.clone(), "size=1m") else { return };
+    place.at = Some(path);
     let readings = Device::default().life(at("2026-01-20T00:00:00Z"), hours(24));
     let mut sink = place.open().await.unwrap();
     let mut full = false;
@@ -134,13 +169,12 @@ async fn a_full_disk_loses_nothing() {
                 matches!(&error, SinkError::Retry(text) if text.contains("energi.db")),
                 "{error:?}"
             );
-            assert!(run("mount", &["-o", "remount,size=64m"]), "room is made");
+            assert!(disk.remount("size=64m"), "room is made");
         }
     }
     sink.close().await.unwrap();
     let found = place.all();
-    drop(sink);
-    assert!(run("umount", &[]));
+    drop((sink, disk));
     let expected = Place::new();
     expected.store(&readings).await;
     assert!(full, "the disk was never full");

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
+#[path = "../../../tests/support/disk.rs"]
+mod disk;
 mod energy;
 mod faults;
 mod files;
@@ -13,4 +15,6 @@ mod samples;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 mod stored;
+#[path = "../../../tests/support/stranger.rs"]
+mod stranger;
 mod writers;
