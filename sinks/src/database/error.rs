@@ -96,9 +96,12 @@ impl StoreError {
     }
 
     /// Whether there is no room left on the file system.
-    #[cfg(feature = "influxdb")]
     pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Sqlite(error) if is_full(error))
+        match self {
+            Self::Sqlite(error) => is_full(error),
+            Self::Io(error) => error.kind() == ErrorKind::StorageFull,
+            Self::Refused(_) | Self::Damaged(_) => false,
+        }
     }
 
     /// Whether the file is damaged, so that nothing but another file helps.
@@ -119,7 +122,7 @@ impl StoreError {
             (_, error) if error.is_corruption() => SinkError::Broken(format!(
                 "{path}: {error}; it is damaged, or not a database: move it away"
             )),
-            (Some(ErrorCode::DiskFull), error) => {
+            (_, error) if error.is_full() => {
                 SinkError::Retry(format!("{path}: {error}; make room on its file system"))
             }
             (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), error) => SinkError::Retry(
@@ -131,6 +134,12 @@ impl StoreError {
             (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), error) => {
                 SinkError::Broken(format!(
                     "{path}: {error}; let this process read and write the file and its directory"
+                ))
+            }
+            (_, Self::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+                SinkError::Broken(format!(
+                    "{path}: {error}; this user may not read it: run this as the user whose \
+                     it is, or let this one read it"
                 ))
             }
             (_, error) => {

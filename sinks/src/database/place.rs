@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MOST_LINKS: usize = 100;
 
 /// The file that symbolic links lead to, whether or not it is there yet: one name for one file.
-pub(super) fn behind_links(database: &Path) -> PathBuf {
+fn behind_links(database: &Path) -> PathBuf {
     let mut target = database.to_owned();
     for _ in 0..MOST_LINKS {
         let Ok(next) = fs::read_link(&target) else { break };

@@ -58,8 +58,9 @@ pub fn probe(path: &Path) -> Result<String, SinkError> {
     describe().map_err(|error: StoreError| error.into_sink_error(path))
 }
 
-/// Throws away what waits and what was set aside, and says how many items each were. Nobody may
-/// have the outbox open. It needs no room on the disk, and gives back what the outbox had.
+/// Throws the outbox away, and says how many items waited and how many were set aside. Nobody may
+/// have it open; who opens it next makes it anew. It needs no room on the disk, and gives back what
+/// the outbox had.
 ///
 /// # Errors
 /// [`SinkError`] says who has it open, or why it cannot be removed.
@@ -71,14 +72,13 @@ pub fn purge(plan: &Plan) -> Result<(u64, u64), SinkError> {
     let empty = || {
         let mut file = DatabaseFile::claim(path, &SCHEMA)?;
         let outbox = match file.open() {
-            Err(error) if error.is_full() => open_for_reading(path).map_err(|e| unread(path, e))?,
+            Err(error) if error.is_full() => open(path)?,
             opened => opened?,
         };
         let thrown = (store::count(&outbox)?, u64::from(set_aside(&outbox)?));
         drop(outbox);
+        // Its next user makes it anew: one made here would belong to who purges, who may be root.
         file.remove()?;
-        // Where there is no room for an empty one, its next user makes it.
-        let _later = file.open();
         Ok(thrown)
     };
     empty().map_err(|error: StoreError| error.into_sink_error(path))
@@ -88,10 +88,7 @@ fn look_into(path: &Path) -> Result<Status, StoreError> {
     if fs::metadata(path)?.is_dir() {
         return Err(Refusal::Directory.into());
     }
-    let outbox = open_for_reading(path).map_err(|error| unread(path, error))?;
-    if SCHEMA.identify(&outbox)? == Identity::Empty {
-        return Err(Refusal::OtherProgram.into());
-    }
+    let outbox = open(path)?;
     let time = |ms: Option<i64>| ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let oldest =
         outbox.query_row("SELECT (SELECT queued FROM parcel ORDER BY id LIMIT 1)", [], |row| {
@@ -107,9 +104,18 @@ fn look_into(path: &Path) -> Result<Status, StoreError> {
     })
 }
 
-fn unread(path: &Path, error: ReadError) -> StoreError {
+/// Opens an outbox of this release for reading.
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    let outbox = open_for_reading(path).map_err(unread)?;
+    match SCHEMA.identify(&outbox)? {
+        Identity::Empty => Err(Refusal::OtherProgram.into()),
+        Identity::Ours(_) => Ok(outbox),
+    }
+}
+
+fn unread(error: ReadError) -> StoreError {
     match error {
-        ReadError::Io(error) => StoreError::at(path.to_owned(), error),
+        ReadError::Io(error) => StoreError::Io(error),
         ReadError::Sqlite(error) => StoreError::Sqlite(error),
         ReadError::Data(why) => StoreError::Damaged(why),
     }

@@ -8,6 +8,7 @@ use energi_sinks::SinkError;
 use energi_sinks::outbox::{self, APPLICATION_ID, Outbox, Ticket, VERSION};
 use rusqlite::Connection;
 
+use crate::disk::Disk;
 use crate::{files, numbers, parcel, plan};
 
 async fn refusal(directory: &Path) -> String {
@@ -116,16 +117,8 @@ async fn a_file_that_is_removed_while_in_use_is_said() {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = directory.path().join("disk");
-    std::fs::create_dir(&disk).unwrap();
-    let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).arg(&disk).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !run("mount", &["-t", "tmpfs", "-o", "size=512k", "tmpfs"]) {
-        return crate::skip::skip("only root can mount a small disk");
-    }
-    let outbox = Outbox::open(plan(&disk)).await.unwrap();
+    let Some(disk) = Disk::mount(directory.path().join("disk"), "size=512k") else { return };
+    let outbox = Outbox::open(plan(disk.path())).await.unwrap();
     let mut taken = Vec::new();
     let full = loop {
         let mut large = parcel(taken.len());
@@ -143,41 +136,49 @@ async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
     let _full = outbox.settle(bundle.through, Vec::new()).await;
     let next = outbox.oldest(bundle.through, 3).await.unwrap().unwrap();
     assert!(next.parcel.text.starts_with("item 1 "));
-    assert!(run("mount", &["-o", "remount,size=8m"]));
+    assert!(disk.remount("size=8m"));
     outbox.push(parcel(taken.len())).await.unwrap();
     outbox.close().await.unwrap();
-    assert!(run("umount", &[]));
 }
 
 #[tokio::test]
 async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = directory.path().join("disk");
-    std::fs::create_dir(&disk).unwrap();
-    let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).arg(&disk).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
-        return crate::skip::skip("only root can mount a small disk");
-    }
-    let plan = plan(&disk);
+    let Some(disk) = Disk::mount(directory.path().join("disk"), "size=1m") else { return };
+    let plan = plan(disk.path());
     let outbox = Outbox::open(plan.clone()).await.unwrap();
     for number in 0..100 {
         outbox.push(parcel(number)).await.unwrap();
     }
     outbox.close().await.unwrap();
     // The last page is taken.
-    let full = std::fs::write(disk.join("fill"), vec![0; 2 << 20]);
+    let full = std::fs::write(disk.path().join("fill"), vec![0; 2 << 20]);
     assert!(full.is_err());
-    assert!(matches!(Outbox::open(plan.clone()).await, Err(SinkError::Retry(_))));
+    let Err(SinkError::Retry(text)) = Outbox::open(plan.clone()).await else {
+        panic!("there is no room to open it")
+    };
+    assert!(text.contains("make room on its file system"), "{text}");
     assert_eq!(outbox::status(&plan.path).unwrap().unwrap().waiting, 300);
     assert_eq!(outbox::purge(&plan).unwrap(), (300, 0));
-    std::fs::remove_file(disk.join("fill")).unwrap();
+    std::fs::remove_file(disk.path().join("fill")).unwrap();
     let outbox = Outbox::open(plan).await.unwrap();
     assert_eq!(outbox.waiting(), 0);
     outbox.close().await.unwrap();
-    assert!(run("umount", &[]));
+}
+
+#[tokio::test]
+async fn a_newer_one_is_not_thrown_away_on_a_full_disk_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(directory.path().join("disk"), "size=1m") else { return };
+    let plan = plan(disk.path());
+    Outbox::open(plan.clone()).await.unwrap().close().await.unwrap();
+    let newer = Connection::open(&plan.path).unwrap();
+    newer.pragma_update(None, "user_version", VERSION + 1).unwrap();
+    drop(newer);
+    assert!(std::fs::write(disk.path().join("fill"), vec![0; 2 << 20]).is_err());
+    let text = outbox::purge(&plan).unwrap_err().to_string();
+    assert!(text.contains("update energi-gateway"), "{text}");
+    assert!(plan.path.exists());
 }
 
 /// Where the child of the test below writes.

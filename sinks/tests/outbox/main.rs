@@ -2,10 +2,15 @@
 #![cfg(feature = "influxdb")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[path = "../../../tests/support/disk.rs"]
+mod disk;
 mod faults;
+mod owners;
 mod queue;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
+#[path = "../../../tests/support/stranger.rs"]
+mod stranger;
 
 use std::path::{Path, PathBuf};
 

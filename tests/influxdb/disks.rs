@@ -1,29 +1,21 @@
 //! What a full disk costs: nothing but what has no place on it.
 
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::disk::Disk;
 use crate::gateway::Desk;
 use crate::player::{Mood, Player};
 use crate::process::Running;
-use crate::skip::skip;
 use crate::until;
 
 #[test]
 fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
     let player = Player::start(Mood::Refuses(503, "unavailable"));
     let desk = Desk::new();
-    let small = desk.path("disk");
-    fs::create_dir(&small).unwrap();
-    let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).arg(&small).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !run("mount", &["-t", "tmpfs", "-o", "size=512k", "tmpfs"]) {
-        return skip("only root can mount a small disk");
-    }
+    let Some(volume) = Disk::mount(desk.path("disk"), "size=512k") else { return };
     desk.write(
         "config.yaml",
         format!(
@@ -52,10 +44,9 @@ fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
     player.mood(Mood::Takes(204));
     let waiting = printed();
     player.has_taken(waiting);
-    assert!(run("mount", &["-o", "remount,size=64m"]));
+    assert!(volume.remount("size=64m"));
     kill_process(Pid::from_child(&gateway.0), Signal::TERM).unwrap();
     assert!(gateway.0.wait().unwrap().success(), "{}", read("log"));
-    assert!(run("umount", &[]));
     let said = read("log");
     assert_eq!(said.matches("make room on its file system").count(), 1, "once: {said}");
     assert!(said.contains("the sink works again"), "{said}");
