@@ -16,7 +16,7 @@ use energi_decoders::Reading;
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::Output;
 use energi_gateway::{assemble, logging};
-use energi_sinks::runner::Patience;
+use energi_sinks::runner::RetryPolicy;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError};
 use tokio::task::spawn_blocking;
 
@@ -32,7 +32,9 @@ impl SinkConfig for CsvConfig {
         let open = File::options().create(true).append(true).open(&self.path);
         let file = open.map_err(|error| {
             let path = self.path.display();
-            SinkError::Broken(format!("cannot open {path}: {error}; name a file that can be made"))
+            SinkError::Permanent(format!(
+                "cannot open {path}: {error}; name a file that can be made"
+            ))
         })?;
         Ok(Box::new(Csv { file: Arc::new(file) }))
     }
@@ -65,7 +67,7 @@ impl Sink for Csv {
         let file = Arc::clone(&self.file);
         let written = spawn_blocking(move || append(&file, &lines)).await;
         let written = written.unwrap_or_else(|died| Err(died.into()));
-        written.map_err(|error| SinkError::Retry(format!("cannot write the csv file: {error}")))
+        written.map_err(|error| SinkError::Transient(format!("cannot write the csv file: {error}")))
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
@@ -86,7 +88,7 @@ pub(crate) async fn run(config: &Config, csv: &Path) -> Result<()> {
         config: Arc::new(CsvConfig { path: csv.to_owned() }),
         context: config.context("csv"),
         stats: Arc::default(),
-        patience: Patience::Tries(8),
+        retry_policy: RetryPolicy::Attempts(8),
     });
     gateway.run().await?;
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use energi_decoders::Gate;
 use energi_sinks::channel::Publisher;
-use energi_sinks::runner::Patience;
+use energi_sinks::runner::RetryPolicy;
 use energi_sinks::stats::SinkStats;
 use jiff::Timestamp;
 
@@ -18,8 +18,8 @@ use crate::config::{Capture, Config, Devices};
 use crate::exit::{Exit, Failure};
 use crate::gateway::{Gateway, Output, capture_failure};
 use crate::pipeline::Pipeline;
-use crate::pipeline::admission::Admission;
 use crate::pipeline::counters::Counters;
+use crate::pipeline::device_filter::DeviceFilter;
 use crate::progress::{Bar, Readings};
 use crate::stop::Stop;
 use crate::systemd::Manager;
@@ -42,11 +42,11 @@ pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
         source,
         pipeline: Pipeline {
             decoders,
-            admission: admission(&config.devices),
+            device_filter: device_filter(&config.devices),
             gate: Gate::new(config.decoders.plausibility),
             counters,
             publisher: Publisher::default(),
-            pace: config.capture.pace(),
+            backpressure: config.capture.backpressure(),
             stop: Stop::default(),
         },
         outputs: config
@@ -56,7 +56,7 @@ pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
                 config: sink.config.shared(),
                 context: config.context(&sink.name),
                 stats: Arc::new(SinkStats::default()),
-                patience: patience(&config.capture),
+                retry_policy: retry_policy(&config.capture),
             })
             .collect(),
         shutdown_timeout: config.shutdown_timeout.duration(),
@@ -99,20 +99,22 @@ fn source(
 
 /// Somebody waits for the end of a recording; nobody for that of a gateway in a cupboard, nor of a
 /// stream that another machine sends.
-fn patience(capture: &Capture) -> Patience {
+fn retry_policy(capture: &Capture) -> RetryPolicy {
     match capture {
-        Capture::Replay(replay) if replay.path != Path::new("-") => Patience::Tries(REPLAY_TRIES),
-        Capture::Replay(_) | Capture::Live(_) | Capture::Simulator(_) => Patience::Endless,
+        Capture::Replay(replay) if replay.path != Path::new("-") => {
+            RetryPolicy::Attempts(REPLAY_TRIES)
+        }
+        Capture::Replay(_) | Capture::Live(_) | Capture::Simulator(_) => RetryPolicy::Forever,
     }
 }
 
-fn admission(devices: &Devices) -> Admission {
+fn device_filter(devices: &Devices) -> DeviceFilter {
     let listed: BTreeMap<_, _> =
         devices.list.iter().map(|device| (device.serial, device.mac)).collect();
     if devices.only_listed {
-        Admission::listed_only(listed)
+        DeviceFilter::listed_only(listed)
     } else {
-        Admission::open(listed, devices.max as usize)
+        DeviceFilter::open(listed, devices.max as usize)
     }
 }
 

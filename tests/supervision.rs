@@ -14,11 +14,11 @@ use energi_gateway::capture::{CaptureError, Event, Link, Packet, Source};
 use energi_gateway::exit::{Exit, Failure};
 use energi_gateway::gateway::{Gateway, Output};
 use energi_gateway::pipeline::Pipeline;
-use energi_gateway::pipeline::admission::Admission;
+use energi_gateway::pipeline::device_filter::DeviceFilter;
 use energi_gateway::stop::Stop;
 use energi_sinks::channel::Publisher;
-use energi_sinks::runner::{AT_ONCE, Patience};
-use energi_sinks::{Batching, Context, Pace, Sink, SinkConfig, SinkError};
+use energi_sinks::runner::{AT_ONCE, RetryPolicy};
+use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -104,7 +104,7 @@ impl Sink for Moody {
             }
             Some(Mood::Panics) => panic!("as the test wants it"),
             Some(Mood::Hangs) => std::future::pending().await,
-            Some(Mood::Broken) => Err(SinkError::Broken("it fell down".to_owned())),
+            Some(Mood::Broken) => Err(SinkError::Permanent("it fell down".to_owned())),
             Some(Mood::ReaderGone) => Err(SinkError::Closed),
         }
     }
@@ -125,18 +125,22 @@ struct Running {
 struct Setting {
     moods: Vec<Mood>,
     remote: bool,
-    pace: Pace,
-    patience: Patience,
+    backpressure: Backpressure,
+    retry_policy: RetryPolicy,
 }
 
-const LIVE: Setting =
-    Setting { moods: Vec::new(), remote: false, pace: Pace::Live, patience: Patience::Endless };
+const LIVE: Setting = Setting {
+    moods: Vec::new(),
+    remote: false,
+    backpressure: Backpressure::DropOldest,
+    retry_policy: RetryPolicy::Forever,
+};
 
 const RECORDING: Setting = Setting {
     moods: Vec::new(),
     remote: false,
-    pace: Pace::Lossless,
-    patience: Patience::Tries(8),
+    backpressure: Backpressure::Wait,
+    retry_policy: RetryPolicy::Attempts(8),
 };
 
 impl Running {
@@ -151,14 +155,14 @@ impl Running {
                 device_names: Arc::default(),
                 only_devices: None,
                 layouts: Arc::default(),
-                live: setting.pace == Pace::Live,
-                pace: setting.pace,
+                live: setting.backpressure == Backpressure::DropOldest,
+                backpressure: setting.backpressure,
             };
             let output = Output {
                 config: Arc::new(Moody { moods, tell, remote: setting.remote }),
                 context,
                 stats: Arc::default(),
-                patience: setting.patience,
+                retry_policy: setting.retry_policy,
             };
             (output, told)
         };
@@ -169,11 +173,11 @@ impl Running {
             source: Box::new(Feed { serials, frame: Vec::new() }),
             pipeline: Pipeline {
                 decoders: DecoderTable::confirmed(),
-                admission: Admission::open(BTreeMap::new(), 32),
+                device_filter: DeviceFilter::open(BTreeMap::new(), 32),
                 gate: Gate::new(Plausibility::Withhold),
                 counters: Arc::default(),
                 publisher: Publisher::default(),
-                pace: setting.pace,
+                backpressure: setting.backpressure,
                 stop: Stop::default(),
             },
             outputs: vec![first, second],

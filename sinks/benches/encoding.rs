@@ -17,7 +17,7 @@ use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Reading};
 use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::mqtt::{Device, Plan};
-use energi_sinks::{Context, Pace, Sink, SinkConfig, mqtt, sqlite};
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig, mqtt, sqlite};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn context() -> Context {
         only_devices: None,
         layouts: DecoderTable::confirmed().iter().map(|decoder| decoder.layout().clone()).collect(),
         live: false,
-        pace: Pace::Lossless,
+        backpressure: Backpressure::Wait,
     }
 }
 

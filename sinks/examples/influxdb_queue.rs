@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use energi_decoders::Reading;
 use energi_sinks::influxdb::{Config, Queue};
 use energi_sinks::settings::{Period, Size};
-use energi_sinks::{Context, Pace, Sink, SinkConfig};
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::{SignedDuration, Timestamp};
 
 use household::Device;
@@ -51,7 +51,7 @@ async fn measure(server: &str) -> Result<(), Box<dyn Error>> {
         },
     };
     // Nobody listens on port 1.
-    let mut sink = config("http://127.0.0.1:1").open(&context(Pace::Live)).await?;
+    let mut sink = config("http://127.0.0.1:1").open(&context(Backpressure::DropOldest)).await?;
     let mut peak = Peak::default();
     let (points, took) = write(&mut *sink, DAYS, &mut peak).await?;
     sink.close().await?;
@@ -64,9 +64,9 @@ async fn measure(server: &str) -> Result<(), Box<dyn Error>> {
         file / points as u64
     );
 
-    let mut sink = config(server).open(&context(Pace::Lossless)).await?;
+    let mut sink = config(server).open(&context(Backpressure::Wait)).await?;
     let begun = Instant::now();
-    while sink.aftermath().queued > 0 {
+    while sink.queue_stats().queued > 0 {
         peak.look();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -102,7 +102,7 @@ async fn write(
     Ok((points, took))
 }
 
-fn context(pace: Pace) -> Context {
+fn context(backpressure: Backpressure) -> Context {
     Context {
         name: "influxdb".to_owned(),
         site: Some("home".to_owned()),
@@ -111,7 +111,7 @@ fn context(pace: Pace) -> Context {
         only_devices: None,
         layouts: Vec::new().into(),
         live: false,
-        pace,
+        backpressure,
     }
 }
 

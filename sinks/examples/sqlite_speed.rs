@@ -15,7 +15,7 @@ use std::time::Instant;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::Config;
-use energi_sinks::{Context, Pace, SinkConfig};
+use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
@@ -41,7 +41,7 @@ async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(
         only_devices: None,
         layouts: Arc::default(),
         live: false,
-        pace: Pace::Lossless,
+        backpressure: Backpressure::Wait,
     };
     let mut sink = config.open(&context).await?;
     for batch in readings.chunks(batch) {

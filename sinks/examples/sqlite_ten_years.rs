@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use energi_sinks::sqlite::{Config, open_for_reading};
-use energi_sinks::{Context, Pace, SinkConfig};
+use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Failure> {
         only_devices: None,
         layouts: Arc::default(),
         live: false,
-        pace: Pace::Lossless,
+        backpressure: Backpressure::Wait,
     };
 
     years_before(&config, &context, start).await?;

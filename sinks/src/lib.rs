@@ -7,8 +7,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
-#[cfg(any(feature = "sqlite", feature = "influxdb"))]
-mod admission;
 pub mod backoff;
 pub mod channel;
 pub mod clock;
@@ -29,10 +27,14 @@ pub mod sqlite;
 pub mod stats;
 #[cfg(feature = "stdout")]
 pub mod stdout;
+#[cfg(any(feature = "sqlite", feature = "influxdb"))]
+mod timestamp_filter;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
+pub use sink::{
+    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError,
+};
 
 #[cfg(all(test, feature = "sqlite"))]
 #[path = "../tests/household/mod.rs"]

@@ -13,16 +13,16 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::channel::{Delivery, Subscription};
-use crate::sink::{Aftermath, Batching, Context, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, QueueStats, Sink, SinkConfig, SinkError};
 use crate::stats::SinkStats;
 
 /// How long a runner goes on when its sink fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum RetryPolicy {
     /// For ever: a gateway in a cupboard has nobody to ask.
-    Endless,
+    Forever,
     /// So many tries, then the sink is given up: somebody waits for the command to end.
-    Tries(u64),
+    Attempts(u64),
 }
 
 /// How a sink's run ended, where it did not end well.
@@ -46,11 +46,11 @@ pub struct Runner {
     context: Context,
     subscription: Subscription,
     stats: Arc<SinkStats>,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     /// The failure said last, until the sink works again.
     said: Option<String>,
     /// What of the open sink's own counts is in `stats`.
-    seen: Aftermath,
+    seen: QueueStats,
 }
 
 /// What became of a try to hand a batch over.
@@ -67,16 +67,16 @@ impl Runner {
         context: Context,
         subscription: Subscription,
         stats: Arc<SinkStats>,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> Self {
         Self {
             config,
             context,
             subscription,
             stats,
-            patience,
+            retry_policy,
             said: None,
-            seen: Aftermath::default(),
+            seen: QueueStats::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Runner {
         loop {
             match self.config.open(&self.context).await {
                 Ok(sink) => {
-                    self.seen = Aftermath::default();
+                    self.seen = QueueStats::default();
                     self.look_after(&*sink);
                     return Ok(sink);
                 }
@@ -200,13 +200,13 @@ impl Runner {
                 Ok(()) => {
                     self.recovered(backoff);
                     self.look_after(sink);
-                    let passed_over = sink.passed_over().min(batch.len());
-                    self.stats.passed_over.add(passed_over as u64);
-                    self.stats.written.add((batch.len() - passed_over) as u64);
+                    let skipped = sink.skipped().min(batch.len());
+                    self.stats.skipped.add(skipped as u64);
+                    self.stats.written.add((batch.len() - skipped) as u64);
                     batch.clear();
                     return Ok(Handed::Done);
                 }
-                Err(error @ SinkError::Broken(_)) => {
+                Err(error @ SinkError::Permanent(_)) => {
                     self.wait_out(error, backoff).await?;
                     return Ok(Handed::Reopen);
                 }
@@ -228,7 +228,7 @@ impl Runner {
 
     /// Takes over what the sink itself counts.
     fn look_after(&mut self, sink: &dyn Sink) {
-        let now = sink.aftermath();
+        let now = sink.queue_stats();
         self.stats.queued.set(now.queued);
         self.stats.retried.add(now.retried.saturating_sub(self.seen.retried));
         self.stats.failed.add(now.failed.saturating_sub(self.seen.failed));
@@ -237,11 +237,11 @@ impl Runner {
 
     /// Waits before the next try, or gives up.
     async fn wait_out(&mut self, error: SinkError, backoff: &mut Backoff) -> Result<(), RunError> {
-        let hopeless = match (self.patience, &error) {
+        let hopeless = match (self.retry_policy, &error) {
             (_, SinkError::Closed) => return Err(RunError::Closed),
-            (Patience::Endless, _) => false,
-            (Patience::Tries(_), SinkError::Broken(_)) => true,
-            (Patience::Tries(most), SinkError::Retry(_)) => backoff.tries() + 1 >= most,
+            (RetryPolicy::Forever, _) => false,
+            (RetryPolicy::Attempts(_), SinkError::Permanent(_)) => true,
+            (RetryPolicy::Attempts(most), SinkError::Transient(_)) => backoff.tries() + 1 >= most,
         };
         if hopeless {
             return Err(RunError::GivenUp(error));

@@ -27,11 +27,11 @@ pub enum SinkError {
     /// It may work later: the batch is offered again after a back-off. The text says what failed,
     /// where, and what to do.
     #[error("{0}")]
-    Retry(String),
+    Transient(String),
     /// It cannot work until somebody changes something: the sink is closed and opened anew after a
     /// back-off. The text says what failed, where, and what to do.
     #[error("{0}")]
-    Broken(String),
+    Permanent(String),
     /// Whoever reads the output has gone; there is nobody left to write for.
     #[error("the reader of the output has gone")]
     Closed,
@@ -44,7 +44,7 @@ pub trait Sink: Send {
     fn batching(&self) -> Batching;
 
     /// Takes a batch. After `Ok` the sink answers for it: it is delivered, or stored to be,
-    /// but for what it has [passed over](Self::passed_over).
+    /// but for what it has [passed over](Self::skipped).
     ///
     /// # Errors
     /// [`SinkError`] says whether the same batch may be offered again.
@@ -52,14 +52,14 @@ pub trait Sink: Send {
 
     /// How many readings of the last batch that it took have no place at the destination: it passed
     /// them over. Most sinks have a place for every reading.
-    fn passed_over(&self) -> usize {
+    fn skipped(&self) -> usize {
         0
     }
 
     /// What has become of readings after it took them, since it was opened. Most sinks have
     /// nothing to add to what the loop around them counts.
-    fn aftermath(&self) -> Aftermath {
-        Aftermath::default()
+    fn queue_stats(&self) -> QueueStats {
+        QueueStats::default()
     }
 
     /// Delivers what is held back and lets go of the destination.
@@ -71,7 +71,7 @@ pub trait Sink: Send {
 
 /// What becomes of readings after a sink with a queue of its own took them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Aftermath {
+pub struct QueueStats {
     /// How many wait in the queue now.
     pub queued: u64,
     /// How often the queue's delivery was tried again.
@@ -99,16 +99,16 @@ pub struct Context {
     /// from a recording or a simulated household. Only then can that clock be wrong.
     pub live: bool,
     /// Whether the source waits for this sink.
-    pub pace: Pace,
+    pub backpressure: Backpressure,
 }
 
 /// Whether a source waits for its sinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum Backpressure {
     /// The world does not wait: a sink that is too slow misses readings.
-    Live,
+    DropOldest,
     /// A recording waits for its slowest sink.
-    Lossless,
+    Wait,
 }
 
 /// What a sink must have for itself.

@@ -33,7 +33,7 @@ pub struct SinkStats {
     /// Delivered, or stored to be.
     pub written: Counter,
     /// Taken, but with no place at the destination: without a time in a history, say.
-    pub passed_over: Counter,
+    pub skipped: Counter,
     /// Missed because the sink was too slow for the channel.
     pub lagged: Counter,
     /// Tries that failed and were made again.
@@ -48,6 +48,6 @@ impl SinkStats {
     /// What has been dealt with, in one way or the other.
     #[must_use]
     pub fn settled(&self) -> u64 {
-        self.written.get() + self.passed_over.get()
+        self.written.get() + self.skipped.get()
     }
 }

@@ -111,6 +111,6 @@ fn write_from(mut output: &File, bytes: &[u8]) -> (usize, io::Result<()>) {
 fn failed(error: io::Error) -> SinkError {
     match error.kind() {
         ErrorKind::BrokenPipe => SinkError::Closed,
-        _ => SinkError::Retry(format!("cannot write to standard output: {error}")),
+        _ => SinkError::Transient(format!("cannot write to standard output: {error}")),
     }
 }

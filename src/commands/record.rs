@@ -297,8 +297,8 @@ impl fmt::Display for Summary<'_> {
         } else if !records.is_empty() {
             write!(f, "; records: {records}")?;
         }
-        if counters.passed_over.get() > 0 {
-            write!(f, "; not wanted: {}", HumanCount(counters.passed_over.get()))?;
+        if counters.skipped.get() > 0 {
+            write!(f, "; not wanted: {}", HumanCount(counters.skipped.get()))?;
         }
         write!(
             f,

@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use energi_sinks::settings::Problem;
 
 use crate::capture::live::InterfaceName;
@@ -37,11 +37,11 @@ impl Capture {
     /// A recording waits for its sinks; the world does not, nor does a household simulated in its
     /// own time.
     #[must_use]
-    pub fn pace(&self) -> Pace {
+    pub fn backpressure(&self) -> Backpressure {
         match self {
-            Self::Replay(_) => Pace::Lossless,
-            Self::Simulator(simulator) if simulator.speed == Speed::Max => Pace::Lossless,
-            Self::Live(_) | Self::Simulator(_) => Pace::Live,
+            Self::Replay(_) => Backpressure::Wait,
+            Self::Simulator(simulator) if simulator.speed == Speed::Max => Backpressure::Wait,
+            Self::Live(_) | Self::Simulator(_) => Backpressure::DropOldest,
         }
     }
 

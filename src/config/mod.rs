@@ -78,7 +78,7 @@ impl Config {
             only_devices: self.devices.only().map(Arc::new),
             layouts: self.decoders.layouts().into(),
             live: self.capture.is_live(),
-            pace: self.capture.pace(),
+            backpressure: self.capture.backpressure(),
         }
     }
 

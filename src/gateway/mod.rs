@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Layout;
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
@@ -74,9 +74,9 @@ impl Gateway {
         for output in &mut outputs {
             output.context.layouts = Arc::clone(&layouts);
         }
-        let (stop, counters, pace) =
-            (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.pace);
-        let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, pace);
+        let (stop, counters, backpressure) =
+            (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.backpressure);
+        let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, backpressure);
         let mut signals = Signals::listen()?;
         let mut health = Health::new(manager, Arc::clone(&counters), !source.may_block());
 
@@ -117,7 +117,7 @@ impl Gateway {
                     _ = redraw.tick(), if progress.is_some() => {
                         progress.iter().for_each(Bar::update);
                     }
-                    _ = report.tick(), if pace == Pace::Live => {
+                    _ = report.tick(), if backpressure == Backpressure::DropOldest => {
                         info!("{counters}");
                         info!("{sinks}");
                     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use energi_sinks::backoff::Backoff;
 use energi_sinks::channel::Hub;
-use energi_sinks::runner::{Patience, RunError, Runner};
+use energi_sinks::runner::{RetryPolicy, RunError, Runner};
 use energi_sinks::stats::SinkStats;
-use energi_sinks::{Context, Pace, SinkConfig};
+use energi_sinks::{Backpressure, Context, SinkConfig};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, warn};
 
@@ -28,13 +28,13 @@ pub struct Output {
     /// What it counts.
     pub stats: Arc<SinkStats>,
     /// How long it goes on when it fails.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
 }
 
 /// The sinks' tasks, and how each of them ended.
 pub(super) struct Sinks {
     pub(super) hub: Hub,
-    pace: Pace,
+    backpressure: Backpressure,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,
     /// Which output each running task serves, for tasks that die without telling.
@@ -50,10 +50,10 @@ pub(super) struct Sinks {
 
 impl Sinks {
     /// Starts a task for each output.
-    pub(super) fn start(hub: Hub, outputs: Vec<Output>, pace: Pace) -> Self {
+    pub(super) fn start(hub: Hub, outputs: Vec<Output>, backpressure: Backpressure) -> Self {
         let mut sinks = Self {
             hub,
-            pace,
+            backpressure,
             tasks: JoinSet::new(),
             serves: HashMap::new(),
             given_up: Vec::new(),
@@ -71,8 +71,8 @@ impl Sinks {
     fn spawn(&mut self, index: usize, delay: Duration) {
         let Some(subscription) = self.hub.subscribe() else { return };
         let output = self.outputs[index].clone();
-        let Output { config, context, stats, patience } = output;
-        let runner = Runner::new(config, context, subscription, stats, patience);
+        let Output { config, context, stats, retry_policy } = output;
+        let runner = Runner::new(config, context, subscription, stats, retry_policy);
         let running = Arc::clone(&self.running);
         let task = self.tasks.spawn(async move {
             running.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Sinks {
     pub(super) async fn supervise(&mut self) -> bool {
         let Some(joined) = self.tasks.join_next_with_id().await else { return true };
         if let Some(index) = self.ended(joined)
-            && self.pace == Pace::Live
+            && self.backpressure == Backpressure::DropOldest
         {
             let delay = self.backoffs[index].next_wait();
             self.spawn(index, delay);
@@ -129,7 +129,7 @@ impl Sinks {
             Err(died) => {
                 let name = &self.outputs[index].context.name;
                 error!(sink = name, "the sink died: {died}");
-                if self.pace == Pace::Lossless {
+                if self.backpressure == Backpressure::Wait {
                     self.given_up.push((index, "it died".to_owned()));
                 }
                 Some(index)
@@ -157,7 +157,7 @@ impl Sinks {
 
     /// Whether a sink may go on trying for ever.
     pub(super) fn endless(&self) -> bool {
-        self.outputs.iter().any(|output| output.patience == Patience::Endless)
+        self.outputs.iter().any(|output| output.retry_policy == RetryPolicy::Forever)
     }
 
     /// The failure that names every sink that could not finish, given up or still at it.
@@ -190,7 +190,7 @@ impl fmt::Display for Sinks {
             let (received, written) = (stats.received.get(), stats.written.get());
             write!(f, "{separator} {name}: {received} received, {written} written")?;
             for (what, count) in [
-                ("passed over", stats.passed_over.get()),
+                ("passed over", stats.skipped.get()),
                 ("missed", stats.lagged.get()),
                 ("retried", stats.retried.get()),
                 ("queued", stats.queued.get()),

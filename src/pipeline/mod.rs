@@ -1,25 +1,25 @@
-//! From a captured packet to the channel: envelope, records, decoders, admission, gate.
+//! From a captured packet to the channel: envelope, records, decoders, device_filter, gate.
 //!
 //! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
 //! the channel.
 
-pub mod admission;
 pub mod counters;
+pub mod device_filter;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use energi_decoders::{DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict};
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use energi_sinks::channel::Publisher;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::capture::{CaptureError, Event, Packet, Source};
 use crate::stop::Stop;
-use admission::{Admission, Admit};
 use counters::{Counters, Outcome, Unusable};
+use device_filter::{Admit, DeviceFilter};
 
 /// The way of a packet.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Pipeline {
     /// The decoders that are switched on.
     pub decoders: DecoderTable,
     /// Which devices may be heard.
-    pub admission: Admission,
+    pub device_filter: DeviceFilter,
     /// What withholds implausible values.
     pub gate: Gate,
     /// Where everything is counted.
@@ -35,7 +35,7 @@ pub struct Pipeline {
     /// Where readings go.
     pub publisher: Publisher,
     /// Whether the channel is waited for.
-    pub pace: Pace,
+    pub backpressure: Backpressure,
     /// Raised when the gateway should end.
     pub stop: Stop,
 }
@@ -111,7 +111,7 @@ impl Pipeline {
 
     fn reading(&mut self, mut reading: Reading) -> Outcome {
         let (serial, mac) = (reading.serial, reading.mac);
-        let admit = self.admission.judge(serial, mac);
+        let admit = self.device_filter.judge(serial, mac);
         if !matches!(admit, Admit::Known | Admit::New) {
             self.refuse(admit, &reading);
             return Outcome::Refused;
@@ -121,12 +121,12 @@ impl Pipeline {
             return Outcome::Withheld;
         }
         if admit == Admit::New {
-            self.admission.remember(serial);
+            self.device_filter.remember(serial);
             counters.devices.add(1);
             let mac = mac.map(tracing::field::display);
             info!(serial, mac, "heard a device for the first time");
         }
-        if self.pace == Pace::Lossless && !self.wait_for_room() {
+        if self.backpressure == Backpressure::Wait && !self.wait_for_room() {
             return Outcome::Stopped;
         }
         self.counters.readings.add(1);

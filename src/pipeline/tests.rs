@@ -68,14 +68,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(admission: Admission) -> Self {
+    fn new(device_filter: DeviceFilter) -> Self {
         let pipeline = Pipeline {
             decoders: DecoderTable::confirmed(),
-            admission,
+            device_filter,
             gate: Gate::new(Plausibility::Withhold),
             counters: Arc::default(),
             publisher: Publisher::default(),
-            pace: Pace::Live,
+            backpressure: Backpressure::DropOldest,
             stop: Stop::default(),
         };
         let subscription = pipeline.publisher.hub().subscribe().unwrap();
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     fn open(max: usize) -> Self {
-        Self::new(Admission::open(BTreeMap::new(), max))
+        Self::new(DeviceFilter::open(BTreeMap::new(), max))
     }
 
     fn hear(&mut self, bytes: &[u8]) {
@@ -166,9 +166,9 @@ fn junk_takes_no_place_from_a_real_device() {
 fn whoever_is_not_to_be_heard_is_counted_and_said_once() {
     let other = MacAddress([2, 0, 0, 0, 0, 1]);
     let listed = BTreeMap::from([(EDDI, Some(other))]);
-    let only = || Admission::listed_only(listed.clone());
-    let none = || Admission::open(BTreeMap::new(), 0);
-    for (admission, serial, counted, said) in [
+    let only = || DeviceFilter::listed_only(listed.clone());
+    let none = || DeviceFilter::open(BTreeMap::new(), 0);
+    for (device_filter, serial, counted, said) in [
         (none(), 0, "without a device", "which no device has"),
         (none(), u32::MAX, "without a device", "which no device has"),
         (only(), 7, "of unlisted devices", "not in `devices.list`"),
@@ -176,7 +176,7 @@ fn whoever_is_not_to_be_heard_is_counted_and_said_once() {
         (none(), 7, "of devices beyond the maximum", "more unlisted devices than `devices.max`"),
     ] {
         let logs = Logs::capture();
-        let mut bench = Bench::new(admission);
+        let mut bench = Bench::new(device_filter);
         (0..3).for_each(|_| bench.hear(&frame(&[&power(serial)])));
         assert_eq!(bench.published(), []);
         let expected = format!("0 readings; records refused: 0x22 3; {counted}: 3");
@@ -189,19 +189,19 @@ fn whoever_is_not_to_be_heard_is_counted_and_said_once() {
 
 #[test]
 fn a_million_made_up_devices_cost_no_more_than_the_most_that_may_be_heard() {
-    for (admission, most) in [
-        (Admission::open(BTreeMap::new(), 32), 32),
-        (Admission::listed_only(BTreeMap::from([(EDDI, None)])), 0),
+    for (device_filter, most) in [
+        (DeviceFilter::open(BTreeMap::new(), 32), 32),
+        (DeviceFilter::listed_only(BTreeMap::from([(EDDI, None)])), 0),
     ] {
         let logs = Logs::capture();
-        let mut bench = Bench::new(admission);
+        let mut bench = Bench::new(device_filter);
         let mut bytes = frame(&[&mains(1)]);
         let at = HEADER.len() + 6;
         for serial in 1..=1_000_000_u32 {
             bytes[at..at + 4].copy_from_slice(&serial.to_le_bytes());
             bench.hear(&bytes);
         }
-        assert_eq!(bench.pipeline.admission.seen_count(), most);
+        assert_eq!(bench.pipeline.device_filter.seen_count(), most);
         assert_eq!(bench.published().len(), most);
         assert_eq!(logs.lines().len(), most + 1);
     }
@@ -281,7 +281,7 @@ fn a_recording_that_is_stopped_leaves_what_there_is_no_room_for_and_the_world_wa
     let bytes = frame(&[&power(EDDI)]);
     let most = energi_sinks::channel::CAPACITY;
     let mut bench = Bench::open(32);
-    bench.pipeline.pace = Pace::Lossless;
+    bench.pipeline.backpressure = Backpressure::Wait;
     bench.pipeline.stop.raise();
     (0..=most).for_each(|_| bench.hear(&bytes));
     let published = bench.published().len();

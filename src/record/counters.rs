@@ -21,7 +21,7 @@ pub struct Counters {
     /// Files.
     pub files: Counter,
     /// Frames that were not wanted.
-    pub passed_over: Counter,
+    pub skipped: Counter,
     /// Frames that found the queue full, since the disk was too slow.
     pub queue_full: Counter,
     /// Saved frames of other programs, and damaged ones.
@@ -39,7 +39,7 @@ impl Counters {
             lost: Counter::default(),
             bytes: Counter::default(),
             files: Counter::default(),
-            passed_over: Counter::default(),
+            skipped: Counter::default(),
             queue_full: Counter::default(),
             foreign: Counter::default(),
             records: Box::new(std::array::from_fn(|_| Counter::default())),

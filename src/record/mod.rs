@@ -144,7 +144,7 @@ impl Recorder {
             open = queue.take(&mut batch, WRITE_EVERY);
             for (time, frame) in batch.frames() {
                 if !self.selection.takes(frame) {
-                    self.counters.passed_over.add(1);
+                    self.counters.skipped.add(1);
                     continue;
                 }
                 if self.counters.frames.get() == self.frames {

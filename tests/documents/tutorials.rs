@@ -14,8 +14,8 @@ use std::sync::{Arc, mpsc};
 use async_trait::async_trait;
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::Output;
-use energi_sinks::runner::Patience;
-use energi_sinks::{Context, Pace, Sink, SinkConfig, SinkError};
+use energi_sinks::runner::RetryPolicy;
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 
 use crate::gateway::{Desk, example_day};
 use crate::page::{pages, sources};
@@ -42,7 +42,7 @@ fn example(desk: &Desk) -> Config {
         desk.path("energi.db").display()
     );
     let config = config::parse(&text, Path::new("config.yaml"), &|_| None).unwrap();
-    assert_eq!(config.capture.pace(), Pace::Lossless);
+    assert_eq!(config.capture.backpressure(), Backpressure::Wait);
     config
 }
 
@@ -112,7 +112,7 @@ fn every_sink_is_told_of_the_decoder_of_the_tutorial() {
         config: Arc::new(Curious(tell)),
         context: config.context("curious"),
         stats: Arc::default(),
-        patience: Patience::Tries(1),
+        retry_policy: RetryPolicy::Attempts(1),
     }];
     wait_for(async { Ok(gateway.run().await?) });
     assert_eq!(told.recv().unwrap(), [0x1F, 0x20, 0x22, 0x2C]);

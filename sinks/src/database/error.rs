@@ -116,34 +116,36 @@ impl StoreError {
         let path = path.display();
         match (self.code(), self) {
             (_, Self::Refused(Refusal::ReadOnly(named))) if named == file => {
-                SinkError::Broken(Refusal::ReadOnly(named).to_string())
+                SinkError::Permanent(Refusal::ReadOnly(named).to_string())
             }
-            (_, Self::Refused(refusal)) => SinkError::Broken(format!("{path}: {refusal}")),
-            (_, error) if error.is_corruption() => SinkError::Broken(format!(
+            (_, Self::Refused(refusal)) => SinkError::Permanent(format!("{path}: {refusal}")),
+            (_, error) if error.is_corruption() => SinkError::Permanent(format!(
                 "{path}: {error}; it is damaged, or not a database: move it away"
             )),
             (_, error) if error.is_full() => {
-                SinkError::Retry(format!("{path}: {error}; make room on its file system"))
+                SinkError::Transient(format!("{path}: {error}; make room on its file system"))
             }
-            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), error) => SinkError::Retry(
-                format!("{path}: {error}; another program holds a write lock on it: end that one"),
-            ),
+            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), error) => {
+                SinkError::Transient(format!(
+                    "{path}: {error}; another program holds a write lock on it: end that one"
+                ))
+            }
             (Some(ErrorCode::ReadOnly), _) => {
-                SinkError::Broken(Refusal::ReadOnly(file.to_owned()).to_string())
+                SinkError::Permanent(Refusal::ReadOnly(file.to_owned()).to_string())
             }
             (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), error) => {
-                SinkError::Broken(format!(
+                SinkError::Permanent(format!(
                     "{path}: {error}; let this process read and write the file and its directory"
                 ))
             }
             (_, Self::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
-                SinkError::Broken(format!(
+                SinkError::Permanent(format!(
                     "{path}: {error}; this user may not read it: run this as the user whose \
                      it is, or let this one read it"
                 ))
             }
             (_, error) => {
-                SinkError::Retry(format!("{path}: {error}; look at its file system and device"))
+                SinkError::Transient(format!("{path}: {error}; look at its file system and device"))
             }
         }
     }

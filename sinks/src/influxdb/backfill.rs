@@ -24,7 +24,7 @@ impl Config {
     /// A way to its server for points of the past, and what makes them.
     ///
     /// # Errors
-    /// [`SinkError::Broken`] where a file that it names cannot be used.
+    /// [`SinkError::Permanent`] where a file that it names cannot be used.
     pub async fn backfill(&self, context: &Context) -> Result<(Backfill, Encoder), SinkError> {
         let client = Arc::new(Client::new(self.clone()).await);
         client.ready()?;
@@ -39,7 +39,7 @@ impl Backfill {
     /// them cannot be read.
     ///
     /// # Errors
-    /// [`SinkError::Retry`] where the server may take them later, [`SinkError::Broken`] where
+    /// [`SinkError::Transient`] where the server may take them later, [`SinkError::Permanent`] where
     /// somebody has to mend something first. Some may have arrived: the same ones again change
     /// nothing.
     pub async fn send(&mut self, lines: Lines) -> Result<Dealt, SinkError> {

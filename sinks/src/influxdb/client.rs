@@ -59,15 +59,15 @@ impl Client {
     /// Whether it can send anything.
     ///
     /// # Errors
-    /// [`SinkError::Broken`] where a file cannot be used.
+    /// [`SinkError::Permanent`] where a file cannot be used.
     pub(super) fn ready(&self) -> Result<(), SinkError> {
-        self.now().map(|_| ()).map_err(SinkError::Broken)
+        self.now().map(|_| ()).map_err(SinkError::Permanent)
     }
 
     /// Reads the files of the configuration again.
     ///
     /// # Errors
-    /// [`SinkError::Broken`] where a file cannot be used; the client goes on as it was.
+    /// [`SinkError::Permanent`] where a file cannot be used; the client goes on as it was.
     pub(super) async fn renew(&self) -> Result<(), SinkError> {
         let renewed = made(&self.config).await;
         let error = renewed.as_ref().err().cloned();
@@ -75,7 +75,7 @@ impl Client {
         if renewed.is_ok() || inner.is_err() {
             *inner = renewed;
         }
-        error.map_or(Ok(()), |why| Err(SinkError::Broken(why)))
+        error.map_or(Ok(()), |why| Err(SinkError::Permanent(why)))
     }
 
     /// The server's address.

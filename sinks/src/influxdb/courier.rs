@@ -100,7 +100,7 @@ impl Courier {
                 Ok(Step::Onward) => continue,
                 Ok(Step::Rest) => None,
                 Ok(Step::Unforgotten(why)) => Some(self.wait(&Trouble::Passing(why))),
-                Err(Trouble::Queue(SinkError::Broken(_) | SinkError::Closed)) => return None,
+                Err(Trouble::Queue(SinkError::Permanent(_) | SinkError::Closed)) => return None,
                 Err(trouble) => Some(self.wait(&trouble)),
             };
             let wait = async {
@@ -142,7 +142,7 @@ impl Courier {
         let Some((consignment, through)) = &mut self.progress.under_way else {
             return match self.tell().await {
                 Ok(()) => Ok(Step::Rest),
-                Err(SinkError::Retry(why)) => Ok(Step::Unforgotten(why)),
+                Err(SinkError::Transient(why)) => Ok(Step::Unforgotten(why)),
                 Err(error) => Err(Trouble::Queue(error)),
             };
         };
@@ -184,7 +184,7 @@ impl Courier {
         self.progress.untold = true;
         match self.tell().await {
             // Told again when nothing else is left to do, which says it if it fails then too.
-            Ok(()) | Err(SinkError::Retry(_)) => Ok(Step::Onward),
+            Ok(()) | Err(SinkError::Transient(_)) => Ok(Step::Onward),
             Err(error) => Err(Trouble::Queue(error)),
         }
     }

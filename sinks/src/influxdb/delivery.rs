@@ -162,8 +162,8 @@ impl fmt::Display for Trouble {
 impl From<Trouble> for SinkError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Passing(text) => Self::Retry(text),
-            Trouble::Lasting(text) | Trouble::Suspect(text) => Self::Broken(text),
+            Trouble::Passing(text) => Self::Transient(text),
+            Trouble::Lasting(text) | Trouble::Suspect(text) => Self::Permanent(text),
             Trouble::Queue(error) => error,
         }
     }

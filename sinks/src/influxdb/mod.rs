@@ -50,11 +50,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::admission::Admission;
 use crate::backoff::Backoff;
 use crate::outbox::{self, Outbox, Plan};
 use crate::settings::Problem;
-use crate::sink::{Aftermath, Batching, Context, Destination, Pace, Sink, SinkConfig, SinkError};
+use crate::sink::{
+    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError,
+};
+use crate::timestamp_filter::TimestampFilter;
 
 pub use backfill::Backfill;
 pub use config::{Config, Queue};
@@ -98,11 +100,11 @@ impl SinkConfig for Config {
         let answer = {
             let client = Client::new(self.clone()).await;
             client.ready()?;
-            client.probe().await.map_err(SinkError::Retry)?
+            client.probe().await.map_err(SinkError::Transient)?
         };
         let path = self.queue.path.clone();
         let queue = tokio::task::spawn_blocking(move || outbox::probe(&path)).await;
-        let queue = queue.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))?;
+        let queue = queue.unwrap_or_else(|error| Err(SinkError::Transient(error.to_string())))?;
         Ok(format!("{answer}; queue {queue}"))
     }
 
@@ -122,12 +124,12 @@ impl Config {
 #[derive(Debug)]
 struct Influx {
     sink: String,
-    pace: Pace,
+    backpressure: Backpressure,
     client: Arc<Client>,
     delivery: Delivery,
     outbox: Outbox,
     encoder: Encoder,
-    admission: Admission,
+    timestamp_filter: TimestampFilter,
     road: Arc<Road>,
     courier: Errand,
     /// How long a batch waits for the server's word.
@@ -136,7 +138,7 @@ struct Influx {
     /// The points of a batch that found no place anywhere, and will be offered again.
     stranded: Option<Lines>,
     /// How many readings of the last batch are no points.
-    passed_over: usize,
+    skipped: usize,
 }
 
 /// Where the courier is.
@@ -184,12 +186,12 @@ impl Influx {
         let (call, called) = oneshot::channel();
         Ok(Self {
             sink,
-            pace: context.pace,
+            backpressure: context.backpressure,
             client,
             delivery,
             outbox,
             encoder: Encoder::new(context.site.as_deref(), &context.device_names),
-            admission: Admission::new(context),
+            timestamp_filter: TimestampFilter::new(context),
             road,
             courier: Errand::Out { call, task: tokio::spawn(courier.run(called)) },
             grace,
@@ -198,17 +200,17 @@ impl Influx {
                 wait: flush.saturating_sub(2 * grace),
             },
             stranded: None,
-            passed_over: 0,
+            skipped: 0,
         })
     }
 
     /// The points of a batch.
     fn points(&mut self, batch: &[Arc<Reading>]) -> Lines {
         let mut lines = Lines::default();
-        for reading in self.admission.admit(batch).iter() {
+        for reading in self.timestamp_filter.admit(batch).iter() {
             self.encoder.reading(reading, &mut lines);
         }
-        self.passed_over = batch.len() - lines.count();
+        self.skipped = batch.len() - lines.count();
         lines
     }
 
@@ -261,7 +263,7 @@ impl Influx {
     async fn drain(&mut self) -> Result<(), SinkError> {
         let file = self.outbox.path().to_owned();
         let Some(courier) = self.call_home().await else {
-            return Err(SinkError::Broken(format!("{}: it was closed", file.display())));
+            return Err(SinkError::Permanent(format!("{}: it was closed", file.display())));
         };
         loop {
             match courier.step().await {
@@ -274,7 +276,9 @@ impl Influx {
                     );
                     return Ok(());
                 }
-                Err(trouble) => return Err(SinkError::Retry(self.still_waiting(&trouble, &file))),
+                Err(trouble) => {
+                    return Err(SinkError::Transient(self.still_waiting(&trouble, &file)));
+                }
             }
         }
     }
@@ -313,13 +317,13 @@ impl Sink for Influx {
         Err(error)
     }
 
-    fn passed_over(&self) -> usize {
-        self.passed_over
+    fn skipped(&self) -> usize {
+        self.skipped
     }
 
-    fn aftermath(&self) -> Aftermath {
+    fn queue_stats(&self) -> QueueStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Aftermath {
+        QueueStats {
             queued: self.outbox.waiting(),
             retried: read(&self.road.retried),
             failed: read(&self.road.failed) + self.outbox.dropped(),
@@ -327,10 +331,10 @@ impl Sink for Influx {
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
-        self.admission.close();
-        match self.pace {
-            Pace::Lossless => self.drain().await?,
-            Pace::Live => {
+        self.timestamp_filter.close();
+        match self.backpressure {
+            Backpressure::Wait => self.drain().await?,
+            Backpressure::DropOldest => {
                 self.call_home().await;
                 let (waiting, file) = (self.outbox.waiting(), self.outbox.path().display());
                 if waiting > 0 {

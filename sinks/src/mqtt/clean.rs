@@ -40,7 +40,7 @@ pub struct Cleaned {
 /// [`SinkError`] says what failed, where, and what to do.
 pub async fn clean(config: &Config) -> Result<Cleaned, SinkError> {
     let options = options(config, &unique_client_id(), None)
-        .map_err(|error| SinkError::Broken(error.to_string()))?;
+        .map_err(|error| SinkError::Permanent(error.to_string()))?;
     let (client, mut events) = AsyncClient::new(options, AT_A_TIME);
     events.set_network_options(network());
     let (sender, heard) = mpsc::channel(AT_A_TIME);
@@ -60,8 +60,8 @@ pub async fn clean(config: &Config) -> Result<Cleaned, SinkError> {
     polling.abort();
     match result {
         Ok(Ok(())) => Ok(cleaning.cleaned),
-        Ok(Err(error)) => Err(SinkError::Retry(Trouble::of(&error, config, None).to_string())),
-        Err(_) => Err(SinkError::Retry(format!(
+        Ok(Err(error)) => Err(SinkError::Transient(Trouble::of(&error, config, None).to_string())),
+        Err(_) => Err(SinkError::Transient(format!(
             "the broker at {} was not done within {} s; try again",
             config.url,
             PATIENCE.as_secs()

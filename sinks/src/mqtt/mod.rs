@@ -59,7 +59,7 @@ impl SinkConfig for Config {
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
         let (requests, asked) = mpsc::channel(1);
         let session = Session::new(self.clone(), context, asked);
-        Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()), passed_over: 0 }))
+        Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()), skipped: 0 }))
     }
 
     async fn probe(&self, context: &Context) -> Result<String, SinkError> {
@@ -77,7 +77,7 @@ struct Mqtt {
     requests: mpsc::Sender<Request>,
     session: JoinHandle<()>,
     /// How many of the last batch came to nothing, for want of a connection.
-    passed_over: usize,
+    skipped: usize,
 }
 
 #[async_trait]
@@ -88,12 +88,12 @@ impl Sink for Mqtt {
 
     async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
         let batch = batch.to_vec();
-        self.passed_over = self.ask(|answer| Request::Publish(batch, answer)).await?;
+        self.skipped = self.ask(|answer| Request::Publish(batch, answer)).await?;
         Ok(())
     }
 
-    fn passed_over(&self) -> usize {
-        self.passed_over
+    fn skipped(&self) -> usize {
+        self.skipped
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
@@ -106,7 +106,7 @@ impl Mqtt {
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Request,
     ) -> Result<T, SinkError> {
-        let died = || SinkError::Broken("the connection's task has ended".to_owned());
+        let died = || SinkError::Permanent("the connection's task has ended".to_owned());
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| died())?;
         answered.await.map_err(|_| died())?

@@ -12,8 +12,8 @@ use crate::sink::{Context, SinkError};
 pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String, SinkError> {
     let (own, id) = (config.clone(), unique_client_id());
     let options = tokio::task::spawn_blocking(move || options(&own, &id, None)).await;
-    let options = options.map_err(|error| SinkError::Retry(error.to_string()))?;
-    let options = options.map_err(|error| SinkError::Broken(error.to_string()))?;
+    let options = options.map_err(|error| SinkError::Transient(error.to_string()))?;
+    let options = options.map_err(|error| SinkError::Permanent(error.to_string()))?;
     let (client, mut events) = AsyncClient::new(options, 1);
     events.set_network_options(options::network());
     let mut stood = false;
@@ -30,7 +30,7 @@ pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String,
             Err(_) if stood => break,
             Err(error) => {
                 let trouble = Trouble::of(&error, config, None);
-                return Err(SinkError::Retry(trouble.to_string()));
+                return Err(SinkError::Transient(trouble.to_string()));
             }
         }
     }

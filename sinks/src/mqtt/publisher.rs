@@ -13,7 +13,7 @@ use super::device::{Device, Plan};
 use super::discovery::{Announcement, Announcer};
 use super::message::Message;
 use super::topics::{OFFLINE, ONLINE, Topics};
-use crate::sink::{Context, Pace};
+use crate::sink::{Backpressure, Context};
 
 /// What the sink knows, and what it says of it.
 ///
@@ -26,7 +26,7 @@ pub(super) struct Publisher {
     announcer: Option<Announcer>,
     devices: BTreeMap<u32, Known>,
     timeout: Duration,
-    pace: Pace,
+    backpressure: Backpressure,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Publisher {
             announcer: Announcer::new(config, &topics, context),
             devices: BTreeMap::new(),
             timeout: config.device_timeout.duration(),
-            pace: context.pace,
+            backpressure: context.backpressure,
             topics,
         }
     }
@@ -72,7 +72,7 @@ impl Publisher {
             messages.push(Message::lasting(topics.availability(reading.serial), ONLINE));
         }
         known.device.take(reading, messages);
-        if self.pace == Pace::Lossless
+        if self.backpressure == Backpressure::Wait
             && let Some(time) = reading.time
         {
             let timeout = self.timeout;
@@ -85,7 +85,7 @@ impl Publisher {
     /// In a recording the time is that of the readings: a device is lost when another one is heard
     /// so much later, however fast the recording is replayed.
     pub(super) fn tick(&mut self, now: Instant, messages: &mut Vec<Message>) {
-        if self.pace == Pace::Live {
+        if self.backpressure == Backpressure::DropOldest {
             let timeout = self.timeout;
             self.silent(|known| now >= known.heard + timeout, messages);
         }
@@ -95,7 +95,9 @@ impl Publisher {
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let available = self.devices.values().filter(|known| known.available);
         let heard = available.map(|known| known.heard).min();
-        heard.filter(|_| self.pace == Pace::Live).map(|heard| heard + self.timeout)
+        heard
+            .filter(|_| self.backpressure == Backpressure::DropOldest)
+            .map(|heard| heard + self.timeout)
     }
 
     fn silent(&mut self, is_silent: impl Fn(&Known) -> bool, messages: &mut Vec<Message>) {

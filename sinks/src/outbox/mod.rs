@@ -110,7 +110,7 @@ impl Outbox {
         std::thread::Builder::new()
             .name("outbox".to_owned())
             .spawn(move || vault::run(plan, counts, opened, inbox))
-            .map_err(|error| SinkError::Retry(format!("no thread for the outbox: {error}")))?;
+            .map_err(|error| SinkError::Transient(format!("no thread for the outbox: {error}")))?;
         open.await.unwrap_or_else(|_| Err(outbox.gone()))?;
         Ok(outbox)
     }
@@ -136,7 +136,7 @@ impl Outbox {
     /// Puts a parcel at the end. When this returns it is on the disk.
     ///
     /// # Errors
-    /// [`SinkError::Retry`] where the disk does not take it now; nothing else has changed.
+    /// [`SinkError::Transient`] where the disk does not take it now; nothing else has changed.
     pub async fn push(&self, parcel: Parcel) -> Result<(), SinkError> {
         let now = Timestamp::now();
         self.ask(move |store| store.push(&parcel, now)).await
@@ -185,7 +185,7 @@ impl Outbox {
         let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |mut vault: Vault| {
             let result = vault.work(work);
-            let broken = matches!(result, Err(SinkError::Broken(_)));
+            let broken = matches!(result, Err(SinkError::Permanent(_)));
             // It is opened anew once that is known: let go of the lock before.
             let vault = (!broken).then_some(vault);
             let _nobody_waits = sender.send(result);
@@ -196,6 +196,6 @@ impl Outbox {
     }
 
     fn gone(&self) -> SinkError {
-        SinkError::Broken(format!("{}: it was closed; it is opened anew", self.path.display()))
+        SinkError::Permanent(format!("{}: it was closed; it is opened anew", self.path.display()))
     }
 }

@@ -31,9 +31,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use energi_decoders::Reading;
 
-use crate::admission::Admission;
 use crate::settings::{Period, Problem};
 use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+use crate::timestamp_filter::TimestampFilter;
 
 pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
 pub use config::{Config, Retention};
@@ -70,9 +70,9 @@ impl SinkConfig for Config {
         };
         Ok(Box::new(Sqlite {
             writer: Writer::start(plan).await?,
-            admission: Admission::new(context),
+            timestamp_filter: TimestampFilter::new(context),
             failed: None,
-            passed_over: 0,
+            skipped: 0,
             batching: Batching { readings: BATCH, wait: self.flush_interval.duration() },
         }))
     }
@@ -80,18 +80,18 @@ impl SinkConfig for Config {
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
         let path = self.path.clone();
         let probed = tokio::task::spawn_blocking(move || probe::probe(&path)).await;
-        probed.unwrap_or_else(|error| Err(SinkError::Retry(error.to_string())))
+        probed.unwrap_or_else(|error| Err(SinkError::Transient(error.to_string())))
     }
 }
 
 #[derive(Debug)]
 struct Sqlite {
     writer: Writer,
-    admission: Admission,
+    timestamp_filter: TimestampFilter,
     /// What was admitted of a batch that failed, and will be offered again.
     failed: Option<Arc<[Arc<Reading>]>>,
     /// How many of the last batch were not admitted.
-    passed_over: usize,
+    skipped: usize,
     batching: Batching,
 }
 
@@ -102,8 +102,8 @@ impl Sink for Sqlite {
     }
 
     async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
-        let admitted = self.failed.take().unwrap_or_else(|| self.admission.admit(batch));
-        self.passed_over = batch.len().saturating_sub(admitted.len());
+        let admitted = self.failed.take().unwrap_or_else(|| self.timestamp_filter.admit(batch));
+        self.skipped = batch.len().saturating_sub(admitted.len());
         if admitted.is_empty() {
             return Ok(());
         }
@@ -114,12 +114,12 @@ impl Sink for Sqlite {
         written
     }
 
-    fn passed_over(&self) -> usize {
-        self.passed_over
+    fn skipped(&self) -> usize {
+        self.skipped
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
-        self.admission.close();
+        self.timestamp_filter.close();
         self.writer.close().await
     }
 }

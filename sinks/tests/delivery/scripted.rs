@@ -105,8 +105,8 @@ impl Scripted {
         };
         match answer {
             Answer::Yes => Ok(()),
-            Answer::Retry(why) => Err(SinkError::Retry(why.to_owned())),
-            Answer::Broken(why) => Err(SinkError::Broken(why.to_owned())),
+            Answer::Retry(why) => Err(SinkError::Transient(why.to_owned())),
+            Answer::Broken(why) => Err(SinkError::Permanent(why.to_owned())),
             Answer::Gone => Err(SinkError::Closed),
             Answer::Never => std::future::pending().await,
         }

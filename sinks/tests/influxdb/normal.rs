@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Reading;
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use energi_sinks::settings::Secret;
 
 use crate::household::Device;
@@ -65,17 +65,17 @@ async fn readings_without_a_place_in_time_are_passed_over() {
     batch.push(Arc::new(timeless));
     let mut sink = place.open().await;
     sink.write(&batch).await.unwrap();
-    assert_eq!(sink.passed_over(), 1);
+    assert_eq!(sink.skipped(), 1);
     sink.close().await.unwrap();
     assert_eq!(player.taken().len(), 3);
 
     // A live clock that says less than the release's day is wrong; a recording's may.
     let early = [Device::default().powers("2020-01-01T00:00:00Z".parse().unwrap(), 1, 2, 3)];
-    for (live, passed_over) in [(true, 1), (false, 0)] {
+    for (live, skipped) in [(true, 1), (false, 0)] {
         place.live = live;
         let mut sink = place.open().await;
         sink.write(&early).await.unwrap();
-        assert_eq!(sink.passed_over(), passed_over);
+        assert_eq!(sink.skipped(), skipped);
         sink.close().await.unwrap();
     }
     assert_eq!(player.taken().len(), 4);
@@ -85,7 +85,7 @@ async fn readings_without_a_place_in_time_are_passed_over() {
 async fn a_live_gateway_stores_what_is_not_sent_and_its_next_run_sends_it() {
     let player = Player::start(Mood::Refuses(503, "unavailable"));
     let mut place = Place::new(player.url());
-    place.pace = Pace::Live;
+    place.backpressure = Backpressure::DropOldest;
     let readings = readings(1_500);
     let (before, after) = readings.split_at(1_000);
     let mut sink = place.open().await;

@@ -9,7 +9,7 @@ use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::influxdb::{Config, Queue};
 use energi_sinks::outbox::{self, Status};
 use energi_sinks::settings::{Period, Size};
-use energi_sinks::{Context, Pace, Sink, SinkConfig, SinkError};
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep};
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) config: Config,
-    pub(crate) pace: Pace,
+    pub(crate) backpressure: Backpressure,
     pub(crate) live: bool,
 }
 
@@ -45,7 +45,7 @@ impl Place {
                 max_bytes: Size::from_mib(16),
             },
         };
-        Self { directory, config, pace: Pace::Lossless, live: false }
+        Self { directory, config, backpressure: Backpressure::Wait, live: false }
     }
 
     pub(crate) fn context(&self) -> Context {
@@ -57,7 +57,7 @@ impl Place {
             only_devices: None,
             layouts: Vec::new().into(),
             live: self.live,
-            pace: self.pace,
+            backpressure: self.backpressure,
         }
     }
 
@@ -77,7 +77,7 @@ impl Place {
     pub(crate) async fn close(sink: &mut dyn Sink) {
         let begun = Instant::now();
         while let Err(error) = sink.close().await {
-            assert!(matches!(error, SinkError::Retry(_)), "{error:?}");
+            assert!(matches!(error, SinkError::Transient(_)), "{error:?}");
             assert!(begun.elapsed() < PATIENCE, "{error}");
             sleep(Duration::from_millis(50)).await;
         }

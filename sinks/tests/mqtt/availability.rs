@@ -1,6 +1,6 @@
 //! Whether the gateway and each device are there.
 
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use serde_json::json;
 
 use crate::household::{SERIAL, hears, open, powers, powers_of, topic};
@@ -12,7 +12,7 @@ const BRIDGE: &str = "myenergi/bridge/state";
 async fn who_asks_later_is_told_by_the_broker_who_is_there() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Live, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::DropOldest, &json!({})).await;
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
     hears(&listener, &topic("availability"), "online").await;
     hears(&listener, BRIDGE, "online").await;
@@ -35,7 +35,7 @@ async fn who_asks_later_is_told_by_the_broker_who_is_there() {
 async fn the_broker_says_offline_for_a_gateway_that_died() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let sink = open(&broker, Pace::Live, &json!({})).await;
+    let sink = open(&broker, Backpressure::DropOldest, &json!({})).await;
     hears(&listener, BRIDGE, "online").await;
     drop(sink);
     hears(&listener, BRIDGE, "offline").await;
@@ -45,7 +45,7 @@ async fn the_broker_says_offline_for_a_gateway_that_died() {
 async fn the_will_of_a_connection_that_is_long_gone_is_contradicted() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Live, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::DropOldest, &json!({})).await;
     hears(&listener, BRIDGE, "online").await;
     listener.publish(BRIDGE, "offline", true);
     hears(&listener, BRIDGE, "online").await;
@@ -57,7 +57,8 @@ async fn the_will_of_a_connection_that_is_long_gone_is_contradicted() {
 async fn a_device_that_falls_silent_is_offline_until_it_is_heard_again() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Live, &json!({"device_timeout": "500ms"})).await;
+    let mut sink =
+        open(&broker, Backpressure::DropOldest, &json!({"device_timeout": "500ms"})).await;
     hears(&listener, BRIDGE, "online").await;
     sink.write(&[powers(0, [1, 2, 3]), powers(1, [2, 2, 3])]).await.unwrap();
     hears(&listener, &topic("availability"), "online").await;
@@ -73,7 +74,7 @@ async fn a_device_that_falls_silent_is_offline_until_it_is_heard_again() {
 async fn in_a_recording_a_device_is_lost_by_the_time_of_the_others() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Lossless, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
     let batch = [
         powers_of(1, 0, [0; 3]),
         powers_of(2, 1, [0; 3]),

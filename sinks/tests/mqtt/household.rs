@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use energi_decoders::{DecoderTable, Frame, Reading};
 use energi_sinks::mqtt::Config;
-use energi_sinks::{Context, Pace, Sink, SinkConfig};
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ pub(crate) fn config(broker: &Mosquitto, more: &Value) -> Config {
     config
 }
 
-pub(crate) fn context(pace: Pace) -> Context {
+pub(crate) fn context(backpressure: Backpressure) -> Context {
     let layouts = DecoderTable::confirmed().iter().map(|it| it.layout().clone()).collect();
     Context {
         name: "mqtt".to_owned(),
@@ -94,13 +94,17 @@ pub(crate) fn context(pace: Pace) -> Context {
         device_names: Arc::new(BTreeMap::new()),
         only_devices: None,
         layouts,
-        live: pace == Pace::Live,
-        pace,
+        live: backpressure == Backpressure::DropOldest,
+        backpressure,
     }
 }
 
-pub(crate) async fn open(broker: &Mosquitto, pace: Pace, more: &Value) -> Box<dyn Sink> {
-    config(broker, more).open(&context(pace)).await.unwrap()
+pub(crate) async fn open(
+    broker: &Mosquitto,
+    backpressure: Backpressure,
+    more: &Value,
+) -> Box<dyn Sink> {
+    config(broker, more).open(&context(backpressure)).await.unwrap()
 }
 
 /// A topic of the device.

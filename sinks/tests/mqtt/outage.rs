@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use energi_sinks::{Pace, Sink, SinkConfig};
+use energi_sinks::{Backpressure, Sink, SinkConfig};
 use serde_json::json;
 
 use crate::gate::Gate;
@@ -26,11 +26,12 @@ fn count(logs: &Logs, words: &str) -> usize {
 async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
     let logs = Logs::capture();
     let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
-    let mut sink = open(&broker, Pace::Live, &json!({"interval": 0, "retain": true})).await;
+    let mut sink =
+        open(&broker, Backpressure::DropOldest, &json!({"interval": 0, "retain": true})).await;
     for second in 0..1000 {
         let grid = i16::try_from(second).unwrap();
         sink.write(&[powers(second, [grid, 1, 1])]).await.unwrap();
-        assert_eq!(sink.passed_over(), 1);
+        assert_eq!(sink.skipped(), 1);
     }
     says(&logs, "nobody listens at 127.0.0.1").await;
     broker.run();
@@ -51,7 +52,7 @@ async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_witho
         broker.run();
         let listener = broker.listen();
         // Whoever connects first after the broker's return, the listener misses nothing.
-        let mut sink = open(&broker, Pace::Live, &json!({"retain": true})).await;
+        let mut sink = open(&broker, Backpressure::DropOldest, &json!({"retain": true})).await;
         sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
         hears(&listener, &topic("grid_pwr"), "1").await;
 
@@ -79,7 +80,7 @@ async fn a_wrong_password_is_said_once_and_works_once_it_is_mended() {
     let file = broker.path("password");
     std::fs::write(&file, "wrong\n").unwrap();
     let more = json!({"username": "me", "password_file": file});
-    let mut sink = open(&broker, Pace::Live, &more).await;
+    let mut sink = open(&broker, Backpressure::DropOldest, &more).await;
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
     says(&logs, "refuses the user `me`; check `username` and `password`").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -98,7 +99,7 @@ async fn a_broker_that_accepts_and_never_answers_holds_nobody_up() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::stopped("") else { return };
     let silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();
-    let mut sink = open(&broker, Pace::Live, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::DropOldest, &json!({})).await;
     let write = sink.write(&[]);
     tokio::time::timeout(Duration::from_secs(1), write).await.unwrap().unwrap();
     says(&logs, "within 5 s; is a firewall in the way").await;
@@ -112,7 +113,7 @@ async fn a_replay_waits_for_its_broker_and_loses_nothing_when_it_dies_on_the_way
     let listener = broker.listen();
     let gate = Gate::to(broker.port);
     let more = json!({"url": gate.url(), "interval": 0, "qos": 1, "state": false});
-    let mut sink = open(&broker, Pace::Lossless, &more).await;
+    let mut sink = open(&broker, Backpressure::Wait, &more).await;
     let batch: Vec<_> = (0..10_000).map(|t| powers(t, [i16::try_from(t).unwrap(), 0, 0])).collect();
     let mut write = sink.write(&batch);
     let mut waits = async |time| tokio::time::timeout(time, &mut write).await.is_err();
@@ -148,15 +149,16 @@ async fn a_replay_gives_up_what_cannot_mend_itself() {
     broker.only_let_in("me", "right");
     broker.run();
     let wrong = json!({"username": "me", "password": "hunter2"});
-    let mut sink = open(&broker, Pace::Lossless, &wrong).await;
+    let mut sink = open(&broker, Backpressure::Wait, &wrong).await;
     let error = sink.write(&[powers(0, [1, 2, 3])]).await.unwrap_err();
-    assert!(matches!(error, energi_sinks::SinkError::Broken(_)), "{error}");
+    assert!(matches!(error, energi_sinks::SinkError::Permanent(_)), "{error}");
     assert!(error.to_string().contains("refuses the user `me`"), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
-    let probe = config(&broker, &wrong).probe(&context(Pace::Live)).await.unwrap_err();
+    let probe =
+        config(&broker, &wrong).probe(&context(Backpressure::DropOldest)).await.unwrap_err();
     assert!(probe.to_string().contains("refuses the user `me`"), "{probe}");
     let right = json!({"username": "me", "password": "right"});
-    let probe = config(&broker, &right).probe(&context(Pace::Live)).await.unwrap();
+    let probe = config(&broker, &right).probe(&context(Backpressure::DropOldest)).await.unwrap();
     assert!(probe.ends_with("takes connections as `me`"), "{probe}");
 }
 
@@ -164,7 +166,7 @@ async fn a_replay_gives_up_what_cannot_mend_itself() {
 async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::stopped("") else { return };
-    let mut sink: Box<dyn Sink> = open(&broker, Pace::Live, &json!({})).await;
+    let mut sink: Box<dyn Sink> = open(&broker, Backpressure::DropOldest, &json!({})).await;
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
     says(&logs, "nobody listens").await;
     tokio::time::timeout(Duration::from_secs(6), sink.close()).await.unwrap().unwrap();
@@ -176,7 +178,7 @@ async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_back
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Live, &json!({"interval": 0})).await;
+    let mut sink = open(&broker, Backpressure::DropOldest, &json!({"interval": 0})).await;
     hears(&listener, BRIDGE, "online").await;
     // All at once, before the connection can take the first of them.
     let batch: Vec<_> = (0..3000).map(|t| powers(t, [i16::try_from(t).unwrap(), 0, 0])).collect();
@@ -193,11 +195,12 @@ async fn a_name_that_leads_nowhere_is_said_and_holds_nobody_up() {
     let Some(broker) = Mosquitto::stopped("") else { return };
     // No name has a part of more than 63 letters: nobody has to be asked.
     let name = "x".repeat(64);
-    let mut sink = open(&broker, Pace::Live, &json!({"url": format!("mqtt://{name}")})).await;
+    let mut sink =
+        open(&broker, Backpressure::DropOldest, &json!({"url": format!("mqtt://{name}")})).await;
     let words = format!("the name of the broker, `{name}`, cannot be found");
     says(&logs, &words).await;
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
-    assert_eq!(sink.passed_over(), 1);
+    assert_eq!(sink.skipped(), 1);
     sink.close().await.unwrap();
 }
 
@@ -205,7 +208,9 @@ async fn a_name_that_leads_nowhere_is_said_and_holds_nobody_up() {
 async fn on_each_connect_online_comes_first_then_the_devices_then_their_values() {
     let Some(broker) = Mosquitto::start() else { return };
     let (listener, gate) = (broker.listen(), Gate::to(broker.port));
-    let mut sink = open(&broker, Pace::Live, &json!({"url": gate.url(), "discovery": true})).await;
+    let mut sink =
+        open(&broker, Backpressure::DropOldest, &json!({"url": gate.url(), "discovery": true}))
+            .await;
     let device = format!("homeassistant/device/energi_{SERIAL}/config");
     gate.open();
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
@@ -232,8 +237,10 @@ async fn a_broker_is_told_the_id_and_the_keep_alive_that_are_configured() {
     broker.run();
     let log = || std::fs::read_to_string(broker.path("log")).unwrap_or_default();
     let given = json!({"client_id": "cellar", "keep_alive": "7s"});
-    let (mut one, mut other) =
-        (open(&broker, Pace::Live, &given).await, open(&broker, Pace::Live, &json!({})).await);
+    let (mut one, mut other) = (
+        open(&broker, Backpressure::DropOldest, &given).await,
+        open(&broker, Backpressure::DropOldest, &json!({})).await,
+    );
     // `p2` is Mosquitto's name for MQTT 3.1.1, `c1` a session that ends with the connection.
     eventually("the one has come", || log().contains(" as cellar (p2, c1, k7).")).await;
     eventually("the other has come", || log().contains(" (p2, c1, k30).")).await;
@@ -250,7 +257,10 @@ async fn two_clients_of_one_id_are_told_of_each_other_once() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let twin = json!({"client_id": "twin"});
-    let _twins = [open(&broker, Pace::Live, &twin).await, open(&broker, Pace::Live, &twin).await];
+    let _twins = [
+        open(&broker, Backpressure::DropOldest, &twin).await,
+        open(&broker, Backpressure::DropOldest, &twin).await,
+    ];
     let lost = || listener.of(BRIDGE).iter().filter(|state| *state == "offline").count();
     eventually("each has pushed the other out three times", || lost() >= 6).await;
     assert_eq!(count(&logs, "does another client use the id `twin`?"), 2, "{:#?}", logs.lines());

@@ -1,6 +1,6 @@
 //! Topics, payloads and how often.
 
-use energi_sinks::Pace;
+use energi_sinks::Backpressure;
 use serde_json::json;
 
 use crate::household::{SERIAL, diverter, open, powers, reading, topic};
@@ -10,7 +10,7 @@ use crate::mosquitto::Mosquitto;
 async fn values_stand_where_mqtt_energi_puts_them_as_it_writes_them() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Lossless, &json!({"interval": 0})).await;
+    let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
     sink.write(&[powers(0, [-12, 1543, 1180]), diverter(1, false, true, 1190)]).await.unwrap();
     sink.close().await.unwrap();
     listener.wait_for("myenergi/bridge/state", "offline");
@@ -47,7 +47,7 @@ async fn a_topic_is_throttled_on_the_time_of_its_readings_and_its_last_value_arr
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let more = json!({"deadband": {"gen_pwr": 50}});
-    let mut sink = open(&broker, Pace::Lossless, &more).await;
+    let mut sink = open(&broker, Backpressure::Wait, &more).await;
     // Grid power: something new every second. Generation: within its deadband. Divert power: as
     // it was, but for the very last.
     let batch: Vec<_> = (0..=65)
@@ -70,7 +70,7 @@ async fn a_topic_is_throttled_on_the_time_of_its_readings_and_its_last_value_arr
 async fn a_flag_goes_at_once_and_takes_the_status_and_the_state_along() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Lossless, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
     let batch = [
         diverter(0, false, false, 0),
         diverter(1, false, true, 3000),
@@ -96,7 +96,7 @@ async fn a_flag_goes_at_once_and_takes_the_status_and_the_state_along() {
 async fn what_was_held_back_goes_with_the_next_reading_of_the_device_of_whatever_kind() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Lossless, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
     let batch = [powers(0, [1, 1, 1]), powers(2, [2, 2, 1]), diverter(12, false, false, 1)];
     sink.write(&batch).await.unwrap();
     listener.wait_for(&topic("grid_pwr"), "2");
@@ -107,7 +107,7 @@ async fn what_was_held_back_goes_with_the_next_reading_of_the_device_of_whatever
 async fn readings_without_a_time_cannot_be_too_early() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
-    let mut sink = open(&broker, Pace::Lossless, &json!({})).await;
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
     let powers = |grid: i16| {
         let (grid, serial) = (grid.to_le_bytes(), SERIAL.to_le_bytes());
         reading(0x22, None, &[(0x1e, &grid), (0x2e, &serial)])

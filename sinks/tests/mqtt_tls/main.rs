@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use energi_sinks::mqtt::Config;
-use energi_sinks::{Context, Pace, SinkConfig};
+use energi_sinks::{Backpressure, Context, SinkConfig};
 use serde_json::{Value, json};
 
 use authority::{Authority, Identity};
@@ -31,7 +31,7 @@ fn context() -> Context {
         only_devices: None,
         layouts: Arc::default(),
         live: true,
-        pace: Pace::Live,
+        backpressure: Backpressure::DropOldest,
     }
 }
 

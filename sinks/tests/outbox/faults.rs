@@ -14,7 +14,7 @@ use crate::{files, numbers, parcel, plan};
 async fn refusal(directory: &Path) -> String {
     match Outbox::open(plan(directory)).await {
         Ok(_) => panic!("it was opened"),
-        Err(SinkError::Broken(text)) => text,
+        Err(SinkError::Permanent(text)) => text,
         Err(error) => panic!("not broken: {error:?}"),
     }
 }
@@ -108,7 +108,7 @@ async fn a_file_that_is_removed_while_in_use_is_said() {
     let outbox = Outbox::open(plan.clone()).await.unwrap();
     std::fs::remove_file(&plan.path).unwrap();
     let error = outbox.push(parcel(1)).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Broken(text) if text.contains("removed or replaced")));
+    assert!(matches!(&error, SinkError::Permanent(text) if text.contains("removed or replaced")));
     let outbox = Outbox::open(plan).await.unwrap();
     outbox.push(parcel(1)).await.unwrap();
     assert_eq!(numbers(&outbox).await, [1]);
@@ -128,7 +128,7 @@ async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(&full, SinkError::Retry(text) if text.contains("make room")), "{full:?}");
+    assert!(matches!(&full, SinkError::Transient(text) if text.contains("make room")), "{full:?}");
     assert_eq!(outbox.waiting(), 3 * taken.len() as u64);
     assert_eq!(numbers(&outbox).await, taken);
     // Whether or not the disk lets it forget: what was delivered is not delivered again in this run.
@@ -154,7 +154,7 @@ async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
     // The last page is taken.
     let full = std::fs::write(disk.path().join("fill"), vec![0; 2 << 20]);
     assert!(full.is_err());
-    let Err(SinkError::Retry(text)) = Outbox::open(plan.clone()).await else {
+    let Err(SinkError::Transient(text)) = Outbox::open(plan.clone()).await else {
         panic!("there is no room to open it")
     };
     assert!(text.contains("make room on its file system"), "{text}");

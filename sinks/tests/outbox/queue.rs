@@ -27,7 +27,7 @@ async fn the_oldest_come_first_as_many_as_are_wanted_until_they_are_settled() {
     assert_eq!(outbox.waiting(), 9, "what is settled is settled");
 
     outbox.close().await.unwrap();
-    assert!(matches!(outbox.push(parcel(5)).await, Err(SinkError::Broken(_))));
+    assert!(matches!(outbox.push(parcel(5)).await, Err(SinkError::Permanent(_))));
     let outbox = Outbox::open(plan(directory.path())).await.unwrap();
     assert_eq!((outbox.waiting(), numbers(&outbox).await), (9, vec![2, 3, 4]));
     let all = outbox.oldest(Ticket::default(), 100).await.unwrap().unwrap();

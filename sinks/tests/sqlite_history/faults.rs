@@ -58,7 +58,7 @@ async fn a_file_that_is_removed_while_in_use_is_said_and_made_anew() {
     sink.write(&reading).await.unwrap();
     std::fs::remove_file(place.path()).unwrap();
     let error = sink.write(&reading).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Broken(text) if text.contains("removed or replaced")));
+    assert!(matches!(&error, SinkError::Permanent(text) if text.contains("removed or replaced")));
     // What runs it opens it anew at once, and offers the same batch.
     let mut sink = place.open().await.unwrap();
     sink.write(&reading).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_full_disk_loses_nothing() {
         while let Err(error) = sink.write(batch).await {
             full = true;
             assert!(
-                matches!(&error, SinkError::Retry(text) if text.contains("energi.db")),
+                matches!(&error, SinkError::Transient(text) if text.contains("energi.db")),
                 "{error:?}"
             );
             assert!(disk.remount("size=64m"), "room is made");

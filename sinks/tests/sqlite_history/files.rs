@@ -76,7 +76,7 @@ async fn a_probe_says_what_would_be_done_and_does_nothing() {
 
     // Nobody can make a file there, root neither.
     let config = Config { path: "/sys/energi.db".into(), ..place.config() };
-    let Err(SinkError::Broken(text)) = probe(config).await else {
+    let Err(SinkError::Permanent(text)) = probe(config).await else {
         panic!("a history cannot be made there")
     };
     assert!(text.contains("/sys is read-only for this process"), "{text}");
@@ -109,7 +109,7 @@ async fn a_read_only_file_a_directory_and_a_missing_directory_are_refused() {
     assert!(place.refusal().await.contains("it is a directory"));
 
     let config = Config { path: place.directory.path().join("no/where.db"), ..place.config() };
-    let Err(SinkError::Broken(text)) = config.open(&place.context()).await else {
+    let Err(SinkError::Permanent(text)) = config.open(&place.context()).await else {
         panic!("a missing directory is not made")
     };
     assert!(text.contains("mkdir -p"), "{text}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::{Config, Retention};
-use energi_sinks::{Context, Pace, Sink, SinkConfig, SinkError};
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -54,7 +54,7 @@ impl Place {
             only_devices: None,
             layouts: Arc::default(),
             live: self.live,
-            pace: Pace::Lossless,
+            backpressure: Backpressure::Wait,
         }
     }
 
@@ -73,7 +73,7 @@ impl Place {
     pub(crate) async fn refusal(&self) -> String {
         match self.open().await {
             Ok(_) => panic!("it was opened"),
-            Err(SinkError::Broken(text)) => text,
+            Err(SinkError::Permanent(text)) => text,
             Err(error) => panic!("not broken: {error:?}"),
         }
     }

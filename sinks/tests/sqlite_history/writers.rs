@@ -161,7 +161,7 @@ async fn a_history_that_is_moved_while_in_use_takes_all_of_it_along() {
     std::fs::rename(place.path(), &moved).unwrap();
     let later = Device::default().powers(at("2026-01-20T10:00:02Z"), 1, 2, 3);
     let error = sink.write(std::slice::from_ref(&later)).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Broken(text) if text.contains("removed or replaced")));
+    assert!(matches!(&error, SinkError::Permanent(text) if text.contains("removed or replaced")));
     assert_eq!(samples_in_another_process(&moved), "Integer(3)");
     // What runs it opens it anew at once, and offers the same batch.
     place.store(&[later]).await;

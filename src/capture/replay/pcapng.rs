@@ -35,7 +35,7 @@ pub(super) struct PcapNg {
     /// Whether a packet was given.
     given: bool,
     /// The link type of packets that were passed over, since they are not Ethernet's.
-    passed_over: Option<Linktype>,
+    skipped: Option<Linktype>,
 }
 
 impl PcapNg {
@@ -80,7 +80,7 @@ impl PcapNg {
 
     /// A capture of several interfaces may hold other packets beside Ethernet's, but not alone.
     fn end(&self) -> Result<Option<Found>, Fault> {
-        match self.passed_over {
+        match self.skipped {
             Some(link) if !self.given => Err(Fault::Link(link)),
             _ => Ok(None),
         }
@@ -146,7 +146,7 @@ impl PcapNg {
             Fault::Damaged(format!("a packet of interface {index}, which is not described"))
         })?;
         if interface.link != Linktype::ETHERNET {
-            self.passed_over = Some(interface.link);
+            self.skipped = Some(interface.link);
             return Ok(None);
         }
         Ok(Some(interface))

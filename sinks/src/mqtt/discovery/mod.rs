@@ -91,7 +91,7 @@ impl Announcer {
             only: context.only_devices.clone(),
             devices: BTreeMap::new(),
             dismissed: BTreeSet::new(),
-            schedule: Schedule::new(context.pace),
+            schedule: Schedule::new(context.backpressure),
             hears_others: true,
             announced: false,
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::sink::Pace;
+use crate::sink::Backpressure;
 
 /// News of one start are told together.
 const GATHER: Duration = Duration::from_secs(1);
@@ -42,8 +42,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) const fn new(pace: Pace) -> Self {
-        let live = matches!(pace, Pace::Live);
+    pub(super) const fn new(backpressure: Backpressure) -> Self {
+        let live = matches!(backpressure, Backpressure::DropOldest);
         Self { announce: None, values: None, announced: None, live, asked: false }
     }
 
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn an_announcement_is_followed_by_the_values_once_more() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Pace::Live);
+        let mut schedule = Schedule::new(Backpressure::DropOldest);
         assert_eq!((schedule.next(), schedule.take(start)), (None, None));
 
         schedule.at_once(start);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_new_is_told_together_and_not_too_soon_after_the_last_time() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Pace::Live);
+        let mut schedule = Schedule::new(Backpressure::DropOldest);
         schedule.soon(start);
         schedule.soon(start + seconds(1));
         assert_eq!(schedule.next(), Some(start + GATHER));
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_new_connection_knows_nothing_of_the_last_one() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Pace::Live);
+        let mut schedule = Schedule::new(Backpressure::DropOldest);
         schedule.at_once(start);
         schedule.take(start);
         schedule.at_once(start + seconds(1));
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_values_of_a_recording_do_not_depend_on_its_speed() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Pace::Lossless);
+        let mut schedule = Schedule::new(Backpressure::Wait);
         schedule.soon(start);
         assert_eq!(schedule.take(start + GATHER), Some(Due::Announcement));
         assert_eq!(schedule.next(), None);

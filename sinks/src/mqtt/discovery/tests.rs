@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Announcer, Message};
 use crate::mqtt::config::Config;
 use crate::mqtt::topics::Topics;
-use crate::sink::{Context, Pace};
+use crate::sink::{Backpressure, Context};
 
 #[path = "../../../tests/mqtt_discovery/rules.rs"]
 mod rules;
@@ -63,7 +63,7 @@ impl Plan<'_> {
             only_devices: self.only.map(|only| Arc::new(only.iter().copied().collect())),
             layouts: built_in.chain(custom).collect(),
             live: true,
-            pace: Pace::Live,
+            backpressure: Backpressure::DropOldest,
         };
         let layouts = Arc::clone(&context.layouts);
         let announcer = Announcer::new(&config, &Topics::new(&config.topic), &context).unwrap();

@@ -24,7 +24,7 @@ use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::trouble::{Trouble, is_too_large};
 use crate::backoff::Backoff;
-use crate::sink::{Context, Pace, SinkError};
+use crate::sink::{Backpressure, Context, SinkError};
 
 use notices::Notices;
 pub(super) use wire::STOOD;
@@ -59,7 +59,7 @@ pub(super) struct Session {
     config: Arc<Config>,
     /// The sink's name, for messages.
     name: String,
-    pace: Pace,
+    backpressure: Backpressure,
     client_id: String,
     requests: mpsc::Receiver<Request>,
     publisher: Publisher,
@@ -107,7 +107,7 @@ impl Session {
             config: Arc::new(config),
             notices: Notices::new(&context.name),
             name: context.name.clone(),
-            pace: context.pace,
+            backpressure: context.backpressure,
             requests,
             outbox: Outbox::default(),
             link: Link::Down,

@@ -19,7 +19,7 @@ pub(super) struct Notices {
     /// there, and that it is gone, would fill the log.
     brittle: bool,
     /// Readings that came to nothing since then.
-    passed_over: usize,
+    skipped: usize,
     overtaken: bool,
 }
 
@@ -29,7 +29,7 @@ impl Notices {
             sink: sink.to_owned(),
             said: Vec::new(),
             brittle: false,
-            passed_over: 0,
+            skipped: 0,
             overtaken: false,
         }
     }
@@ -69,18 +69,18 @@ impl Notices {
     /// What goes wrong from here on is new: the log must not end on a connection that is gone.
     fn say_connected(&mut self, broker: &Broker, tries: u64) {
         self.overtaken = false;
-        let passed_over = std::mem::take(&mut self.passed_over);
+        let skipped = std::mem::take(&mut self.skipped);
         if self.said.is_empty() {
             info!(sink = self.sink, "connected to {broker}");
         } else {
-            info!(sink = self.sink, tries, passed_over, "connected to {broker} after all");
+            info!(sink = self.sink, tries, skipped, "connected to {broker} after all");
         }
         self.said.clear();
     }
 
     /// Readings came to nothing for want of a connection.
-    pub(super) fn passed_over(&mut self, readings: usize) {
-        self.passed_over += readings;
+    pub(super) fn skipped(&mut self, readings: usize) {
+        self.skipped += readings;
     }
 
     /// Messages were dropped, because newer ones came before they could be sent.
@@ -122,7 +122,7 @@ mod tests {
             notices.failed(&trouble("nobody listens"));
             notices.failed(&trouble("no answer"));
         }
-        notices.passed_over(7);
+        notices.skipped(7);
         notices.connected(&broker, 6);
         notices.held(&broker, 6);
         notices.failed(&trouble("no answer"));
@@ -132,9 +132,9 @@ mod tests {
             [
                 "WARN nobody listens; trying again sink=\"mqtt\"",
                 "WARN no answer; trying again sink=\"mqtt\"",
-                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=6 passed_over=7",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=6 skipped=7",
                 "WARN no answer; trying again sink=\"mqtt\"",
-                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 passed_over=0",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 skipped=0",
             ]
         );
     }
@@ -147,7 +147,7 @@ mod tests {
             notices.connected(&broker, tries);
             notices.broke_early();
             notices.failed(&trouble("somebody else uses the id"));
-            notices.passed_over(1);
+            notices.skipped(1);
         }
         notices.connected(&broker, 3);
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
             ]
         );
         notices.held(&broker, 3);
-        let last = "INFO connected to broker:1883 after all sink=\"mqtt\" tries=3 passed_over=3";
+        let last = "INFO connected to broker:1883 after all sink=\"mqtt\" tries=3 skipped=3";
         assert_eq!(logs.lines()[2..], [last]);
     }
 
@@ -176,7 +176,7 @@ mod tests {
             logs.lines(),
             [
                 "WARN nobody listens; trying again sink=\"mqtt\"",
-                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 passed_over=0",
+                "INFO connected to broker:1883 after all sink=\"mqtt\" tries=1 skipped=0",
                 "WARN nobody listens; trying again sink=\"mqtt\"",
             ]
         );

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{Answer, Link, REMIND_EVERY, Request, Session};
 use crate::mqtt::message::Message;
-use crate::sink::{Pace, SinkError};
+use crate::sink::{Backpressure, SinkError};
 
 /// How many messages may wait for a live connection before the newest values take their place.
 const LONGEST_BACKLOG: usize = 4_096;
@@ -28,14 +28,14 @@ impl Session {
             self.publisher.take(reading, now, &mut messages);
         }
         self.enqueue(messages);
-        match self.pace {
-            Pace::Live => {
-                let passed_over = if self.is_up() { 0 } else { batch.len() };
-                self.notices.passed_over(passed_over);
+        match self.backpressure {
+            Backpressure::DropOldest => {
+                let skipped = if self.is_up() { 0 } else { batch.len() };
+                self.notices.skipped(skipped);
                 // Whoever asked may have gone.
-                let _ = answer.send(Ok(passed_over));
+                let _ = answer.send(Ok(skipped));
             }
-            Pace::Lossless => {
+            Backpressure::Wait => {
                 self.delivering = Some(answer);
                 self.remind.get_or_insert(now + REMIND_EVERY);
                 self.settle();
@@ -58,11 +58,12 @@ impl Session {
     /// Adds messages to those that wait. A live gateway that is not connected has no use for them:
     /// on the next connect it tells what is current then.
     pub(super) fn enqueue(&mut self, messages: Vec<Message>) {
-        if self.pace == Pace::Live && !self.is_up() {
+        if self.backpressure == Backpressure::DropOldest && !self.is_up() {
             return;
         }
         self.outbox.add(messages);
-        if self.pace == Pace::Live && self.outbox.backlog() > LONGEST_BACKLOG {
+        if self.backpressure == Backpressure::DropOldest && self.outbox.backlog() > LONGEST_BACKLOG
+        {
             let dropped = self.outbox.forget();
             self.publisher.connected(Instant::now());
             self.outbox.introduce(self.publisher.presence());
@@ -86,9 +87,9 @@ impl Session {
         let Some(trouble) = self.trouble.as_ref().filter(|_| self.link == Link::Down) else {
             return false;
         };
-        match self.pace {
+        match self.backpressure {
             // Nothing is lost that would still be of use.
-            Pace::Live => {
+            Backpressure::DropOldest => {
                 if self.closing.is_some() {
                     warn!(sink = self.name, "the last values are not delivered: {trouble}");
                     self.closed(Ok(()));
@@ -96,8 +97,8 @@ impl Session {
                 }
                 false
             }
-            Pace::Lossless if trouble.lasting => {
-                let broken = || SinkError::Broken(trouble.to_string());
+            Backpressure::Wait if trouble.lasting => {
+                let broken = || SinkError::Permanent(trouble.to_string());
                 if let Some(answer) = self.delivering.take() {
                     let _ = answer.send(Err(broken()));
                     return true;
@@ -108,7 +109,7 @@ impl Session {
                 }
                 false
             }
-            Pace::Lossless => false,
+            Backpressure::Wait => false,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::backoff::CEILING;
 use crate::mqtt::message::Message;
 use crate::mqtt::options::{ANSWER_WITHIN, LARGEST_PACKET};
 use crate::mqtt::trouble::Trouble;
-use crate::sink::Pace;
+use crate::sink::Backpressure;
 
 /// A connection that stood for so long was a good one. It is longer than the longest wait between
 /// tries and the try itself: two clients of one id that take turns to connect never get so far.
@@ -86,13 +86,13 @@ impl Session {
         }
         if self.closing.is_none() {
             // A replay that was never connected has everything among what waits.
-            self.restate = self.introduced || self.pace == Pace::Live;
+            self.restate = self.introduced || self.backpressure == Backpressure::DropOldest;
             if self.restate {
                 self.outbox.introduce(self.publisher.presence());
             } else {
                 self.outbox.introduce([self.publisher.online()]);
             }
-        } else if self.pace == Pace::Live {
+        } else if self.backpressure == Backpressure::DropOldest {
             self.outbox.add(self.publisher.current());
             self.outbox.add(self.publisher.absence());
         }
@@ -106,7 +106,7 @@ impl Session {
         self.link = Link::Down;
         self.restate = false;
         self.outbox.take_back();
-        if self.pace == Pace::Live {
+        if self.backpressure == Backpressure::DropOldest {
             self.outbox.forget();
         }
         self.trouble = Some(trouble);

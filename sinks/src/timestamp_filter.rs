@@ -17,7 +17,7 @@ const LAST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 
 /// Passes readings over that have none, counts them, and says so once.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct TimestampFilter {
     sink: String,
     live: bool,
     timeless: Count,
@@ -31,7 +31,7 @@ struct Count {
     said: bool,
 }
 
-impl Admission {
+impl TimestampFilter {
     pub(crate) fn new(context: &Context) -> Self {
         Self {
             sink: context.name.clone(),
@@ -86,8 +86,8 @@ impl Admission {
 
     fn end_early(&mut self) {
         if std::mem::replace(&mut self.early.said, false) {
-            let passed_over = std::mem::take(&mut self.early.now);
-            info!(sink = self.sink, passed_over, "the clock is right: readings are stored");
+            let skipped = std::mem::take(&mut self.early.now);
+            info!(sink = self.sink, skipped, "the clock is right: readings are stored");
         }
     }
 

@@ -14,7 +14,7 @@ use energi_decoders::reading::is_no_device;
 
 /// Which devices may be heard.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub struct DeviceFilter {
     listed: BTreeMap<u32, Option<MacAddress>>,
     only_listed: bool,
     max: usize,
@@ -27,7 +27,7 @@ pub struct Admission {
 pub enum Admit {
     /// Yes, and it was heard before.
     Known,
-    /// Yes, once it says something plausible: then it is [remembered](Admission::remember).
+    /// Yes, once it says something plausible: then it is [remembered](DeviceFilter::remember).
     New,
     /// No: the serial number is 0 or `0xFFFFFFFF`, which only blank records show.
     NoDevice,
@@ -39,7 +39,7 @@ pub enum Admit {
     TooMany,
 }
 
-impl Admission {
+impl DeviceFilter {
     /// Everybody may be heard, up to `max` devices that are not in `listed`.
     #[must_use]
     pub fn open(listed: BTreeMap<u32, Option<MacAddress>>, max: usize) -> Self {
@@ -97,43 +97,45 @@ mod tests {
 
     #[test]
     fn a_device_is_new_until_it_said_something_plausible() {
-        let mut admission = Admission::open(BTreeMap::new(), 32);
-        assert_eq!(admission.judge(7, Some(OURS)), Admit::New);
-        assert_eq!(admission.judge(7, Some(OURS)), Admit::New);
-        admission.remember(7);
-        assert_eq!(admission.judge(7, Some(OURS)), Admit::Known);
+        let mut device_filter = DeviceFilter::open(BTreeMap::new(), 32);
+        assert_eq!(device_filter.judge(7, Some(OURS)), Admit::New);
+        assert_eq!(device_filter.judge(7, Some(OURS)), Admit::New);
+        device_filter.remember(7);
+        assert_eq!(device_filter.judge(7, Some(OURS)), Admit::Known);
     }
 
     #[test]
     fn the_serial_numbers_of_blank_records_are_never_heard() {
         let listed = BTreeMap::from([(0, None), (u32::MAX, None)]);
-        for admission in [Admission::open(listed.clone(), 32), Admission::listed_only(listed)] {
-            assert_eq!(admission.judge(0, Some(OURS)), Admit::NoDevice);
-            assert_eq!(admission.judge(u32::MAX, Some(OURS)), Admit::NoDevice);
+        for device_filter in
+            [DeviceFilter::open(listed.clone(), 32), DeviceFilter::listed_only(listed)]
+        {
+            assert_eq!(device_filter.judge(0, Some(OURS)), Admit::NoDevice);
+            assert_eq!(device_filter.judge(u32::MAX, Some(OURS)), Admit::NoDevice);
         }
     }
 
     #[test]
     fn only_so_many_unlisted_devices_are_heard_and_listed_ones_always() {
-        let mut admission = Admission::open(BTreeMap::from([(1, None)]), 2);
+        let mut device_filter = DeviceFilter::open(BTreeMap::from([(1, None)]), 2);
         for serial in [10, 11, 11] {
-            admission.remember(serial);
+            device_filter.remember(serial);
         }
-        assert_eq!(admission.judge(12, None), Admit::TooMany);
-        assert_eq!(admission.judge(1, None), Admit::New);
-        assert_eq!(admission.judge(10, None), Admit::Known);
+        assert_eq!(device_filter.judge(12, None), Admit::TooMany);
+        assert_eq!(device_filter.judge(1, None), Admit::New);
+        assert_eq!(device_filter.judge(10, None), Admit::Known);
     }
 
     #[test]
     fn with_only_listed_a_stranger_and_a_forged_address_are_not_heard() {
         let listed = BTreeMap::from([(1, Some(OURS)), (2, None)]);
-        let mut admission = Admission::listed_only(listed);
-        assert_eq!(admission.judge(1, Some(OTHER)), Admit::OtherAddress);
-        assert_eq!(admission.judge(1, None), Admit::OtherAddress);
-        assert_eq!(admission.judge(1, Some(OURS)), Admit::New);
-        admission.remember(1);
-        assert_eq!(admission.judge(1, Some(OTHER)), Admit::OtherAddress);
-        assert_eq!(admission.judge(2, Some(OTHER)), Admit::New);
-        assert_eq!(admission.judge(3, Some(OURS)), Admit::NotListed);
+        let mut device_filter = DeviceFilter::listed_only(listed);
+        assert_eq!(device_filter.judge(1, Some(OTHER)), Admit::OtherAddress);
+        assert_eq!(device_filter.judge(1, None), Admit::OtherAddress);
+        assert_eq!(device_filter.judge(1, Some(OURS)), Admit::New);
+        device_filter.remember(1);
+        assert_eq!(device_filter.judge(1, Some(OTHER)), Admit::OtherAddress);
+        assert_eq!(device_filter.judge(2, Some(OTHER)), Admit::New);
+        assert_eq!(device_filter.judge(3, Some(OURS)), Admit::NotListed);
     }
 }
