@@ -9,9 +9,9 @@ use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use energi_decoders::{DecoderTable, Frame, Gate, Plausibility, Reading};
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Source};
-use energi_gateway::config::Speed;
 use jiff::Timestamp;
 
 fn example_day() -> Vec<(Timestamp, Vec<u8>)> {

@@ -13,7 +13,8 @@ use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
 use energi_decoders::{Decoder, Field, Layout, Reading, Record, Refusal, TableDecoder};
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::Gateway;
-use energi_gateway::{assemble, logging};
+use energi_gateway::gateway::build;
+use energi_gateway::platform::logging;
 
 /// What stands where in a record of 0x2C bytes, as far as docs/research.md found out.
 static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);
@@ -46,7 +47,7 @@ impl Decoder for OfSomeTypes {
 
 /// The gateway of a configuration with this decoder beside those that it switches on.
 pub(crate) fn gateway(config: &Config) -> Result<Gateway> {
-    let mut gateway = assemble::gateway(config)?;
+    let mut gateway = build::gateway(config)?;
     let table = &mut gateway.pipeline.decoders;
     table.register(Box::new(OfSomeTypes(TableDecoder::new(&LAYOUT))))?;
     Ok(gateway)

@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use energi_decoders::Reading;
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::Output;
-use energi_gateway::{assemble, logging};
+use energi_gateway::gateway::build;
+use energi_gateway::platform::logging;
 use energi_sinks::runner::RetryPolicy;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError};
 use tokio::task::spawn_blocking;
@@ -83,7 +84,7 @@ fn append(mut file: &File, lines: &[u8]) -> io::Result<()> {
 
 /// Runs the gateway of a configuration with this sink beside those that it lists.
 pub(crate) async fn run(config: &Config, csv: &Path) -> Result<()> {
-    let mut gateway = assemble::gateway(config)?;
+    let mut gateway = build::gateway(config)?;
     gateway.outputs.push(Output {
         config: Arc::new(CsvConfig { path: csv.to_owned() }),
         context: config.context("csv"),

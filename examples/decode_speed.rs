@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use energi_decoders::{DecoderTable, Frame};
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Source};
-use energi_gateway::config::Speed;
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() {

@@ -17,9 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Source};
-use energi_gateway::config::Speed;
 use pnet::datalink::{self, Channel, ChannelType, Config};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Socket, Type};

@@ -6,8 +6,8 @@ use std::io;
 use clap::{Parser, Subcommand};
 
 use crate::commands;
-use crate::exit::Failure;
-use crate::logging::LogFormat;
+use crate::platform::exit::Failure;
+use crate::platform::logging::LogFormat;
 
 /// Reads what myenergi devices tell one another over the LAN, and gives it to you.
 ///

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use energi_gateway::cli::Cli;
-use energi_gateway::exit::Exit;
-use energi_gateway::{logging, privileges};
+use energi_gateway::platform::exit::Exit;
+use energi_gateway::platform::{logging, privileges};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

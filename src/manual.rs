@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use energi_sinks::clock::released;
 use roff::{Roff, bold, italic, roman};
 
-use crate::exit::Exit;
+use crate::platform::exit::Exit;
 
 /// A manual page.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ mod wrong;
 
 use std::path::{Path, PathBuf};
 
-use energi_gateway::config::{self, Capture, Config, Speed};
+use energi_gateway::capture::Speed;
+use energi_gateway::config::{self, Capture, Config};
 use energi_sinks::registry::AnyConfig;
 use proptest::prelude::*;
 

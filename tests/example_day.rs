@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::simulator::{Household, Settings, truth};
 use energi_gateway::capture::{Event, Link, Source};
-use energi_gateway::config::Speed;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 

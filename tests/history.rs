@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use closed::Closed;
 use energi_gateway::commands::history::{Args, run};
-use energi_gateway::exit::{Exit, Failure};
+use energi_gateway::platform::exit::{Exit, Failure};
 use energi_sinks::sqlite::WriterLock;
 use household::Household;
 use rusqlite::Connection;

@@ -24,10 +24,10 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::pcapng::Writer;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Source};
-use energi_gateway::config::Speed;
 use gateway::{Desk, example_day};
 use mosquitto::{Heard, Listener, Mosquitto, until};
 use process::Running;

@@ -24,9 +24,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use disk::Disk;
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{CaptureError, Event, Source};
-use energi_gateway::config::Speed;
 use gateway::Desk;
 use network::{Namespace, Network, Sender, device_frame, ethernet, number_of};
 use pcap_parser::{Block, OptionCode};

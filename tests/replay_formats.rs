@@ -7,9 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{CaptureError, Event, Link, Source, pcapng};
-use energi_gateway::config::Speed;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use energi_decoders::{DecoderTable, Gate, Plausibility, Reading};
+use energi_gateway::capture::stop::Stop;
 use energi_gateway::capture::{CaptureError, Event, Link, Packet, Source};
-use energi_gateway::exit::{Exit, Failure};
 use energi_gateway::gateway::{Gateway, Output};
 use energi_gateway::pipeline::Pipeline;
 use energi_gateway::pipeline::device_filter::DeviceFilter;
-use energi_gateway::stop::Stop;
+use energi_gateway::platform::exit::{Exit, Failure};
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::{AT_ONCE, RetryPolicy};
 use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError};

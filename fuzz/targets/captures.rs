@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Link, Source};
-use energi_gateway::config::Speed;
+use energi_gateway::capture::Speed;
 use libfuzzer_sys::fuzz_target;
 
 /// Hands out a few bytes at a time.

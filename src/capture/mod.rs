@@ -5,13 +5,18 @@ pub mod pacer;
 pub mod pcapng;
 pub mod replay;
 pub mod simulator;
+mod speed;
+pub mod stop;
 
 use energi_decoders::frame::split_ethernet;
 use energi_decoders::{Frame, FrameError, MacAddress};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::privileges::Rights;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::privileges::Rights;
+
+pub use speed::Speed;
 
 /// What the bytes of a captured packet begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +88,18 @@ pub enum CaptureError {
     /// Reading failed (74).
     #[error("{0}")]
     Io(String),
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let exit = match error {
+            CaptureError::Missing(_) => Exit::NoInput,
+            CaptureError::Data(_) => Exit::Data,
+            CaptureError::Permission(_) => Exit::Permission,
+            CaptureError::Io(_) => Exit::Io,
+        };
+        Self::new(exit, error)
+    }
 }
 
 /// A source of packets, driven by one blocking thread.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::Speed;
+use crate::capture::Speed;
 
 /// The longest wait in one piece, so that a source can be stopped.
 const SLICE: Duration = Duration::from_millis(100);

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::assemble;
 use crate::config::Config;
-use crate::exit::{Exit, Failure};
-use crate::one_line::one_line;
-use crate::privileges::{self, Rights};
+use crate::gateway::build;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::privileges::{self, Rights};
+use crate::terminal::sanitize::one_line;
 
 /// How long a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ fn connect(config: &Config) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Io, error))?;
-    let mut failed = say("capture", assemble::probe(&config.capture))?;
+    let mut failed = say("capture", build::probe(&config.capture))?;
     // A run opens its sinks without any privilege: root would find files open that a run may not.
     privileges::keep_only(Rights::None).map_err(|error| Failure::new(Exit::Permission, error))?;
     for sink in &config.sinks {

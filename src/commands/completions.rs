@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]

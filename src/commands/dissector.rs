@@ -6,7 +6,7 @@ use energi_decoders::Decoder;
 
 use crate::config::Decoders;
 use crate::dissector::Dissector;
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `dissector`.
 #[derive(Debug, clap::Args)]

@@ -7,11 +7,11 @@ use indicatif::HumanCount;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::capture::live::{self, InterfaceName};
+use crate::capture::stop::Stop;
 use crate::doctor::{self, Patient, Progress};
-use crate::exit::{Exit, Failure};
-use crate::progress::StatusLine;
-use crate::signals::Signals;
-use crate::stop::Stop;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::signals::Signals;
+use crate::terminal::progress::StatusLine;
 
 /// How often the count is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);

@@ -10,11 +10,11 @@ use jiff::tz::TimeZone;
 #[cfg(feature = "influxdb")]
 use crate::config::Config;
 #[cfg(feature = "influxdb")]
-use crate::exit::Exit;
-use crate::exit::Failure;
-#[cfg(feature = "influxdb")]
 use crate::history::Wanted;
 use crate::history::{self, Error, Existing, History, Samples};
+#[cfg(feature = "influxdb")]
+use crate::platform::exit::Exit;
+use crate::platform::exit::Failure;
 
 use super::dates;
 

@@ -9,8 +9,8 @@ use energi_sinks::settings::Secret;
 use tracing::warn;
 
 use crate::config::ConfigErrors;
-use crate::exit::{Exit, Failure};
 use crate::import;
+use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `import-config`.
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 
 use crate::cli::Cli;
-use crate::exit::{Exit, Failure};
 use crate::manual::{self, Page};
+use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]

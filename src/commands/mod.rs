@@ -30,7 +30,7 @@ use serde::de::value::{self, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// The configuration at `path`, or else the first where one is looked for.
 fn configuration(path: Option<&Path>) -> Result<Config, Failure> {

@@ -7,7 +7,7 @@ use energi_sinks::mqtt::{self, Cleaned};
 use energi_sinks::registry::AnyConfig;
 use tracing::warn;
 
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// What `mqtt` takes.
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use clap::Subcommand;
 use energi_sinks::outbox::{self, Plan, Status};
 
 use crate::config::Config;
-use crate::exit::{Exit, Failure};
-use crate::one_line::one_line;
+use crate::platform::exit::{Exit, Failure};
+use crate::terminal::sanitize::one_line;
 
 /// What `queue` takes.
 #[derive(Debug, clap::Args)]

@@ -13,15 +13,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::capture::live::{InterfaceName, Live, LiveSettings};
+use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Event, Source};
-use crate::exit::{Exit, Failure};
-use crate::gateway::capture_failure;
-use crate::progress::StatusLine;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::signals::Signals;
 use crate::record::{
     Counters, Existing, Only, Place, Plan, Queue, RecordError, Recorder, Rotation,
 };
-use crate::signals::Signals;
-use crate::stop::Stop;
+use crate::terminal::progress::StatusLine;
 
 /// How often the live count is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -102,7 +101,7 @@ fn rotation(text: &str) -> Result<Rotation, String> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let place = place(args)?;
     let (interface, promiscuous) = (args.interface.clone(), args.promiscuous);
-    let live = Live::open(LiveSettings { interface, promiscuous }).map_err(capture_failure)?;
+    let live = Live::open(LiveSettings { interface, promiscuous }).map_err(Failure::from)?;
     let plan =
         Plan { place, interface: args.interface.to_string(), only: args.only, frames: args.frames };
     let recorder = match Recorder::create(plan, live.counters()) {
@@ -196,7 +195,7 @@ async fn record(live: Live, recorder: Recorder, longest: Option<Duration>) -> Re
         Err(RecordError::ReaderGone) => Ok(()),
         Err(error) => Err(failure(error)),
         // The writer ends after the capture.
-        Ok(()) => captured.1.await.map_err(|_| died())?.map_err(capture_failure),
+        Ok(()) => captured.1.await.map_err(|_| died())?.map_err(Failure::from),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::assemble;
-use crate::exit::{Exit, Failure};
+use crate::gateway::build;
+use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Io, error))?;
-    let result = runtime.block_on(async { assemble::gateway(&config)?.run().await });
+    let result = runtime.block_on(async { build::gateway(&config)?.run().await });
     // A write that blocks on its reader would hold the runtime's end for ever.
     runtime.shutdown_background();
     result

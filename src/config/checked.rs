@@ -12,7 +12,7 @@ use serde::de::{
     SeqAccess, Visitor,
 };
 
-use super::environment::expand;
+use super::env::expand;
 use super::made_up::MadeUp;
 use super::place::{KeyName, Part, Step};
 use super::reading::Reading;

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use energi_sinks::settings::Problem;
 
 use super::checked::Checked;
-use super::environment::Environment;
+use super::env::Environment;
 use super::error::Fault;
 use super::place::{Descend, Part, Place, Step, locate};
 use super::reading::{Amends, Reading};

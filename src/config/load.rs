@@ -11,13 +11,13 @@ use serde::de::IgnoredAny;
 use energi_sinks::registry::{BUILT, KeysOf, SinkType};
 use energi_sinks::settings::{Period, Problem};
 
-use super::capture::CaptureType;
 use super::document::Document;
-use super::environment::Environment;
+use super::env::Environment;
 use super::error::{ConfigErrors, Fault};
 use super::keys::keys;
 use super::place::Place;
-use super::zone::Zone;
+use super::sections::CaptureType;
+use super::sections::Zone;
 use super::{Capture, Config, Decoders, Devices, Live, Replay, Simulator, SinkEntry, syntax};
 
 /// A longer file is not a configuration.

@@ -1,20 +1,17 @@
 //! The configuration: one YAML file.
 
-mod capture;
 mod checked;
-mod decoders;
-mod devices;
 mod document;
-mod environment;
+mod env;
 mod error;
 mod keys;
 mod load;
 mod made_up;
 mod place;
 mod reading;
+mod sections;
 mod syntax;
 mod wrong;
-mod zone;
 
 use std::sync::Arc;
 
@@ -26,12 +23,12 @@ use energi_sinks::Context;
 use energi_sinks::registry::AnyConfig;
 use energi_sinks::settings::Period;
 
-pub use capture::{Capture, Live, Replay, Simulator, Speed, Start};
-pub use decoders::{Decoders, ExperimentalLength};
-pub use devices::{Device, Devices};
-pub use environment::{Environment, escape};
+pub use env::{Environment, escape};
 pub use error::{ConfigErrors, Fault};
 pub use load::{find, load, parse};
+pub use sections::{
+    Capture, Decoders, Device, Devices, ExperimentalLength, Live, Replay, Simulator, Start,
+};
 
 /// A whole configuration, valid, every default filled in.
 ///
@@ -104,7 +101,7 @@ fn has_no_name(timezone: &TimeZone) -> bool {
 
 fn escape_dollars(value: &mut Value) {
     match value {
-        Value::String(text) => *text = environment::escape(text),
+        Value::String(text) => *text = env::escape(text),
         Value::Sequence(list) => list.iter_mut().for_each(escape_dollars),
         Value::Mapping(map) => map.values_mut().for_each(escape_dollars),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use serde::de;
 
-use super::environment::Environment;
+use super::env::Environment;
 use super::place::{Part, Place, Step};
 use super::wrong::Wrong;
 

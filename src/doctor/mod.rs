@@ -13,7 +13,7 @@ use energi_sinks::stats::Counter;
 
 use crate::capture::CaptureError;
 use crate::capture::live::{Ear, InterfaceName, LinkState, Probe, probe};
-use crate::stop::Stop;
+use crate::capture::stop::Stop;
 pub use census::Census;
 pub use interfaces::{Interface, Kind};
 pub use report::{findings, overview};

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::sinks::Sinks;
 use crate::pipeline::counters::Counters;
-use crate::systemd::Manager;
+use crate::platform::systemd::Manager;
 
 /// How often the manager is told how it goes, at most.
 const STATUS_EVERY: Duration = Duration::from_secs(5);

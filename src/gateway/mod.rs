@@ -1,5 +1,6 @@
 //! The running gateway: one capture thread, one task a sink, signals, and an orderly end.
 
+pub mod build;
 mod health;
 mod sinks;
 
@@ -13,12 +14,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::capture::{CaptureError, Source};
-use crate::exit::{Exit, Failure};
 use crate::pipeline::Pipeline;
-use crate::privileges::{self, Rights};
-use crate::progress::Bar;
-use crate::signals::Signals;
-use crate::systemd::Manager;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::privileges::{self, Rights};
+use crate::platform::signals::Signals;
+use crate::platform::systemd::Manager;
+use crate::terminal::progress::Bar;
 
 use health::Health;
 pub use sinks::Output;
@@ -169,7 +170,7 @@ impl Gateway {
         match captured {
             // Who stops the gateway may well stop what it listens to.
             Err(error) if by_signal => warn!("{error}"),
-            captured => captured.map_err(capture_failure)?,
+            captured => captured?,
         }
         if by_signal { Ok(()) } else { sinks.outcome() }
     }
@@ -180,16 +181,4 @@ fn died(
     ended: Result<Result<(), CaptureError>, oneshot::error::RecvError>,
 ) -> Result<(), CaptureError> {
     ended.unwrap_or_else(|_| Err(CaptureError::Io("the capture thread died".to_owned())))
-}
-
-/// The exit code of a capture's error.
-#[must_use]
-pub fn capture_failure(error: CaptureError) -> Failure {
-    let exit = match error {
-        CaptureError::Missing(_) => Exit::NoInput,
-        CaptureError::Data(_) => Exit::Data,
-        CaptureError::Permission(_) => Exit::Permission,
-        CaptureError::Io(_) => Exit::Io,
-    };
-    Failure::new(exit, error)
 }

@@ -14,8 +14,8 @@ use energi_sinks::{Backpressure, Context, SinkConfig};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, warn};
 
-use crate::exit::{Exit, Failure};
 use crate::pipeline::counters::Counters;
+use crate::platform::exit::{Exit, Failure};
 
 /// One sink as the gateway runs it.
 #[derive(Debug, Clone)]

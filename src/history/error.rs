@@ -5,7 +5,7 @@ use energi_sinks::sqlite::ReadError;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// Why a history could not be read, copied or made smaller.
 #[derive(Debug, Error)]

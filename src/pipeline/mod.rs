@@ -16,8 +16,8 @@ use energi_sinks::channel::Publisher;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Event, Packet, Source};
-use crate::stop::Stop;
 use counters::{Counters, Outcome, Unusable};
 use device_filter::{Admit, DeviceFilter};
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::capture::live::LiveCounters;
-use crate::stop::Stop;
+use crate::capture::stop::Stop;
 pub use counters::Counters;
 pub use file::Existing;
 pub use queue::{Batch, Queue};

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::Replay;
 use energi_gateway::capture::{Event, Link, Source};
-use energi_gateway::config::Speed;
 
 /// How a value lies in the bytes.
 #[derive(Clone, Copy)]

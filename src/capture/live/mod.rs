@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::{CaptureError, Event, Link, Packet, Source};
-use crate::privileges::Rights;
+use crate::platform::privileges::Rights;
 use channel::{Channel, OpenError, READ_TIMEOUT};
 pub use ear::Ear;
 pub use interface::{InterfaceName, InterfaceNameError, LinkState};

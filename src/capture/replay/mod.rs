@@ -26,7 +26,7 @@ use self::pcapng::PcapNg;
 use self::window::Window;
 use super::pacer::Pacer;
 use super::{CaptureError, Event, Link, Packet, Source};
-use crate::config::Speed;
+use crate::capture::Speed;
 
 /// The largest packet, with its header, that is believed. Captures keep at most 256 KiB of one.
 const MAX_BLOCK: usize = 1024 * 1024;

@@ -24,7 +24,7 @@ pub use self::household::Household;
 pub use self::settings::{EDDI, Oddities, Rate, Restart, Settings, ZAPPI};
 use super::pacer::Pacer;
 use super::{CaptureError, Event, Link, Packet, Source};
-use crate::config::Speed;
+use crate::capture::Speed;
 
 /// Seconds from one state of the house to the next: powers hold for as long.
 const STEP: u32 = 2;

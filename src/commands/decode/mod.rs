@@ -15,12 +15,12 @@ use energi_decoders::{DecoderTable, Frame, FrameError, Reading, Record};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use crate::capture::Speed;
 use crate::capture::replay::Replay;
 use crate::capture::{CaptureError, Event, Packet, Source};
-use crate::colour;
-use crate::config::{Decoders, Speed};
-use crate::exit::{Exit, Failure};
-use crate::gateway::capture_failure;
+use crate::config::Decoders;
+use crate::platform::exit::{Exit, Failure};
+use crate::terminal::style;
 
 use self::block::Origin;
 use super::line::Line;
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         decoders: table(args)?,
         unknown: args.unknown,
         format: args.format,
-        line: Line::new(colour::wanted(&stdout)),
+        line: Line::new(style::wanted(&stdout)),
         readings: Vec::new(),
         out: BufWriter::with_capacity(64 * 1024, stdout.lock()),
     };
@@ -134,7 +134,7 @@ impl From<Failure> for Ended {
 
 impl From<CaptureError> for Ended {
     fn from(error: CaptureError) -> Self {
-        Self::Failed(capture_failure(error))
+        Self::Failed(Failure::from(error))
     }
 }
 

@@ -11,7 +11,7 @@ use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
 use crate::commands::line::{BOLD, DIM, PLAIN, in_colour};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 use crate::research::moment::{self, Change};
 use crate::research::profile::{self, ByteProfile, Class};
 

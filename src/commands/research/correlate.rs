@@ -12,7 +12,7 @@ use super::number::{chance, percent, short, with_error};
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
 use crate::commands::line::{BOLD, DIM, in_colour};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 use crate::research::correlate::{self, Finding, Fit, Outcome};
 use crate::research::declare;
 use crate::research::metrics::{Known, Metrics};

@@ -10,12 +10,11 @@ use indicatif::HumanCount;
 use jiff::Timestamp;
 use tracing::info;
 
+use crate::capture::Speed;
 use crate::capture::pcapng::Writer;
 use crate::capture::replay::Replay;
 use crate::capture::{CaptureError, Event, Link, Packet, Source};
-use crate::config::Speed;
-use crate::exit::{Exit, Failure};
-use crate::gateway::capture_failure;
+use crate::platform::exit::{Exit, Failure};
 use crate::research::anonymous::{Anonymiser, Identities};
 
 /// Arguments of `research export`.
@@ -85,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 let _ = fs::remove_file(output);
                 return Err(failed(error));
             }
-            Err(Ended::Capture(error)) if ended.is_ok() => ended = Err(capture_failure(error)),
+            Err(Ended::Capture(error)) if ended.is_ok() => ended = Err(Failure::from(error)),
             Err(Ended::Capture(error)) => tracing::error!("{error}"),
         }
     }
@@ -125,7 +124,7 @@ fn learn(captures: &[PathBuf]) -> Result<Anonymiser, Failure> {
         if let Err(Ended::Capture(error)) = result
             && matches!(error, CaptureError::Missing(_) | CaptureError::Permission(_))
         {
-            return Err(capture_failure(error));
+            return Err(Failure::from(error));
         }
     }
     Ok(identities.replaced())

@@ -6,11 +6,10 @@ use energi_decoders::Frame;
 use jiff::Timestamp;
 use tracing::{error, warn};
 
+use crate::capture::Speed;
 use crate::capture::replay::Replay;
 use crate::capture::{CaptureError, Event, Source};
-use crate::config::Speed;
-use crate::exit::Failure;
-use crate::gateway::capture_failure;
+use crate::platform::exit::Failure;
 
 /// What every question needs: captures, and how the answer looks.
 #[derive(Debug, clap::Args)]
@@ -43,7 +42,7 @@ impl Captures {
                     look(frame, time);
                 })
             });
-            match result.map_err(capture_failure) {
+            match result.map_err(Failure::from) {
                 Ok(()) => {}
                 Err(failure) if ended.is_ok() => ended = Err(failure),
                 Err(failure) => error!("{failure}"),

@@ -13,7 +13,7 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::exit::Failure;
+use crate::platform::exit::Failure;
 
 /// Arguments of `research`.
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,9 @@ use anstyle::Style;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::colour;
 use crate::commands::line::{BOLD, DIM, Line, PLAIN};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
+use crate::terminal::style;
 
 /// How an answer looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -73,7 +73,7 @@ impl<T: Into<String>> From<T> for Cell {
 pub(super) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
     let stdout = io::stdout();
     let room = terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into());
-    draw(columns, &rows.into_iter().collect::<Vec<_>>(), room, colour::wanted(&stdout))
+    draw(columns, &rows.into_iter().collect::<Vec<_>>(), room, style::wanted(&stdout))
 }
 
 /// Blanks between two columns.

@@ -9,7 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use tracing::warn;
 
 use super::input::{Captures, Ended};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 use crate::research::metrics::{Known, Metrics};
 use crate::research::series::{Gathered, Selection, Series};
 

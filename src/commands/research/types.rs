@@ -8,7 +8,7 @@ use tracing::warn;
 use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use crate::commands::line::{BOLD, DIM, in_colour};
-use crate::exit::Failure;
+use crate::platform::exit::Failure;
 use crate::research::kinds::{self, Key, Kind, Kinds};
 
 /// Arguments of `research types`.

@@ -10,7 +10,7 @@ use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected;
 use crate::commands::line::{BOLD, DIM, in_colour};
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 use crate::research::metrics::Metrics;
 use crate::research::series::Gathered;
 use crate::research::verify::{self, DecoderCheck, FieldCheck};

@@ -17,9 +17,9 @@ use tracing::warn;
 
 use super::Error;
 use crate::config::Config;
-use crate::exit::{Exit, Failure};
-use crate::progress::StatusLine;
-use crate::signals::Signals;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::signals::Signals;
+use crate::terminal::progress::StatusLine;
 use reader::{Batch, Reader};
 
 /// How often a batch is tried before a command that somebody waits for gives up: about 40 s.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use crate::one_line::one_line;
+use crate::terminal::sanitize::one_line;
 
 /// The service manager that started the program.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use jiff::tz::{self, TimeZone};
 use serde::{Deserialize, Deserializer, de};
 
 /// A time zone by its IANA name.
-pub(super) struct Zone(pub(super) TimeZone);
+pub(in crate::config) struct Zone(pub(in crate::config) TimeZone);
 
 impl<'de> Deserialize<'de> for Zone {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::exit::{Exit, Failure};
+use crate::platform::exit::{Exit, Failure};
 
 /// The signals that end a run: SIGINT and SIGTERM.
 pub(crate) struct Signals {

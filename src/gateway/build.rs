@@ -14,15 +14,15 @@ use crate::capture::Source;
 use crate::capture::live::{self, Live, LiveSettings};
 use crate::capture::replay::Replay;
 use crate::capture::simulator::{self, Simulator};
+use crate::capture::stop::Stop;
 use crate::config::{Capture, Config, Devices};
-use crate::exit::{Exit, Failure};
-use crate::gateway::{Gateway, Output, capture_failure};
+use crate::gateway::{Gateway, Output};
 use crate::pipeline::Pipeline;
 use crate::pipeline::counters::Counters;
 use crate::pipeline::device_filter::DeviceFilter;
-use crate::progress::{Bar, Readings};
-use crate::stop::Stop;
-use crate::systemd::Manager;
+use crate::platform::exit::{Exit, Failure};
+use crate::platform::systemd::Manager;
+use crate::terminal::progress::{Bar, Readings};
 
 /// How often a sink is tried before a command that somebody waits for gives it up: about 40 s.
 const REPLAY_TRIES: u64 = 8;
@@ -73,12 +73,12 @@ fn source(
         Capture::Live(live) => {
             let (interface, promiscuous) = (live.interface.clone(), live.promiscuous);
             let settings = LiveSettings { interface, promiscuous };
-            let live = Live::open(settings).map_err(capture_failure)?;
+            let live = Live::open(settings)?;
             counters.watch(live.counters());
             (Box::new(live), None)
         }
         Capture::Replay(replay) => {
-            let source = Replay::open(&replay.path, replay.speed).map_err(capture_failure)?;
+            let source = Replay::open(&replay.path, replay.speed)?;
             let scrolls = config.sinks.iter().any(|sink| sink.config.type_name() == "stdout");
             let readings = if scrolls { Readings::OnStdout } else { Readings::Elsewhere };
             let bar = Bar::of(source.progress(), readings);
@@ -141,7 +141,7 @@ pub fn probe(capture: &Capture) -> Result<String, Failure> {
             if std::fs::metadata(&replay.path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
                 return Ok(format!("{path} is a stream; it is read when the gateway runs"));
             }
-            Replay::open(&replay.path, replay.speed).map_err(capture_failure)?;
+            Replay::open(&replay.path, replay.speed)?;
             Ok(format!("{path} can be opened"))
         }
         Capture::Simulator(_) => Ok("a simulated household".to_owned()),

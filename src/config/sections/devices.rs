@@ -54,7 +54,7 @@ impl Devices {
         self.only_listed.then(|| self.list.iter().map(|device| device.serial).collect())
     }
 
-    pub(super) fn validate(&self) -> Vec<Problem> {
+    pub(in crate::config) fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.only_listed && self.list.is_empty() {
             problems.push(Problem::new(
@@ -90,7 +90,7 @@ mod mac {
     use super::{MacAddress, Serializer};
 
     #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::config) fn serialize<S: Serializer>(
         mac: &Option<MacAddress>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -100,7 +100,7 @@ mod mac {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<MacAddress>, D::Error> {
         let text: Option<String> = de::Deserialize::deserialize(deserializer)?;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use crate::{colour, progress};
+use crate::terminal::{progress, style};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -31,7 +31,7 @@ pub fn start(format: LogFormat) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(colour::wanted(&io::stderr()))
+        .with_ansi(style::wanted(&io::stderr()))
         .with_writer(|| BesideProgress);
     let journald = goes_to_journald();
     match (format, journald) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use energi_sinks::Backpressure;
 use energi_sinks::settings::Problem;
 
+use crate::capture::Speed;
 use crate::capture::live::InterfaceName;
 
 /// Where frames come from.
@@ -45,7 +46,7 @@ impl Capture {
         }
     }
 
-    pub(super) fn validate(&self) -> Vec<Problem> {
+    pub(in crate::config) fn validate(&self) -> Vec<Problem> {
         match self {
             Self::Live(_) => Vec::new(),
             Self::Replay(replay) => replay.validate(),
@@ -57,7 +58,7 @@ impl Capture {
 /// The value of `capture.type`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum CaptureType {
+pub(in crate::config) enum CaptureType {
     Live,
     Replay,
     Simulator,
@@ -128,68 +129,6 @@ impl Simulator {
             return Vec::new();
         }
         vec![Problem::new("devices", format!("simulate 1 to {MOST_DEVICES} devices"))]
-    }
-}
-
-/// How fast recorded or simulated time passes.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Speed {
-    /// As fast as the sinks take it.
-    #[default]
-    Max,
-    /// So many seconds a second; more than 0.
-    Times(f64),
-}
-
-impl Serialize for Speed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Self::Max => serializer.serialize_str("max"),
-            #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-            Self::Times(times) if times.fract() == 0.0 && times < 1e15 => {
-                serializer.serialize_i64(times as i64)
-            }
-            Self::Times(times) => serializer.serialize_f64(times),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Speed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpeedVisitor)
-    }
-}
-
-struct SpeedVisitor;
-
-impl Visitor<'_> for SpeedVisitor {
-    type Value = Speed;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "`max`, 1 (as recorded) or another number above 0, such as 60 (a minute a second)",
-        )
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "nobody minds the last digit of 2^53")]
-    fn visit_u64<E: de::Error>(self, times: u64) -> Result<Speed, E> {
-        self.visit_f64(times as f64)
-    }
-
-    fn visit_f64<E: de::Error>(self, times: f64) -> Result<Speed, E> {
-        if times.is_finite() && times > 0.0 {
-            Ok(Speed::Times(times))
-        } else {
-            Err(E::invalid_value(Unexpected::Float(times), &self))
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Speed, E> {
-        match text.parse() {
-            Ok(times) => self.visit_f64(times),
-            Err(_) if text == "max" => Ok(Speed::Max),
-            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
-        }
     }
 }
 

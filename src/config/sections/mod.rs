@@ -1,0 +1,12 @@
+//! The sections of the configuration.
+
+mod capture;
+mod decoders;
+mod devices;
+mod zone;
+
+pub(in crate::config) use capture::CaptureType;
+pub use capture::{Capture, Live, Replay, Simulator, Start};
+pub use decoders::{Decoders, ExperimentalLength};
+pub use devices::{Device, Devices};
+pub(in crate::config) use zone::Zone;

@@ -1,0 +1,5 @@
+//! What is shown to people in a terminal.
+
+pub mod progress;
+pub mod sanitize;
+pub mod style;
