@@ -1,4 +1,4 @@
-//! From a captured packet to the channel: envelope, records, decoders, device_filter, gate.
+//! From a captured packet to the channel: envelope, records, decoders, device filter, gate.
 //!
 //! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
 //! the channel.
