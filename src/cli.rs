@@ -47,10 +47,10 @@ pub enum Command {
     Dissector(commands::dissector::Args),
     /// Report energy by day, month or year
     #[cfg(feature = "sqlite")]
-    Report(commands::report::Args),
+    Report(commands::report::ReportArgs),
     /// Copy, shrink, export or send the history
     #[cfg(feature = "sqlite")]
-    History(commands::history::Args),
+    History(commands::history::HistoryArgs),
     /// Clean up what the mqtt sinks have left on their brokers
     #[cfg(feature = "mqtt")]
     Mqtt(commands::mqtt::Args),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use closed::Closed;
-use energi_gateway::commands::history::{Args, run};
+use energi_gateway::commands::history::{HistoryArgs, run};
 use energi_gateway::platform::exit::{Exit, Failure};
 use energi_sinks::sqlite::WriterLock;
 use household::Household;
@@ -24,7 +24,7 @@ use rusqlite::Connection;
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
-    args: Args,
+    args: HistoryArgs,
 }
 
 fn history<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<String, Failure> {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use closed::Closed;
-use energi_gateway::commands::report::{Args, run};
-use energi_gateway::history::Error;
+use energi_gateway::commands::report::{ReportArgs, run};
+use energi_gateway::history::HistoryError;
 use energi_gateway::platform::exit::Exit;
 use household::Household;
 use jiff::civil::date;
@@ -20,10 +20,10 @@ use rusqlite::Connection;
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
-    args: Args,
+    args: ReportArgs,
 }
 
-fn report(db: &Path, arguments: &str) -> Result<String, Error> {
+fn report(db: &Path, arguments: &str) -> Result<String, HistoryError> {
     let arguments = ["report"].into_iter().chain(arguments.split_whitespace());
     let db = ["--db".into(), db.as_os_str().to_owned()];
     let command = Command::parse_from(arguments.map(Into::into).chain(db));

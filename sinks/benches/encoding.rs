@@ -87,7 +87,7 @@ fn benchmarks(criterion: &mut Criterion) {
     let mut history = || -> Box<dyn Sink> {
         number += 1;
         let path = folder.path().join(format!("{number}.db"));
-        let config = sqlite::Config { path, ..sqlite::Config::default() };
+        let config = sqlite::SqliteConfig { path, ..sqlite::SqliteConfig::default() };
         runtime.block_on(config.open(&context)).unwrap()
     };
     group.bench_function("sqlite, one batch into a new file", |b| {

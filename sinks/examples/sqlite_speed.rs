@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
-use energi_sinks::sqlite::Config;
+use energi_sinks::sqlite::SqliteConfig;
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -31,8 +31,11 @@ fn cpu() -> Result<f64, Failure> {
 }
 
 async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(), Failure> {
-    let config =
-        Config { path: path.into(), flush_interval: Period::from_secs(5), ..Config::default() };
+    let config = SqliteConfig {
+        path: path.into(),
+        flush_interval: Period::from_secs(5),
+        ..SqliteConfig::default()
+    };
     let context = Context {
         name: "sqlite".to_owned(),
         site: None,

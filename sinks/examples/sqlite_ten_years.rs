@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use energi_sinks::sqlite::{Config, open_for_reading};
+use energi_sinks::sqlite::{SqliteConfig, open_for_reading};
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Failure> {
         .nth(1)
         .map_or_else(|| directory.path().join("energi.db"), PathBuf::from);
     let start: Timestamp = "2026-06-01T00:00:00Z".parse()?;
-    let config = Config { path: path.clone(), ..Config::default() };
+    let config = SqliteConfig { path: path.clone(), ..SqliteConfig::default() };
     let context = Context {
         name: "sqlite".to_owned(),
         site: None,
@@ -102,11 +102,15 @@ fn timed(path: &std::path::Path, what: &str, query: &str) -> Result<(), Failure>
     Ok(())
 }
 
-async fn years_before(config: &Config, context: &Context, start: Timestamp) -> Result<(), Failure> {
+async fn years_before(
+    config: &SqliteConfig,
+    context: &Context,
+    start: Timestamp,
+) -> Result<(), Failure> {
     // A month of its own to copy from, so that this one's rows come in the order of time.
     let pattern = tempfile::tempdir()?;
     let pattern = pattern.path().join("pattern.db");
-    let source = Config { path: pattern.clone(), ..Config::default() };
+    let source = SqliteConfig { path: pattern.clone(), ..SqliteConfig::default() };
     let mut sink = source.open(context).await?;
     let first = start - SignedDuration::from_hours(24 * MONTH);
     for day in 0..MONTH {

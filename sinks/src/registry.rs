@@ -93,7 +93,7 @@ macro_rules! sinks {
 
 sinks! {
     Stdout "stdout" => crate::stdout::Config,
-    Sqlite "sqlite" => crate::sqlite::Config,
+    Sqlite "sqlite" => crate::sqlite::SqliteConfig,
     Mqtt "mqtt" => crate::mqtt::Config,
     Influxdb "influxdb" => crate::influxdb::Config,
 }

@@ -6,18 +6,18 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::history::Error;
+use crate::history::HistoryError;
 
 /// Reads a date and nothing but a date.
 pub(super) fn parse(text: &str) -> Result<Date, String> {
     Date::strptime("%Y-%m-%d", text).map_err(|_| "not a date such as 2026-06-20".to_owned())
 }
 
-pub(super) fn check_order(from: Option<Date>, to: Option<Date>) -> Result<(), Error> {
+pub(super) fn check_order(from: Option<Date>, to: Option<Date>) -> Result<(), HistoryError> {
     match (from, to) {
-        (Some(from), Some(to)) if from > to => {
-            Err(Error::Usage(format!("--from {from} is after --to {to}; both dates are included")))
-        }
+        (Some(from), Some(to)) if from > to => Err(HistoryError::Usage(format!(
+            "--from {from} is after --to {to}; both dates are included"
+        ))),
         _ => Ok(()),
     }
 }
@@ -38,14 +38,14 @@ pub(super) fn time(
     from: Option<Date>,
     to: Option<Date>,
     zone: &TimeZone,
-) -> Result<Option<Range<Timestamp>>, Error> {
+) -> Result<Option<Range<Timestamp>>, HistoryError> {
     if from.is_none() && to.is_none() {
         return Ok(None);
     }
     let midnight = |date: Date| {
         date.to_zoned(zone.clone())
             .map(|midnight| midnight.timestamp())
-            .map_err(|error| Error::Usage(format!("{date}: {error}")))
+            .map_err(|error| HistoryError::Usage(format!("{date}: {error}")))
     };
     let start = from.map_or(Ok(Timestamp::MIN), midnight)?;
     let end = match to.map(Date::tomorrow) {

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 #[cfg(feature = "influxdb")]
 use crate::config::Config;
 #[cfg(feature = "influxdb")]
-use crate::history::Wanted;
-use crate::history::{self, Error, Existing, History, Samples};
+use crate::history::SendSelection;
+use crate::history::{self, Existing, History, HistoryError, SampleSelection};
 #[cfg(feature = "influxdb")]
 use crate::platform::exit::Exit;
 use crate::platform::exit::Failure;
@@ -20,15 +20,15 @@ use super::dates;
 
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct HistoryArgs {
     /// What to do with the history
     #[command(subcommand)]
-    pub action: Action,
+    pub action: HistoryAction,
 }
 
 /// What can be done with a history.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum HistoryAction {
     /// Write a consistent copy, also while the gateway is running
     Backup {
         /// The history: the `path` of a sqlite sink
@@ -50,15 +50,15 @@ pub enum Action {
         db: PathBuf,
     },
     /// Write samples as CSV: time (UTC), serial, key, value
-    Export(Export),
+    Export(ExportArgs),
     /// Send samples to an InfluxDB sink, also while the gateway is running
     #[cfg(feature = "influxdb")]
-    Send(Send),
+    Send(SendArgs),
 }
 
 /// What `history export` takes.
 #[derive(Debug, clap::Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// The history: the `path` of a sqlite sink
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
@@ -94,7 +94,7 @@ those of the configuration's time zone.
 Example:
   energi-gateway history send --db energi.db --to influxdb --from 2026-06-01 --to-date 2026-06-30"
 )]
-pub struct Send {
+pub struct SendArgs {
     /// The history: the `path` of a sqlite sink
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
@@ -128,26 +128,27 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
 ///
 /// # Errors
 /// The [`Failure`] that decides the exit code.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(args: &HistoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let done = match &args.action {
-        Action::Backup { db, to, force } => {
+        HistoryAction::Backup { db, to, force } => {
             let existing = if *force { Existing::Replace } else { Existing::Keep };
             let size = history::backup(db, to, existing)?;
-            writeln!(out, "{}: {}", to.display(), mebibytes(size)).map_err(Error::Output)
+            writeln!(out, "{}: {}", to.display(), mebibytes(size)).map_err(HistoryError::Output)
         }
-        Action::Vacuum { db } => {
+        HistoryAction::Vacuum { db } => {
             let sizes = history::vacuum(db)?;
             let (before, after) = (mebibytes(sizes.before), mebibytes(sizes.after));
-            writeln!(out, "{}: {before} before, {after} after", db.display()).map_err(Error::Output)
+            writeln!(out, "{}: {before} before, {after} after", db.display())
+                .map_err(HistoryError::Output)
         }
-        Action::Export(args) => export(args, &mut BufWriter::new(out)),
+        HistoryAction::Export(args) => export(args, &mut BufWriter::new(out)),
         #[cfg(feature = "influxdb")]
-        Action::Send(args) => {
+        HistoryAction::Send(args) => {
             let config = super::configuration(args.config.as_deref())?;
             return send(args, &config, out);
         }
     };
-    Ok(done.or_else(Error::unless_unread)?)
+    Ok(done.or_else(HistoryError::unless_unread)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
@@ -155,17 +156,17 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.2} MiB", bytes as f64 / (1024.0 * 1024.0))
 }
 
-fn export(args: &Export, out: &mut dyn Write) -> Result<(), Error> {
+fn export(args: &ExportArgs, out: &mut dyn Write) -> Result<(), HistoryError> {
     dates::check_order(args.from, args.to)?;
     let zone = args.timezone.clone().unwrap_or_else(TimeZone::system);
     let history = History::open(&args.db)?;
-    let samples = Samples {
+    let samples = SampleSelection {
         time: dates::time(args.from, args.to, &zone)?,
         serials: args.serial.clone(),
         keys: args.key.clone(),
     };
     let count = history::export(&history, &samples, out)?;
-    out.flush().map_err(Error::Output)?;
+    out.flush().map_err(HistoryError::Output)?;
     if count == 0 {
         tracing::warn!(
             "{}: no sample to export{}",
@@ -177,9 +178,9 @@ fn export(args: &Export, out: &mut dyn Write) -> Result<(), Error> {
 }
 
 #[cfg(feature = "influxdb")]
-fn send(args: &Send, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+fn send(args: &SendArgs, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     dates::check_order(args.from, args.to_date)?;
-    let wanted = Wanted {
+    let wanted = SendSelection {
         time: dates::time(args.from, args.to_date, &config.timezone)?,
         serials: args.serial.clone(),
     };
@@ -190,8 +191,8 @@ fn send(args: &Send, config: &Config, out: &mut dyn Write) -> Result<(), Failure
     };
     let (points, from, to) = (sent.points, sent.dates.start(), sent.dates.end());
     writeln!(out, "{}: {points} points sent, {from} to {to}", args.to)
-        .map_err(Error::Output)
-        .or_else(Error::unless_unread)?;
+        .map_err(HistoryError::Output)
+        .or_else(HistoryError::unless_unread)?;
     if sent.refused > 0 {
         let refused = sent.refused;
         let said = format_args!("{}: {refused} points were refused for good; see above", args.to);

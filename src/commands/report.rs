@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::civil::Date;
 
-use crate::history::{Error, History};
-use crate::report::{self, Format, Selection, Step};
+use crate::history::{History, HistoryError};
+use crate::report::{self, DaySelection, PeriodLength, ReportFormat};
 
 use super::dates;
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ReportArgs {
     /// How long the periods are
     #[arg(value_enum)]
     pub periods: Periods,
@@ -66,11 +66,11 @@ pub enum FormatName {
 /// Writes the report to `out`. A reader of `out` that goes away ends it quietly.
 ///
 /// # Errors
-/// [`Error`], which knows its exit code.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
+/// [`HistoryError`], which knows its exit code.
+pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), HistoryError> {
     dates::check_order(args.from, args.to)?;
     let history = History::open(&args.db)?;
-    let selection = Selection { from: args.from, to: args.to, serials: args.serial.clone() };
+    let selection = DaySelection { from: args.from, to: args.to, serials: args.serial.clone() };
     let days = report::days(&history, &selection)?;
     if days.is_empty() {
         tracing::warn!(
@@ -80,17 +80,18 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
         );
     }
     let step = match args.periods {
-        Periods::Daily => Step::Day,
-        Periods::Monthly => Step::Month,
-        Periods::Yearly => Step::Year,
+        Periods::Daily => PeriodLength::Day,
+        Periods::Monthly => PeriodLength::Month,
+        Periods::Yearly => PeriodLength::Year,
     };
     let format = match args.format {
-        FormatName::Table => Format::Table { width: terminal_width() },
-        FormatName::Csv => Format::Csv,
-        FormatName::Json => Format::Json,
-        FormatName::Svg => Format::Svg,
+        FormatName::Table => ReportFormat::Table { width: terminal_width() },
+        FormatName::Csv => ReportFormat::Csv,
+        FormatName::Json => ReportFormat::Json,
+        FormatName::Svg => ReportFormat::Svg,
     };
-    report::write(&days, step, format, &mut BufWriter::new(out)).or_else(Error::unless_unread)
+    report::write(&days, step, format, &mut BufWriter::new(out))
+        .or_else(HistoryError::unless_unread)
 }
 
 /// `None` where standard output is no terminal: a file or a program takes lines of any length.

@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Error, History};
+use super::{History, HistoryError};
 
 /// What to do where the backup would replace a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub enum Existing {
 /// Returns its size in bytes.
 ///
 /// # Errors
-/// [`Error`] where the source is no history, where the target exists and is to be kept or is in
+/// [`HistoryError`] where the source is no history, where the target exists and is to be kept or is in
 /// use as a database, and where it cannot be written.
-pub fn backup(source: &Path, target: &Path, existing: Existing) -> Result<u64, Error> {
+pub fn backup(source: &Path, target: &Path, existing: Existing) -> Result<u64, HistoryError> {
     let history = History::open(source)?;
     check_target(source, target, existing)?;
 
@@ -32,17 +32,16 @@ pub fn backup(source: &Path, target: &Path, existing: Existing) -> Result<u64, E
         .map_err(|error| target_error(directory, &error))?;
     // VACUUM INTO reads in one transaction, so a writer neither waits nor starts it again, and
     // leaves free pages behind.
-    let name = temporary
-        .path()
-        .to_str()
-        .ok_or_else(|| Error::Usage(format!("{}: --to must be valid UTF-8", target.display())))?;
+    let name = temporary.path().to_str().ok_or_else(|| {
+        HistoryError::Usage(format!("{}: --to must be valid UTF-8", target.display()))
+    })?;
     history
         .connection()
         .execute("VACUUM INTO ?1", [name])
         .map_err(|error| copy_error(&history, target, &error))?;
 
     let permissions =
-        fs::metadata(source).map_err(|error| Error::io(source, &error))?.permissions();
+        fs::metadata(source).map_err(|error| HistoryError::io(source, &error))?.permissions();
     let size = temporary
         .as_file()
         .set_permissions(permissions)
@@ -68,7 +67,7 @@ fn directory_of(target: &Path) -> &Path {
     }
 }
 
-fn check_target(source: &Path, target: &Path, existing: Existing) -> Result<(), Error> {
+fn check_target(source: &Path, target: &Path, existing: Existing) -> Result<(), HistoryError> {
     match fs::metadata(target) {
         Ok(found) => check_existing(source, target, &found, existing)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -78,7 +77,7 @@ fn check_target(source: &Path, target: &Path, existing: Existing) -> Result<(), 
     for suffix in ["-wal", "-journal"] {
         let log = beside(target, suffix);
         if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-            return Err(Error::Usage(format!(
+            return Err(HistoryError::Usage(format!(
                 "{}: {} beside it is the log of a database in use, or of one that is gone; --to \
                  takes another path",
                 target.display(),
@@ -94,16 +93,16 @@ fn check_existing(
     target: &Path,
     found: &Metadata,
     existing: Existing,
-) -> Result<(), Error> {
-    let history = fs::metadata(source).map_err(|error| Error::io(source, &error))?;
+) -> Result<(), HistoryError> {
+    let history = fs::metadata(source).map_err(|error| HistoryError::io(source, &error))?;
     if (found.dev(), found.ino()) == (history.dev(), history.ino()) {
-        return Err(Error::Usage(format!(
+        return Err(HistoryError::Usage(format!(
             "{}: the history itself; --to takes the path of a new file",
             target.display()
         )));
     }
     if !found.is_file() {
-        return Err(Error::Usage(format!(
+        return Err(HistoryError::Usage(format!(
             "{}: not a file; --to takes the path of a new file",
             target.display()
         )));
@@ -114,8 +113,8 @@ fn check_existing(
     }
 }
 
-fn exists(target: &Path) -> Error {
-    Error::Usage(format!("{}: exists already; --force replaces it", target.display()))
+fn exists(target: &Path) -> HistoryError {
+    HistoryError::Usage(format!("{}: exists already; --force replaces it", target.display()))
 }
 
 /// The file that SQLite keeps beside `database` under its name and `suffix`.
@@ -125,25 +124,26 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn target_error(path: &Path, error: &io::Error) -> Error {
+fn target_error(path: &Path, error: &io::Error) -> HistoryError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::AlreadyExists => exists(&path),
-        io::ErrorKind::PermissionDenied => Error::Permission {
+        io::ErrorKind::PermissionDenied => HistoryError::Permission {
             path,
             why: "permission denied; --to takes a path in a directory that you may write to".into(),
         },
-        _ => Error::Io { path, why: format!("cannot write the backup: {error}") },
+        _ => HistoryError::Io { path, why: format!("cannot write the backup: {error}") },
     }
 }
 
 /// SQLite does not say which of the two files an error is about; only a few can be the copy's.
-fn copy_error(history: &History, target: &Path, error: &rusqlite::Error) -> Error {
+fn copy_error(history: &History, target: &Path, error: &rusqlite::Error) -> HistoryError {
     use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
     match error.sqlite_error_code() {
-        Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure) => {
-            Error::Io { path: target.to_owned(), why: format!("cannot write the backup: {error}") }
-        }
+        Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure) => HistoryError::Io {
+            path: target.to_owned(),
+            why: format!("cannot write the backup: {error}"),
+        },
         _ => history.error(error),
     }
 }

@@ -9,7 +9,7 @@ use crate::platform::exit::{Exit, Failure};
 
 /// Why a history could not be read, copied or made smaller.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum HistoryError {
     /// The command line asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
@@ -53,7 +53,7 @@ pub enum Error {
     Output(io::Error),
 }
 
-impl Error {
+impl HistoryError {
     /// The exit code of its class.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -133,8 +133,8 @@ impl Error {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
         Self::new(error.exit(), error)
     }
 }

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
-use super::{Error, History, SAMPLE};
+use super::{History, HistoryError, SAMPLE};
 
 /// Which samples are wanted; an empty list means all.
 #[derive(Debug, Clone, Default)]
-pub struct Samples {
+pub struct SampleSelection {
     /// From its start, up to but without its end.
     pub time: Option<Range<Timestamp>>,
     /// The devices.
@@ -23,8 +23,12 @@ pub struct Samples {
 /// samples there were.
 ///
 /// # Errors
-/// [`Error`] where the history has no samples view or cannot be read, and where `out` fails.
-pub fn export(history: &History, samples: &Samples, out: &mut dyn Write) -> Result<u64, Error> {
+/// [`HistoryError`] where the history has no samples view or cannot be read, and where `out` fails.
+pub fn export(
+    history: &History,
+    samples: &SampleSelection,
+    out: &mut dyn Write,
+) -> Result<u64, HistoryError> {
     history.require(&SAMPLE)?;
     let failed = |error: &rusqlite::Error| history.error(error);
     let (sql, parameters) = query(samples);
@@ -39,12 +43,12 @@ pub fn export(history: &History, samples: &Samples, out: &mut dyn Write) -> Resu
         write_row(history, row, &mut csv)?;
         count += 1;
     }
-    csv.flush().map_err(Error::Output)?;
+    csv.flush().map_err(HistoryError::Output)?;
     Ok(count)
 }
 
 /// Conditions are left out rather than made vacuous, so that each that is there can use an index.
-fn query(samples: &Samples) -> (String, Vec<Value>) {
+fn query(samples: &SampleSelection) -> (String, Vec<Value>) {
     let mut conditions = Vec::new();
     let mut parameters = Vec::new();
     if let Some(time) = &samples.time {
@@ -76,10 +80,10 @@ fn write_row(
     history: &History,
     row: &Row<'_>,
     csv: &mut csv::Writer<&mut dyn Write>,
-) -> Result<(), Error> {
+) -> Result<(), HistoryError> {
     let failed = |error: rusqlite::Error| history.error(&error);
     let time: i64 = row.get(0).map_err(failed)?;
-    let time = Timestamp::from_millisecond(time).map_err(|_| Error::Data {
+    let time = Timestamp::from_millisecond(time).map_err(|_| HistoryError::Data {
         path: history.path().to_owned(),
         why: format!("a sample's time, {time} ms, is out of range; use the latest backup"),
     })?;
@@ -87,7 +91,7 @@ fn write_row(
     let key = row.get_ref(2).map_err(failed)?;
     let key = key.as_str().map_err(|error| failed(error.into()))?;
     let value = row.get_ref(3).map_err(failed)?;
-    let value = number(value).ok_or_else(|| Error::Data {
+    let value = number(value).ok_or_else(|| HistoryError::Data {
         path: history.path().to_owned(),
         why: format!("the {key} of {serial} at {time} is not a number; use the latest backup"),
     })?;
@@ -105,8 +109,8 @@ fn number(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-fn output(error: csv::Error) -> Error {
-    Error::Output(io_error(error))
+fn output(error: csv::Error) -> HistoryError {
+    HistoryError::Output(io_error(error))
 }
 
 /// The I/O error that a CSV error is about, of its kind; `csv`'s own conversion has no kind.

@@ -14,22 +14,22 @@ use energi_sinks::sqlite::open_for_reading;
 use rusqlite::Connection;
 
 pub use backup::{Existing, backup};
-pub use error::Error;
+pub use error::HistoryError;
 pub(crate) use export::io_error;
-pub use export::{Samples, export};
+pub use export::{SampleSelection, export};
 #[cfg(feature = "influxdb")]
-pub use send::{Sent, Wanted, send};
-pub use vacuum::{Sizes, vacuum};
+pub use send::{SendReport, SendSelection, send};
+pub use vacuum::{VacuumSizes, vacuum};
 
 /// A table or view that scripts may rely on.
-pub(crate) struct Public {
+pub(crate) struct PublicTable {
     pub(crate) name: &'static str,
     /// In its order.
     pub(crate) columns: &'static [&'static str],
 }
 
 /// Energy by local date.
-pub(crate) const DAILY_ENERGY: Public = Public {
+pub(crate) const DAILY_ENERGY: PublicTable = PublicTable {
     name: "daily_energy",
     columns: &[
         "serial",
@@ -43,8 +43,8 @@ pub(crate) const DAILY_ENERGY: Public = Public {
 };
 
 /// Every stored value.
-pub(crate) const SAMPLE: Public =
-    Public { name: "sample", columns: &["time", "serial", "key", "value"] };
+pub(crate) const SAMPLE: PublicTable =
+    PublicTable { name: "sample", columns: &["time", "serial", "key", "value"] };
 
 /// A history opened for reading.
 #[derive(Debug)]
@@ -58,9 +58,9 @@ impl History {
     /// than this program as long as what is asked of it is there.
     ///
     /// # Errors
-    /// [`Error`] where there is no such file, where it may not be read, and where it is no history.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = open_for_reading(path).map_err(|error| Error::read(path, error))?;
+    /// [`HistoryError`] where there is no such file, where it may not be read, and where it is no history.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        let connection = open_for_reading(path).map_err(|error| HistoryError::read(path, error))?;
         let history = Self { connection, path: path.to_owned() };
         history.require(&DAILY_ENERGY)?;
         Ok(history)
@@ -75,12 +75,12 @@ impl History {
     }
 
     /// What SQLite said about this database.
-    pub(crate) fn error(&self, error: &rusqlite::Error) -> Error {
-        Error::sqlite(&self.path, error)
+    pub(crate) fn error(&self, error: &rusqlite::Error) -> HistoryError {
+        HistoryError::sqlite(&self.path, error)
     }
 
     /// Checks that a table or view is there with all its columns.
-    pub(crate) fn require(&self, public: &Public) -> Result<(), Error> {
+    pub(crate) fn require(&self, public: &PublicTable) -> Result<(), HistoryError> {
         let mut found = self
             .connection
             .prepare("SELECT name FROM pragma_table_info(?1)")
@@ -93,7 +93,7 @@ impl History {
             return Ok(());
         }
         let (name, columns) = (public.name, public.columns.join(", "));
-        Err(Error::Data {
+        Err(HistoryError::Data {
             path: self.path.clone(),
             why: format!(
                 "not a history of energi-gateway: it has no {name}({columns}); --db takes the \

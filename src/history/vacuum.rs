@@ -6,11 +6,11 @@ use energi_sinks::sqlite::{LockError, VERSION, WriterLock, open_existing};
 use rusqlite::OpenFlags;
 
 use super::backup::beside;
-use super::{Error, History};
+use super::{History, HistoryError};
 
 /// The size of a history on disk, its log included, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
+pub struct VacuumSizes {
     /// Before it was made smaller.
     pub before: u64,
     /// After.
@@ -21,17 +21,17 @@ pub struct Sizes {
 /// database meanwhile.
 ///
 /// # Errors
-/// [`Error`] where the file is no history, where another process has it open, and where writing
+/// [`HistoryError`] where the file is no history, where another process has it open, and where writing
 /// fails; the history stays as it was.
-pub fn vacuum(path: &Path) -> Result<Sizes, Error> {
+pub fn vacuum(path: &Path) -> Result<VacuumSizes, HistoryError> {
     refuse_newer(&History::open(path)?)?;
-    let failed = |error: &rusqlite::Error| Error::sqlite(path, error);
+    let failed = |error: &rusqlite::Error| HistoryError::sqlite(path, error);
     let before = size(path)?;
 
     // Taken first, it says who has the history open. A gateway that starts meanwhile waits.
     let _lock = WriterLock::take(path).map_err(|error| locked(path, error))?;
     let connection = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(|error| Error::read(path, error))?;
+        .map_err(|error| HistoryError::read(path, error))?;
     // A gateway that has the history open has it open for good: waiting is of no use.
     connection.busy_timeout(std::time::Duration::ZERO).map_err(|error| failed(&error))?;
     // Exclusive before the first access: it succeeds only where no other process has the database
@@ -42,11 +42,11 @@ pub fn vacuum(path: &Path) -> Result<Sizes, Error> {
     connection.execute_batch("VACUUM").map_err(|error| failed(&error))?;
     connection.close().map_err(|(_, error)| failed(&error))?;
 
-    Ok(Sizes { before, after: size(path)? })
+    Ok(VacuumSizes { before, after: size(path)? })
 }
 
 /// A later release may keep what a rewrite by this one would not.
-fn refuse_newer(history: &History) -> Result<(), Error> {
+fn refuse_newer(history: &History) -> Result<(), HistoryError> {
     let version: i64 = history
         .connection()
         .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -54,7 +54,7 @@ fn refuse_newer(history: &History) -> Result<(), Error> {
     if version <= i64::from(VERSION) {
         return Ok(());
     }
-    Err(Error::Data {
+    Err(HistoryError::Data {
         path: history.path().to_owned(),
         why: format!(
             "a later release of energi-gateway made it (version {version}, this one knows \
@@ -63,19 +63,19 @@ fn refuse_newer(history: &History) -> Result<(), Error> {
     })
 }
 
-fn locked(path: &Path, error: LockError) -> Error {
+fn locked(path: &Path, error: LockError) -> HistoryError {
     match error {
-        LockError::InUse(holder) => Error::Busy {
+        LockError::InUse(holder) => HistoryError::Busy {
             path: path.to_owned(),
             why: format!("{holder} writes to it; stop that one, then try again"),
         },
-        LockError::Io { path, source } => Error::io(&path, &source),
+        LockError::Io { path, source } => HistoryError::io(&path, &source),
     }
 }
 
-fn in_use(path: &Path, error: &rusqlite::Error) -> Error {
-    match Error::sqlite(path, error) {
-        Error::Busy { path, .. } => Error::Busy {
+fn in_use(path: &Path, error: &rusqlite::Error) -> HistoryError {
+    match HistoryError::sqlite(path, error) {
+        HistoryError::Busy { path, .. } => HistoryError::Busy {
             path,
             why: "another process has the database open, a running gateway perhaps; stop it, then \
                   try again"
@@ -85,12 +85,12 @@ fn in_use(path: &Path, error: &rusqlite::Error) -> Error {
     }
 }
 
-fn size(path: &Path) -> Result<u64, Error> {
-    let database = fs::metadata(path).map_err(|error| Error::io(path, &error))?.len();
+fn size(path: &Path) -> Result<u64, HistoryError> {
+    let database = fs::metadata(path).map_err(|error| HistoryError::io(path, &error))?.len();
     let log = beside(path, "-wal");
     match fs::metadata(&log) {
         Ok(log) => Ok(database + log.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(database),
-        Err(error) => Err(Error::io(&log, &error)),
+        Err(error) => Err(HistoryError::io(&log, &error)),
     }
 }

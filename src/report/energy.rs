@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use crate::history::{DAILY_ENERGY, Error, History};
+use crate::history::{DAILY_ENERGY, History, HistoryError};
 
 /// Energy in kWh, each kind `None` while it is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -46,7 +46,7 @@ impl Sum for Energy {
 
 /// What the history says of a device's local date.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Day {
+pub struct EnergyDay {
     /// The device.
     pub serial: u32,
     /// The local date.
@@ -59,7 +59,7 @@ pub struct Day {
 
 /// Which days are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct DaySelection {
     /// The first date.
     pub from: Option<Date>,
     /// The last date, itself included.
@@ -71,8 +71,8 @@ pub struct Selection {
 /// Reads the selected days, ordered by serial number and date.
 ///
 /// # Errors
-/// [`Error`] where the history cannot be read or holds what cannot be.
-pub fn days(history: &History, selection: &Selection) -> Result<Vec<Day>, Error> {
+/// [`HistoryError`] where the history cannot be read or holds what cannot be.
+pub fn days(history: &History, selection: &DaySelection) -> Result<Vec<EnergyDay>, HistoryError> {
     let failed = |error: &rusqlite::Error| history.error(error);
     let (sql, parameters) = query(selection);
     let mut statement = history.connection().prepare(&sql).map_err(|error| failed(&error))?;
@@ -85,7 +85,7 @@ pub fn days(history: &History, selection: &Selection) -> Result<Vec<Day>, Error>
     Ok(days)
 }
 
-fn query(selection: &Selection) -> (String, Vec<Value>) {
+fn query(selection: &DaySelection) -> (String, Vec<Value>) {
     let columns = DAILY_ENERGY.columns.join(", ");
     let name = DAILY_ENERGY.name;
     let mut sql = format!("SELECT {columns} FROM {name} WHERE date BETWEEN ? AND ?");
@@ -104,10 +104,10 @@ fn query(selection: &Selection) -> (String, Vec<Value>) {
     (sql, parameters)
 }
 
-fn read(history: &History, row: &Row<'_>) -> Result<Day, Error> {
+fn read(history: &History, row: &Row<'_>) -> Result<EnergyDay, HistoryError> {
     let failed = |error: rusqlite::Error| history.error(&error);
     let date: String = row.get(1).map_err(failed)?;
-    let date = date.parse().map_err(|_| Error::Data {
+    let date = date.parse().map_err(|_| HistoryError::Data {
         path: history.path().to_owned(),
         why: format!("daily_energy has a date {date:?}; use the latest backup"),
     })?;
@@ -115,7 +115,7 @@ fn read(history: &History, row: &Row<'_>) -> Result<Day, Error> {
         let value: Option<f64> = row.get(column).map_err(failed)?;
         Ok(value.filter(|value| value.is_finite()))
     };
-    Ok(Day {
+    Ok(EnergyDay {
         serial: row.get(0).map_err(failed)?,
         date,
         energy: Energy { diverted: kwh(2)?, import: kwh(3)?, export: kwh(4)?, generation: kwh(5)? },

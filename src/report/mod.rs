@@ -9,14 +9,14 @@ mod table;
 
 use std::io::Write;
 
-pub use energy::{Day, Energy, Selection, days};
-pub use period::{Period, Step, Total, totals};
+pub use energy::{DaySelection, Energy, EnergyDay, days};
+pub use period::{Period, PeriodLength, PeriodTotal, totals};
 
-use crate::history::Error;
+use crate::history::HistoryError;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum ReportFormat {
     /// For people, folded to a terminal's width in columns where there is one.
     Table {
         /// The terminal's width in columns.
@@ -33,13 +33,18 @@ pub enum Format {
 /// Writes what `days`, ordered by serial number and date, say for each `step`.
 ///
 /// # Errors
-/// [`Error::Output`] where `out` fails.
-pub fn write(days: &[Day], step: Step, format: Format, out: &mut dyn Write) -> Result<(), Error> {
+/// [`HistoryError::Output`] where `out` fails.
+pub fn write(
+    days: &[EnergyDay],
+    step: PeriodLength,
+    format: ReportFormat,
+    out: &mut dyn Write,
+) -> Result<(), HistoryError> {
     let written = match format {
-        Format::Table { width } => table::write(days, step, width, out),
-        Format::Csv => record::write_csv(days, step, out),
-        Format::Json => record::write_json(days, step, out),
-        Format::Svg => chart::write(days, step, out),
+        ReportFormat::Table { width } => table::write(days, step, width, out),
+        ReportFormat::Csv => record::write_csv(days, step, out),
+        ReportFormat::Json => record::write_json(days, step, out),
+        ReportFormat::Svg => chart::write(days, step, out),
     };
-    written.and_then(|()| out.flush()).map_err(Error::Output)
+    written.and_then(|()| out.flush()).map_err(HistoryError::Output)
 }

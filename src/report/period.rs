@@ -2,11 +2,11 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use super::energy::{Day, Energy};
+use super::energy::{Energy, EnergyDay};
 
 /// How long the periods of a report are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum PeriodLength {
     /// A local date each.
     Day,
     /// A calendar month each.
@@ -19,7 +19,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// Its length.
-    pub step: Step,
+    pub step: PeriodLength,
     /// Its first date.
     pub start: Date,
 }
@@ -27,11 +27,11 @@ pub struct Period {
 impl Period {
     /// The period that `date` lies in.
     #[must_use]
-    pub fn of(date: Date, step: Step) -> Self {
+    pub fn of(date: Date, step: PeriodLength) -> Self {
         let start = match step {
-            Step::Day => date,
-            Step::Month => date.first_of_month(),
-            Step::Year => date.first_of_year(),
+            PeriodLength::Day => date,
+            PeriodLength::Month => date.first_of_month(),
+            PeriodLength::Year => date.first_of_year(),
         };
         Self { step, start }
     }
@@ -42,16 +42,16 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month) = (self.start.year(), self.start.month());
         match self.step {
-            Step::Day => write!(f, "{}", self.start),
-            Step::Month => write!(f, "{year:04}-{month:02}"),
-            Step::Year => write!(f, "{year:04}"),
+            PeriodLength::Day => write!(f, "{}", self.start),
+            PeriodLength::Month => write!(f, "{year:04}-{month:02}"),
+            PeriodLength::Year => write!(f, "{year:04}"),
         }
     }
 }
 
 /// What the history says of a device's period.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Total {
+pub struct PeriodTotal {
     /// The device.
     pub serial: u32,
     /// The period.
@@ -66,7 +66,7 @@ pub struct Total {
     pub complete_days: u32,
 }
 
-impl Total {
+impl PeriodTotal {
     /// Whether the energy may be less than what flowed.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -76,16 +76,16 @@ impl Total {
 
 /// Sums `days`, ordered by serial number and date, over the periods they lie in.
 #[must_use]
-pub fn totals(days: &[Day], step: Step) -> Vec<Total> {
-    let place = |day: &Day| (day.serial, Period::of(day.date, step));
+pub fn totals(days: &[EnergyDay], step: PeriodLength) -> Vec<PeriodTotal> {
+    let place = |day: &EnergyDay| (day.serial, Period::of(day.date, step));
     days.chunk_by(|a, b| place(a) == place(b)).filter_map(|days| total(days, step)).collect()
 }
 
-fn total(days: &[Day], step: Step) -> Option<Total> {
+fn total(days: &[EnergyDay], step: PeriodLength) -> Option<PeriodTotal> {
     let first = days.first()?;
     let count = |days: usize| u32::try_from(days).unwrap_or(u32::MAX);
     let complete = || days.iter().filter(|day| day.complete);
-    Some(Total {
+    Some(PeriodTotal {
         serial: first.serial,
         period: Period::of(first.date, step),
         energy: days.iter().map(|day| day.energy).sum(),
@@ -101,8 +101,8 @@ mod tests {
 
     use super::*;
 
-    fn day(serial: u32, date: Date, diverted: Option<f64>, complete: bool) -> Day {
-        Day { serial, date, energy: Energy { diverted, ..Energy::default() }, complete }
+    fn day(serial: u32, date: Date, diverted: Option<f64>, complete: bool) -> EnergyDay {
+        EnergyDay { serial, date, energy: Energy { diverted, ..Energy::default() }, complete }
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
             day(1, date(2026, 7, 1), Some(2.5), true),
             day(2, date(2026, 7, 1), None, true),
         ];
-        let totals = totals(&days, Step::Month);
+        let totals = totals(&days, PeriodLength::Month);
         let said: Vec<_> = totals
             .iter()
             .map(|t| (t.serial, t.period.to_string(), t.energy.diverted, t.days, t.complete_days))

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::energy::{Day, Energy};
-use super::period::{Period, Step, Total, totals};
+use super::energy::{Energy, EnergyDay};
+use super::period::{Period, PeriodLength, PeriodTotal, totals};
 use crate::history::{DAILY_ENERGY, io_error};
 
 /// A row of the history's public table, its columns in its order.
@@ -21,12 +21,12 @@ struct DayRecord {
     complete: u8,
 }
 
-impl From<&Day> for DayRecord {
-    fn from(day: &Day) -> Self {
+impl From<&EnergyDay> for DayRecord {
+    fn from(day: &EnergyDay) -> Self {
         let Energy { diverted, import, export, generation } = day.energy;
         Self {
             serial: day.serial,
-            date: Period::of(day.date, Step::Day),
+            date: Period::of(day.date, PeriodLength::Day),
             diverted_kwh: meaningful(diverted),
             import_kwh: meaningful(import),
             export_kwh: meaningful(export),
@@ -60,8 +60,8 @@ const TOTAL_COLUMNS: [&str; 8] = [
     "complete_days",
 ];
 
-impl From<&Total> for TotalRecord {
-    fn from(total: &Total) -> Self {
+impl From<&PeriodTotal> for TotalRecord {
+    fn from(total: &PeriodTotal) -> Self {
         let Energy { diverted, import, export, generation } = total.energy;
         Self {
             serial: total.serial,
@@ -87,10 +87,14 @@ fn text<S: Serializer>(period: &Period, serializer: S) -> Result<S::Ok, S::Error
     serializer.collect_str(period)
 }
 
-pub(super) fn write_csv(days: &[Day], step: Step, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_csv(
+    days: &[EnergyDay],
+    step: PeriodLength,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match step {
-        Step::Day => csv(DAILY_ENERGY.columns, days.iter().map(DayRecord::from), out),
-        Step::Month | Step::Year => {
+        PeriodLength::Day => csv(DAILY_ENERGY.columns, days.iter().map(DayRecord::from), out),
+        PeriodLength::Month | PeriodLength::Year => {
             csv(&TOTAL_COLUMNS, totals(days, step).iter().map(TotalRecord::from), out)
         }
     }
@@ -110,10 +114,16 @@ fn csv(
     csv.flush()
 }
 
-pub(super) fn write_json(days: &[Day], step: Step, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_json(
+    days: &[EnergyDay],
+    step: PeriodLength,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match step {
-        Step::Day => json(days.iter().map(DayRecord::from), out),
-        Step::Month | Step::Year => json(totals(days, step).iter().map(TotalRecord::from), out),
+        PeriodLength::Day => json(days.iter().map(DayRecord::from), out),
+        PeriodLength::Month | PeriodLength::Year => {
+            json(totals(days, step).iter().map(TotalRecord::from), out)
+        }
     }
 }
 

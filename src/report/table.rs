@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table};
 
-use super::energy::{Day, Energy};
-use super::period::{Step, Total, totals};
+use super::energy::{Energy, EnergyDay};
+use super::period::{PeriodLength, PeriodTotal, totals};
 
 /// Stands where a value is unknown.
 const UNKNOWN: &str = "–";
 
 /// A table for each device, its totals below.
 pub(super) fn write(
-    days: &[Day],
-    step: Step,
+    days: &[EnergyDay],
+    step: PeriodLength,
     width: Option<u16>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -25,19 +25,19 @@ pub(super) fn write(
         }
         write_device(device, step, width, out)?;
     }
-    if totals.iter().any(Total::is_incomplete) {
+    if totals.iter().any(PeriodTotal::is_incomplete) {
         writeln!(out, "\n{}", note(step))?;
     }
     Ok(())
 }
 
-fn note(step: Step) -> &'static str {
+fn note(step: PeriodLength) -> &'static str {
     match step {
-        Step::Day => {
+        PeriodLength::Day => {
             "* Incomplete: the device was not heard all day long.\n  \
              Some energy may be missing."
         }
-        Step::Month | Step::Year => {
+        PeriodLength::Month | PeriodLength::Year => {
             "* On some days the device was not heard all day long.\n  \
              Some energy may be missing."
         }
@@ -45,8 +45,8 @@ fn note(step: Step) -> &'static str {
 }
 
 fn write_device(
-    device: &[Total],
-    step: Step,
+    device: &[PeriodTotal],
+    step: PeriodLength,
     width: Option<u16>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -78,8 +78,8 @@ fn write_device(
     Ok(())
 }
 
-fn sum(first: &Total, device: &[Total]) -> Total {
-    Total {
+fn sum(first: &PeriodTotal, device: &[PeriodTotal]) -> PeriodTotal {
+    PeriodTotal {
         energy: device.iter().map(|total| total.energy).sum(),
         days: device.iter().map(|total| total.days).sum(),
         complete_days: device.iter().map(|total| total.complete_days).sum(),
@@ -87,28 +87,28 @@ fn sum(first: &Total, device: &[Total]) -> Total {
     }
 }
 
-fn header(step: Step) -> Vec<Cell> {
+fn header(step: PeriodLength) -> Vec<Cell> {
     let first = match step {
-        Step::Day => "Date",
-        Step::Month => "Month",
-        Step::Year => "Year",
+        PeriodLength::Day => "Date",
+        PeriodLength::Month => "Month",
+        PeriodLength::Year => "Year",
     };
     let energies = ["Diverted\nkWh", "Import\nkWh", "Export\nkWh", "Generation\nkWh"];
     let days: &[&str] = match step {
-        Step::Day => &[],
-        Step::Month | Step::Year => &["Days", "Complete\ndays"],
+        PeriodLength::Day => &[],
+        PeriodLength::Month | PeriodLength::Year => &["Days", "Complete\ndays"],
     };
     [first].into_iter().chain(energies).chain(days.iter().copied()).map(Cell::new).collect()
 }
 
-fn row(name: &str, total: &Total) -> Vec<Cell> {
+fn row(name: &str, total: &PeriodTotal) -> Vec<Cell> {
     let mark = if total.is_incomplete() { " *" } else { "" };
     let Energy { diverted, import, export, generation } = total.energy;
     let mut cells = vec![Cell::new(format!("{name}{mark}"))];
     cells.extend([diverted, import, export, generation].map(|kwh| {
         Cell::new(kwh.map_or_else(|| UNKNOWN.to_owned(), |kwh| format!("{:.2}", kwh + 0.0)))
     }));
-    if total.period.step != Step::Day {
+    if total.period.step != PeriodLength::Day {
         cells.extend([total.days, total.complete_days].map(Cell::new));
     }
     cells

@@ -1,4 +1,4 @@
-//! What YAML may say of a `sqlite` sink.
+//! Configuration of a `sqlite` sink.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::settings::Period;
 /// A history in a SQLite database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct SqliteConfig {
     /// The database file, relative to the working directory; made when it is absent.
     pub path: PathBuf,
     /// How long details are kept.
@@ -18,7 +18,7 @@ pub struct Config {
     pub flush_interval: Period,
 }
 
-/// How long details are kept. Minute averages and daily energy stay for ever.
+/// How long details are kept. Minute averages and daily energy stay permanently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -26,7 +26,7 @@ pub struct Retention {
     pub samples: Period,
 }
 
-impl Default for Config {
+impl Default for SqliteConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::from("energi.db"),

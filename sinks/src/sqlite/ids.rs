@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use energi_decoders::{Field, Layout, Value};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::metrics::{METRICS, SLOTS, slot_of};
-use super::rollup::{Counts, Sample};
+use super::rollup::compute::{Counts, Sample};
+use super::rollup::metrics::{METRICS, SLOTS, slot_of};
 
 /// More tallies than this are looked up in the database again.
 const MOST_TALLIES: usize = 10_000;

@@ -1,30 +1,27 @@
-//! SQLite history: every reading for a while, minute averages and daily energy for ever.
+//! SQLite history: every reading for a while, minute averages and daily energy permanently.
 //!
 //! One thread writes (`writer`), a transaction a batch (`store`): the readings, and everything that
-//! follows from them — minutes and quarter-hours (`rollup`), when a device was heard (`coverage`),
-//! the points of its counter ([`accountant`]) and the days that these touch (`days`). All of that
-//! is a pure function of what is stored, so the same capture twice, or its halves in reverse, come
-//! to the same. A change of the time zone makes all days anew (`zone`).
+//! follows from them: minutes, quarter-hours and when a device was heard (`rollup`), the points of
+//! its counter and the days that these touch ([`daily`]). All of that is a pure function of what is
+//! stored, so the same capture twice, or its halves in reverse, give the same result. A change of
+//! the time zone recomputes all days (`daily::zone`). Those who read the history go through
+//! `reader`, whose SQL stands beside the schema.
 //!
-//! The file is in WAL mode: readers never wait and never hold the writer up. Beside it lies
-//! `energi.db.lock`, which says who writes.
+//! The file is in WAL mode: readers never wait and never block the writer. Beside it lies
+//! `energi.db.lock`, which names the process that writes.
 
-pub mod accountant;
+mod changes;
 mod config;
-mod coverage;
-mod days;
+pub mod daily;
 mod ids;
-mod metrics;
 mod probe;
+mod reader;
 mod retention;
 mod rollup;
-mod rollups;
 mod schema;
 mod store;
-mod stored;
 mod values;
 mod writer;
-mod zone;
 
 use std::sync::Arc;
 
@@ -36,17 +33,17 @@ use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
 use crate::timestamp_filter::TimestampFilter;
 
 pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
-pub use config::{Config, Retention};
+pub use config::{Retention, SqliteConfig};
+pub use reader::{ReadingPages, StoredReading, StoredReadings};
 pub use schema::{APPLICATION_ID, VERSION};
-pub use stored::{Pages, StoredReading, StoredReadings};
 
-use writer::{Plan, Writer};
+use writer::{Writer, WriterOptions};
 
 /// A batch of a replay: large enough that the days it touches are seldom computed twice.
 const BATCH: usize = 5_000;
 
 #[async_trait]
-impl SinkConfig for Config {
+impl SinkConfig for SqliteConfig {
     fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.path.as_os_str().is_empty() {
@@ -63,13 +60,13 @@ impl SinkConfig for Config {
     }
 
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        let plan = Plan {
+        let options = WriterOptions {
             path: self.path.clone(),
             timezone: context.timezone.clone(),
             keep: self.retention.samples.duration(),
         };
         Ok(Box::new(Sqlite {
-            writer: Writer::start(plan).await?,
+            writer: Writer::start(options).await?,
             timestamp_filter: TimestampFilter::new(context),
             failed: None,
             skipped: 0,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tracing::info;
 
-use super::rollup::{QUARTER, reach};
+use super::rollup::compute::{QUARTER, reach};
 use crate::database::StoreError;
 
 /// How far time goes on before old readings are looked for again, in ms.
@@ -20,7 +20,7 @@ const REPORT: Duration = Duration::from_hours(24);
 
 /// Keeps readings for so long, and no longer. Times are in milliseconds since 1970 UTC.
 #[derive(Debug)]
-pub(super) struct Retention {
+pub(super) struct RetentionSweep {
     keep: i64,
     /// Everything older than this is gone.
     done: i64,
@@ -37,7 +37,7 @@ pub(super) struct BatchTimes {
     pub(super) newest: Timestamp,
 }
 
-impl Retention {
+impl RetentionSweep {
     /// Readings are kept for `keep`.
     pub(super) fn new(keep: Duration) -> Self {
         let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);

@@ -6,7 +6,7 @@
 
 use rusqlite::Transaction;
 
-use super::metrics::METRICS;
+use super::rollup::metrics::METRICS;
 use crate::database::{Migration, Schema};
 
 /// Marks a database as this gateway's history (`PRAGMA application_id`): "enrg".

@@ -1,25 +1,20 @@
 //! Writes a batch of readings: one transaction that stores them and everything that follows from
 //! them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use energi_decoders::Reading;
 use energi_decoders::counter::{CounterPoint, WattHours};
 use energi_decoders::metric::DIVERTED_KWH_KEY;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::accountant::Recorder;
-use super::coverage::{HOLD, Interval, union};
-use super::days;
+use super::changes::BatchChanges;
+use super::daily::{self, Recorder};
 use super::ids::Ids;
-use super::metrics::{GENERATION, GRID, METRICS};
-use super::rollup::{MINUTE, QUARTER};
-use super::rollups;
+use super::rollup::{self, coverage::union};
 use super::values;
-use super::zone;
 use crate::database::StoreError;
 
 /// The packets whose daily counter counts.
@@ -35,25 +30,11 @@ pub(super) struct Store {
     recorders: HashMap<u32, Recorder>,
 }
 
-/// What a batch brought that the database did not have.
-#[derive(Debug, Default)]
-pub(super) struct News {
-    pub(super) serial: u32,
-    /// When the device was heard.
-    pub(super) heard: Vec<Interval>,
-    /// The minutes with new samples of confirmed metrics, by their first microsecond.
-    pub(super) minutes: BTreeSet<i64>,
-    /// The quarters whose energy changes, by their first microsecond.
-    pub(super) quarters: BTreeSet<i64>,
-    /// The times of new points of the counter.
-    pub(super) points: Vec<i64>,
-}
-
 impl Store {
     /// A store over a database of the present schema, its days those of `timezone`.
     pub(super) fn new(mut connection: Connection, timezone: TimeZone) -> Result<Self, StoreError> {
         connection.set_prepared_statement_cache_capacity(32);
-        zone::settle(&mut connection, &timezone)?;
+        daily::zone::settle(&mut connection, &timezone)?;
         Ok(Self { connection, timezone, ids: None, recorders: HashMap::new() })
     }
 
@@ -86,11 +67,11 @@ impl Store {
             Some(ids) => ids,
             empty => empty.insert(Ids::load(&transaction)?),
         };
-        for (device, mut news) in insert(&transaction, ids, &mut self.recorders, batch)? {
-            news.heard = union(news.heard);
-            rollups::cover(&transaction, device, &news.heard)?;
-            rollups::update(&transaction, ids, device, &news)?;
-            days::update(&transaction, &self.timezone, device, &news)?;
+        for (device, mut changes) in insert(&transaction, ids, &mut self.recorders, batch)? {
+            changes.heard = union(changes.heard);
+            rollup::store::cover(&transaction, device, &changes.heard)?;
+            rollup::store::update(&transaction, ids, device, &changes)?;
+            daily::store::update(&transaction, &self.timezone, device, &changes)?;
         }
         Ok(transaction.commit()?)
     }
@@ -101,8 +82,8 @@ fn insert(
     ids: &mut Ids,
     recorders: &mut HashMap<u32, Recorder>,
     batch: &[Arc<Reading>],
-) -> Result<BTreeMap<i64, News>, StoreError> {
-    let mut all: BTreeMap<i64, News> = BTreeMap::new();
+) -> Result<BTreeMap<i64, BatchChanges>, StoreError> {
+    let mut all: BTreeMap<i64, BatchChanges> = BTreeMap::new();
     let mut insert = transaction.prepare_cached(
         "INSERT INTO reading (device, time, us, shape, vals) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO NOTHING",
@@ -120,17 +101,16 @@ fn insert(
         values::write(&mut text, reading);
         let (ms, us) = (micros.div_euclid(1000), micros.rem_euclid(1000));
         let added = insert.execute((device, ms, us, shape.id, &text))? > 0;
-        let news =
-            all.entry(device).or_insert_with(|| News { serial: reading.serial, ..News::default() });
+        let changes = all.entry(device).or_insert_with(|| BatchChanges::of(reading.serial));
         if added {
-            news.add(reading, micros);
+            changes.add(reading, micros);
         }
         if let Some(energy) = counter(reading) {
             let recorder = recorders.entry(reading.serial).or_default();
             for accepted in recorder.offer(CounterPoint { time, energy }) {
                 let micros = accepted.time.as_microsecond();
                 if point.execute((device, micros, accepted.energy.0))? > 0 {
-                    news.points.push(micros);
+                    changes.points.push(micros);
                 }
             }
         }
@@ -138,29 +118,8 @@ fn insert(
     Ok(all)
 }
 
-impl News {
-    fn add(&mut self, reading: &Reading, time: i64) {
-        self.heard.push(Interval::at(time));
-        if reading.experimental() {
-            return;
-        }
-        self.minutes.insert(time - time.rem_euclid(MINUTE));
-        if reading.get(METRICS[GRID].key).or(reading.get(METRICS[GENERATION].key)).is_some() {
-            // It cuts the hold of the one before it, and holds for a while itself.
-            for touched in [time, time + HOLD] {
-                self.quarters.insert(touched - touched.rem_euclid(QUARTER));
-            }
-        }
-    }
-}
-
 fn counter(reading: &Reading) -> Option<WattHours> {
     let counts = COUNTER_PACKETS.contains(&reading.packet()) && !reading.experimental();
     let value = counts.then(|| reading.get(DIVERTED_KWH_KEY)).flatten()?;
     Some(WattHours::from_kwh(value.as_f64()))
-}
-
-/// Microseconds of the database as a time.
-pub(super) fn timestamp(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
 }

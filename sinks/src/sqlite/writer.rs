@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::retention::{BatchTimes, Retention};
+use super::retention::{BatchTimes, RetentionSweep};
 use super::schema::SCHEMA;
 use super::store::Store;
 use crate::database::{DatabaseFile, Refusal, StoreError};
@@ -21,7 +21,7 @@ const SWEEP: Duration = Duration::from_secs(2);
 
 /// What a writer needs to know.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct WriterOptions {
     /// The database file.
     pub(super) path: PathBuf,
     /// Where days begin.
@@ -48,13 +48,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; returns when the database is open.
-    pub(super) async fn start(plan: Plan) -> Result<Self, SinkError> {
-        let path = plan.path.clone();
+    pub(super) async fn start(options: WriterOptions) -> Result<Self, SinkError> {
+        let path = options.path.clone();
         let (jobs, inbox) = mpsc::channel(1);
         let (opened, open) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("sqlite".to_owned())
-            .spawn(move || run(plan, opened, inbox))
+            .spawn(move || run(options, opened, inbox))
             .map_err(|error| SinkError::Transient(format!("no thread for SQLite: {error}")))?;
         let writer = Self { path, jobs, thread: Some(thread) };
         open.await.unwrap_or_else(|_| Err(writer.gone()))?;
@@ -90,12 +90,12 @@ impl Writer {
 }
 
 fn run(
-    plan: Plan,
+    options: WriterOptions,
     opened: oneshot::Sender<Answer>,
     mut inbox: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
 ) {
-    let path = plan.path.clone();
-    let mut history = match History::open(plan) {
+    let path = options.path.clone();
+    let mut history = match History::open(options) {
         Ok(history) => history,
         Err(error) => {
             let _nobody_waits = opened.send(Err(error.into_sink_error(&path)));
@@ -133,17 +133,17 @@ fn run(
 
 struct History {
     store: Store,
-    retention: Retention,
+    retention: RetentionSweep,
     timezone: TimeZone,
     file: DatabaseFile,
 }
 
 impl History {
-    fn open(plan: Plan) -> Result<Self, StoreError> {
-        let mut file = DatabaseFile::claim(&plan.path, &SCHEMA)?;
-        let store = Store::new(file.open()?, plan.timezone.clone())?;
-        let retention = Retention::new(plan.keep);
-        let mut history = Self { store, retention, timezone: plan.timezone, file };
+    fn open(options: WriterOptions) -> Result<Self, StoreError> {
+        let mut file = DatabaseFile::claim(&options.path, &SCHEMA)?;
+        let store = Store::new(file.open()?, options.timezone.clone())?;
+        let retention = RetentionSweep::new(options.keep);
+        let mut history = Self { store, retention, timezone: options.timezone, file };
         history.sweep();
         Ok(history)
     }
@@ -201,7 +201,7 @@ mod tests {
         let open = |name: &str| {
             let path = directory.path().join(name);
             let keep = Duration::from_hours(24);
-            History::open(Plan { path, timezone: TimeZone::UTC, keep }).unwrap()
+            History::open(WriterOptions { path, timezone: TimeZone::UTC, keep }).unwrap()
         };
         let start = "2026-01-20T10:00:00Z".parse().unwrap();
         let readings = Device::default().life(start, SignedDuration::from_hours(3));

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use dice::Dice;
 use energi_decoders::counter::{CounterFilter, CounterPoint, Judgement, MAX_ENERGY, WattHours};
-use energi_sinks::sqlite::accountant::{Border, Day, Recorder, day, window};
+use energi_sinks::sqlite::daily::{Border, DivertedDay, Recorder, day, window};
 use household::{Clock, Household, Shown, timestamp};
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -55,7 +55,7 @@ impl Gateway {
     }
 }
 
-fn computed(date: Date, tz: &TimeZone, store: &Store) -> Day {
+fn computed(date: Date, tz: &TimeZone, store: &Store) -> DivertedDay {
     let points: Vec<_> = store.range(window(date, tz)).map(|(_, point)| *point).collect();
     day(date, tz, &points)
 }
@@ -100,7 +100,7 @@ impl Years {
     }
 
     /// Whether a border of `day` is somewhere in `gap`.
-    fn is_beside(day: &Day, gap: &Range<i64>) -> bool {
+    fn is_beside(day: &DivertedDay, gap: &Range<i64>) -> bool {
         day.borders.iter().any(|border| {
             border.after.is_none_or(|after| after.as_millisecond() < gap.end)
                 && border.until.is_none_or(|until| until.as_millisecond() > gap.start)
@@ -108,10 +108,10 @@ impl Years {
     }
 
     /// Whether `gap` can have cost the day energy at a border: then it is not complete.
-    fn is_open(day: &Day, gap: &Range<i64>) -> bool {
+    fn is_open(day: &DivertedDay, gap: &Range<i64>) -> bool {
         let harmful = |border: &Border| !border.at_rest || gap.end - gap.start > 5 * 60_000;
         let [begin, end] = day.borders.map(|border| {
-            let alone = Day { borders: [border, border], ..day.clone() };
+            let alone = DivertedDay { borders: [border, border], ..day.clone() };
             Self::is_beside(&alone, gap) && harmful(&border)
         });
         begin && !day.borders[0].fresh || end

@@ -1,6 +1,6 @@
 //! Files that are not taken, and why.
 
-use energi_sinks::sqlite::{APPLICATION_ID, Config, VERSION};
+use energi_sinks::sqlite::{APPLICATION_ID, SqliteConfig, VERSION};
 use energi_sinks::{SinkConfig, SinkError};
 
 use crate::household::Device;
@@ -63,7 +63,7 @@ async fn a_file_of_the_users_beside_a_lock_of_the_users_is_left_alone() {
 #[tokio::test]
 async fn a_probe_says_what_would_be_done_and_does_nothing() {
     let place = Place::new();
-    let probe = async |config: Config| config.probe(&place.context()).await;
+    let probe = async |config: SqliteConfig| config.probe(&place.context()).await;
     let text = probe(place.config()).await.unwrap();
     assert!(text.ends_with("energi.db will be made"), "{text}");
     assert!(place.files().is_empty());
@@ -75,7 +75,7 @@ async fn a_probe_says_what_would_be_done_and_does_nothing() {
     assert_eq!(place.files(), files);
 
     // Nobody can make a file there, root neither.
-    let config = Config { path: "/sys/energi.db".into(), ..place.config() };
+    let config = SqliteConfig { path: "/sys/energi.db".into(), ..place.config() };
     let Err(SinkError::Permanent(text)) = probe(config).await else {
         panic!("a history cannot be made there")
     };
@@ -108,7 +108,8 @@ async fn a_read_only_file_a_directory_and_a_missing_directory_are_refused() {
     std::fs::create_dir(place.path()).unwrap();
     assert!(place.refusal().await.contains("it is a directory"));
 
-    let config = Config { path: place.directory.path().join("no/where.db"), ..place.config() };
+    let config =
+        SqliteConfig { path: place.directory.path().join("no/where.db"), ..place.config() };
     let Err(SinkError::Permanent(text)) = config.open(&place.context()).await else {
         panic!("a missing directory is not made")
     };

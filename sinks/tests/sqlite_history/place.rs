@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
-use energi_sinks::sqlite::{Config, Retention};
+use energi_sinks::sqlite::{Retention, SqliteConfig};
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -37,8 +37,8 @@ impl Place {
         self.at.as_deref().unwrap_or(self.directory.path()).join("energi.db")
     }
 
-    pub(crate) fn config(&self) -> Config {
-        Config {
+    pub(crate) fn config(&self) -> SqliteConfig {
+        SqliteConfig {
             path: self.path(),
             retention: Retention { samples: self.keep },
             flush_interval: Period::from_secs(5),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use energi_sinks::sqlite::{Config, LockError, WriterLock};
+use energi_sinks::sqlite::{LockError, SqliteConfig, WriterLock};
 use energi_sinks::{Sink, SinkConfig, SinkError};
 
 use crate::household::Device;
@@ -22,7 +22,7 @@ const READS: &str = "ENERGI_TEST_READS";
 async fn child_that_writes() {
     let Some(path) = std::env::var_os(WRITES) else { return };
     let place = Place::new();
-    let config = Config { path: path.into(), ..place.config() };
+    let config = SqliteConfig { path: path.into(), ..place.config() };
     let mut sink = config.open(&place.context()).await.unwrap();
     write(&mut *sink, "2026-01-20T10:00:00Z").await;
     println!("{STORED}");
@@ -75,7 +75,7 @@ async fn write(sink: &mut dyn Sink, time: &str) {
     sink.write(&[Device::default().powers(at(time), 1, 2, 3)]).await.unwrap();
 }
 
-async fn probe(config: &Config, place: &Place) -> Result<String, String> {
+async fn probe(config: &SqliteConfig, place: &Place) -> Result<String, String> {
     config.probe(&place.context()).await.map_err(|error| error.to_string())
 }
 
@@ -126,7 +126,8 @@ async fn one_file_by_two_names_is_one_file_before_it_is_made_too() {
     std::os::unix::fs::symlink("energi.db", directory.join("link.db")).unwrap();
     std::os::unix::fs::symlink(".", directory.join("here")).unwrap();
     let names = ["link.db", "here/energi.db", "here/link.db"];
-    let by_name = |name: &str| Config { path: place.directory.path().join(name), ..place.config() };
+    let by_name =
+        |name: &str| SqliteConfig { path: place.directory.path().join(name), ..place.config() };
     for name in names {
         let mut first = by_name(name).open(&place.context()).await.unwrap();
         let text = place.refusal().await;

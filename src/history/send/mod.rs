@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::Error;
+use super::HistoryError;
 use crate::config::Config;
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
@@ -27,7 +27,7 @@ const TRIES: u64 = 8;
 
 /// Which samples to send.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct SendSelection {
     /// From its start, up to but without its end; `None` for all.
     pub time: Option<Range<Timestamp>>,
     /// The devices; all where none is named.
@@ -36,7 +36,7 @@ pub struct Wanted {
 
 /// What was sent.
 #[derive(Debug)]
-pub struct Sent {
+pub struct SendReport {
     /// The local dates of the first sample and of the last.
     pub dates: RangeInclusive<Date>,
     /// How many points the server took.
@@ -54,13 +54,13 @@ pub struct Sent {
 /// not take points, and after a signal; it says from which date to go on.
 pub fn send(
     db: &Path,
-    wanted: Wanted,
+    wanted: SendSelection,
     config: &Config,
     name: &str,
-) -> Result<Option<Sent>, Failure> {
+) -> Result<Option<SendReport>, Failure> {
     let target = target(config, name)?;
     let context = config.context(name);
-    let unread = |error| Error::read(db, error);
+    let unread = |error| HistoryError::read(db, error);
     let reader = Reader {
         history: StoredReadings::open(db).map_err(unread)?.of(&wanted.serials),
         time: wanted.time.unwrap_or(Timestamp::MIN..Timestamp::MAX),
@@ -77,7 +77,7 @@ pub fn send(
         let (backfill, encoder) = way.map_err(|error| Failure::new(Exit::Unavailable, error))?;
         let batches = reader.start(encoder).map_err(|error| Failure::new(Exit::Io, error))?;
         let status = StatusLine::new();
-        let sent = Sent { dates, points: 0, refused: 0 };
+        let sent = SendReport { dates, points: 0, refused: 0 };
         let mut sending = Sending { db, name, backfill, status, sent, date: None };
         let result = tokio::select! {
             biased;
@@ -89,7 +89,7 @@ pub fn send(
 }
 
 /// The sink called `name`.
-fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, Error> {
+fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, HistoryError> {
     let mut influxdb = Vec::new();
     for sink in &config.sinks {
         match &sink.config {
@@ -102,7 +102,7 @@ fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, Er
         [] => "has none".to_owned(),
         names => format!("has: {}", names.join(", ")),
     };
-    Err(Error::Usage(format!(
+    Err(HistoryError::Usage(format!(
         "--to {name}: it takes the name of an influxdb sink, and the configuration {has}"
     )))
 }
@@ -113,7 +113,7 @@ struct Sending<'a> {
     name: &'a str,
     backfill: Backfill,
     status: Option<StatusLine>,
-    sent: Sent,
+    sent: SendReport,
     /// The date whose points are being sent.
     date: Option<Date>,
 }
@@ -121,7 +121,8 @@ struct Sending<'a> {
 impl Sending<'_> {
     async fn all(&mut self, mut batches: mpsc::Receiver<reader::Item>) -> Result<(), Failure> {
         while let Some(batch) = batches.recv().await {
-            let Batch { date, lines } = batch.map_err(|error| Error::read(self.db, error))?;
+            let Batch { date, lines } =
+                batch.map_err(|error| HistoryError::read(self.db, error))?;
             self.date = Some(date);
             self.show(date);
             let points = lines.count();

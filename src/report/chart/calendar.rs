@@ -3,12 +3,12 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use crate::report::period::{Period, Step, Total};
+use crate::report::period::{Period, PeriodLength, PeriodTotal};
 
 /// The periods from the first to the last, those without data among them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calendar {
-    step: Step,
+    step: PeriodLength,
     first: Date,
     last: Date,
 }
@@ -34,12 +34,12 @@ pub(super) struct Labels {
 
 impl Calendar {
     /// `None` where there is nothing.
-    pub(super) fn of(totals: &[Total], step: Step) -> Option<Self> {
+    pub(super) fn of(totals: &[PeriodTotal], step: PeriodLength) -> Option<Self> {
         let starts = || totals.iter().map(|total| total.period.start);
         Some(Self { step, first: starts().min()?, last: starts().max()? })
     }
 
-    pub(super) fn step(self) -> Step {
+    pub(super) fn step(self) -> PeriodLength {
         self.step
     }
 
@@ -51,9 +51,9 @@ impl Calendar {
     /// The number, from 0, of the period that `date` lies in.
     pub(super) fn slot(self, date: Date) -> usize {
         let number = |date: Date| match self.step {
-            Step::Day => self.first.until(date).map_or(0, |span| span.get_days().into()),
-            Step::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
-            Step::Year => i64::from(date.year()),
+            PeriodLength::Day => self.first.until(date).map_or(0, |span| span.get_days().into()),
+            PeriodLength::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
+            PeriodLength::Year => i64::from(date.year()),
         };
         usize::try_from(number(date) - number(self.first)).unwrap_or(0)
     }
@@ -61,9 +61,9 @@ impl Calendar {
     /// The periods in words: their first date to their last.
     pub(super) fn range(self) -> String {
         let format = match self.step {
-            Step::Day => "%-d %B %Y",
-            Step::Month => "%B %Y",
-            Step::Year => "%Y",
+            PeriodLength::Day => "%-d %B %Y",
+            PeriodLength::Month => "%B %Y",
+            PeriodLength::Year => "%Y",
         };
         let (first, last) = (self.first.strftime(format), self.last.strftime(format));
         if self.first == self.last { first.to_string() } else { format!("{first} – {last}") }
@@ -72,41 +72,47 @@ impl Calendar {
     /// The labels that fit where a slot is `pitch` pixels wide.
     pub(super) fn labels(self, pitch: u32) -> Labels {
         let rows = match (self.step, pitch) {
-            (Step::Day, 18..) => (self.days(|_| true), self.months("%B %Y")),
-            (Step::Day, 5..) => {
+            (PeriodLength::Day, 18..) => (self.days(|_| true), self.months("%B %Y")),
+            (PeriodLength::Day, 5..) => {
                 (self.days(|day| matches!(day, 1 | 5 | 10 | 15 | 20 | 25)), self.months("%B %Y"))
             }
-            (Step::Day, _) | (Step::Month, 30..) => (self.months("%b"), self.years(1)),
-            (Step::Month, 14..) => (self.initials(), self.years(1)),
-            (Step::Month, _) => (Vec::new(), self.years(every(12 * pitch))),
-            (Step::Year, _) => (self.years(every(pitch)), Vec::new()),
+            (PeriodLength::Day, _) | (PeriodLength::Month, 30..) => {
+                (self.months("%b"), self.years(1))
+            }
+            (PeriodLength::Month, 14..) => (self.initials(), self.years(1)),
+            (PeriodLength::Month, _) => (Vec::new(), self.years(every(12 * pitch))),
+            (PeriodLength::Year, _) => (self.years(every(pitch)), Vec::new()),
         };
         Labels { fine: rows.0, coarse: rows.1 }
     }
 
     fn days(self, wanted: impl Fn(i8) -> bool) -> Vec<Label> {
-        self.units(Step::Day, |date| wanted(date.day()).then(|| date.day().to_string()))
+        self.units(PeriodLength::Day, |date| wanted(date.day()).then(|| date.day().to_string()))
     }
 
     fn months(self, format: &str) -> Vec<Label> {
-        self.units(Step::Month, |date| Some(date.strftime(format).to_string()))
+        self.units(PeriodLength::Month, |date| Some(date.strftime(format).to_string()))
     }
 
     fn initials(self) -> Vec<Label> {
-        self.units(Step::Month, |date| date.strftime("%b").to_string().get(..1).map(str::to_owned))
+        self.units(PeriodLength::Month, |date| {
+            date.strftime("%b").to_string().get(..1).map(str::to_owned)
+        })
     }
 
     fn years(self, every: i16) -> Vec<Label> {
-        self.units(Step::Year, |date| (date.year() % every == 0).then(|| date.year().to_string()))
+        self.units(PeriodLength::Year, |date| {
+            (date.year() % every == 0).then(|| date.year().to_string())
+        })
     }
 
     /// A label for each unit that `text` has one for, cut to the calendar.
-    fn units(self, unit: Step, text: impl Fn(Date) -> Option<String>) -> Vec<Label> {
+    fn units(self, unit: PeriodLength, text: impl Fn(Date) -> Option<String>) -> Vec<Label> {
         let next = |date: Date| {
             let span = match unit {
-                Step::Day => 1.day(),
-                Step::Month => 1.month(),
-                Step::Year => 1.year(),
+                PeriodLength::Day => 1.day(),
+                PeriodLength::Month => 1.month(),
+                PeriodLength::Year => 1.year(),
             };
             date.checked_add(span).ok()
         };
@@ -139,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    fn calendar(step: Step, first: Date, last: Date) -> Calendar {
+    fn calendar(step: PeriodLength, first: Date, last: Date) -> Calendar {
         Calendar { step, first, last }
     }
 
@@ -149,18 +155,18 @@ mod tests {
 
     #[test]
     fn dates_without_data_have_their_place() {
-        let june = calendar(Step::Day, date(2026, 6, 28), date(2026, 7, 2));
+        let june = calendar(PeriodLength::Day, date(2026, 6, 28), date(2026, 7, 2));
         assert_eq!(june.slots(), 5);
         assert_eq!(june.slot(date(2026, 7, 1)), 3);
-        let months = calendar(Step::Month, date(2025, 11, 1), date(2026, 2, 1));
+        let months = calendar(PeriodLength::Month, date(2025, 11, 1), date(2026, 2, 1));
         assert_eq!(months.slots(), 4);
-        let decade = calendar(Step::Day, date(2017, 1, 1), date(2026, 12, 31));
+        let decade = calendar(PeriodLength::Day, date(2017, 1, 1), date(2026, 12, 31));
         assert_eq!(decade.slots(), 3652);
     }
 
     #[test]
     fn labels_thin_out_as_slots_get_narrower() {
-        let days = calendar(Step::Day, date(2026, 6, 28), date(2026, 7, 2));
+        let days = calendar(PeriodLength::Day, date(2026, 6, 28), date(2026, 7, 2));
         assert_eq!(texts(&days.labels(100).fine), ["28", "29", "30", "1", "2"]);
         assert_eq!(
             days.labels(100).coarse,
@@ -171,9 +177,9 @@ mod tests {
         );
         assert_eq!(texts(&days.labels(6).fine), ["1"]);
 
-        let decade = calendar(Step::Month, date(2017, 3, 1), date(2026, 8, 1));
+        let decade = calendar(PeriodLength::Month, date(2017, 3, 1), date(2026, 8, 1));
         assert_eq!(texts(&decade.labels(3).coarse), ["2018", "2020", "2022", "2024", "2026"]);
-        let century = calendar(Step::Year, date(1950, 1, 1), date(2050, 1, 1));
+        let century = calendar(PeriodLength::Year, date(1950, 1, 1), date(2050, 1, 1));
         assert_eq!(texts(&century.labels(10).fine).len(), 21);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::calendar::Calendar;
 use crate::report::energy::Energy;
-use crate::report::period::Total;
+use crate::report::period::PeriodTotal;
 
 /// What no axis goes beyond, in kWh: with numbers near the largest plotters never ends.
 const MOST: f64 = 1e9;
@@ -80,7 +80,7 @@ pub(super) struct Scales {
 }
 
 impl Scales {
-    pub(super) fn of(totals: &[Total]) -> Self {
+    pub(super) fn of(totals: &[PeriodTotal]) -> Self {
         let most = |of: fn(&Energy) -> Option<f64>| {
             totals.iter().filter_map(|total| of(&total.energy)).reduce(f64::max)
         };

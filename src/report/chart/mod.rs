@@ -14,8 +14,8 @@ use std::io::{self, Write};
 
 use plotters::prelude::{DrawingAreaErrorKind, IntoDrawingArea, SVGBackend};
 
-use super::energy::Day;
-use super::period::{Step, Total, totals};
+use super::energy::EnergyDay;
+use super::period::{PeriodLength, PeriodTotal, totals};
 use calendar::Calendar;
 use page::Page;
 
@@ -24,7 +24,7 @@ const MAX_BARS: usize = 400;
 
 /// Writes the chart. Periods too many to be told apart are drawn by month or year, and the chart
 /// says so.
-pub(super) fn write(days: &[Day], step: Step, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(days: &[EnergyDay], step: PeriodLength, out: &mut dyn Write) -> io::Result<()> {
     let (totals, calendar) = fit(days, step);
     let page = Page::new(&totals, calendar, step);
     let mut svg = String::new();
@@ -38,12 +38,12 @@ pub(super) fn write(days: &[Day], step: Step, out: &mut dyn Write) -> io::Result
 }
 
 /// The totals by the finest step, not finer than `step`, that leaves few enough bars.
-fn fit(days: &[Day], step: Step) -> (Vec<Total>, Option<Calendar>) {
+fn fit(days: &[EnergyDay], step: PeriodLength) -> (Vec<PeriodTotal>, Option<Calendar>) {
     let totals = totals(days, step);
     let calendar = Calendar::of(&totals, step);
     let coarser = match step {
-        Step::Day => Step::Month,
-        Step::Month | Step::Year => Step::Year,
+        PeriodLength::Day => PeriodLength::Month,
+        PeriodLength::Month | PeriodLength::Year => PeriodLength::Year,
     };
     if coarser != step && calendar.is_some_and(|calendar| calendar.slots() > MAX_BARS) {
         return fit(days, coarser);

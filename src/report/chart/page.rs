@@ -12,7 +12,7 @@ use super::palette::{
     DIVERTED, EXPORT, GENERATION, IMPORT, INK, NO_DATA, PAPER, QUIET_INK, text, width_of,
 };
 use super::panel::Device;
-use crate::report::period::{Step, Total};
+use crate::report::period::{PeriodLength, PeriodTotal};
 
 const LEFT: i32 = 64;
 const RIGHT: i32 = 28;
@@ -28,11 +28,15 @@ pub(super) struct Page<'a> {
     columns: Option<Columns>,
     scales: Scales,
     /// The step that was asked for: the calendar's may be coarser.
-    step: Step,
+    step: PeriodLength,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(totals: &'a [Total], calendar: Option<Calendar>, step: Step) -> Self {
+    pub(super) fn new(
+        totals: &'a [PeriodTotal],
+        calendar: Option<Calendar>,
+        step: PeriodLength,
+    ) -> Self {
         Self {
             devices: totals.chunk_by(|a, b| a.serial == b.serial).map(Device::new).collect(),
             columns: calendar.map(|calendar| Columns::new(calendar, LEFT)),
@@ -96,7 +100,7 @@ impl<'a> Page<'a> {
     ) -> Drawn<DB> {
         const SWATCH: i32 = 14;
         let totals = || self.devices.iter().flat_map(|device| device.totals);
-        let known = |of: fn(&Total) -> Option<f64>| totals().any(|total| of(total).is_some());
+        let known = |of: fn(&PeriodTotal) -> Option<f64>| totals().any(|total| of(total).is_some());
         let gaps = self.devices.iter().any(|device| device.totals.len() < columns.slots());
         let entries: [(&str, RGBColor, Certainty, bool); 6] = [
             ("Diverted", DIVERTED, Certainty::Whole, true),
@@ -107,7 +111,7 @@ impl<'a> Page<'a> {
                 "On incomplete days",
                 DIVERTED,
                 Certainty::Partial,
-                totals().any(Total::is_incomplete),
+                totals().any(PeriodTotal::is_incomplete),
             ),
             ("No data", NO_DATA, Certainty::Whole, gaps),
         ];
@@ -129,10 +133,10 @@ fn quiet() -> plotters::style::TextStyle<'static> {
     text(13, FontStyle::Normal, QUIET_INK, HPos::Left)
 }
 
-fn name(step: Step) -> &'static str {
+fn name(step: PeriodLength) -> &'static str {
     match step {
-        Step::Day => "day",
-        Step::Month => "month",
-        Step::Year => "year",
+        PeriodLength::Day => "day",
+        PeriodLength::Month => "month",
+        PeriodLength::Year => "year",
     }
 }

@@ -12,7 +12,7 @@ use super::palette::{
     AXIS, DIVERTED, EXPORT, GENERATION, GRID, IMPORT, INK, NO_DATA, QUIET_INK, text, width_of,
 };
 use crate::report::energy::Energy;
-use crate::report::period::Total;
+use crate::report::period::PeriodTotal;
 
 /// How far above a panel its unit stands.
 const UNIT: i32 = 13;
@@ -21,11 +21,11 @@ const LABEL_DISTANCE: i32 = 10;
 
 /// A device's totals, by period.
 pub(super) struct Device<'a> {
-    pub(super) totals: &'a [Total],
+    pub(super) totals: &'a [PeriodTotal],
 }
 
 impl<'a> Device<'a> {
-    pub(super) fn new(totals: &'a [Total]) -> Self {
+    pub(super) fn new(totals: &'a [PeriodTotal]) -> Self {
         Self { totals }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Device<'a> {
         columns: &Columns,
         panel: &Panel,
     ) -> Drawn<DB> {
-        let slot = |total: &Total| columns.calendar().slot(total.period.start);
+        let slot = |total: &PeriodTotal| columns.calendar().slot(total.period.start);
         let ends = self.totals.iter().map(|total| slot(total) + 1);
         let starts = self.totals.iter().map(slot).chain([columns.slots()]);
         for (start, end) in std::iter::once(0).chain(ends).zip(starts) {

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tracing::info;
 
-use super::days;
+use super::store;
 use crate::database::StoreError;
 
 /// Where the zone that the days were made with is kept in `meta`.
@@ -17,14 +17,17 @@ const KNOWN: [Timestamp; 2] =
 
 /// Makes all days anew where they were made with another zone than `tz`, or nobody knows which;
 /// all of them or, on an error, none.
-pub(super) fn settle(connection: &mut Connection, tz: &TimeZone) -> Result<(), StoreError> {
+pub(in crate::sqlite) fn settle(
+    connection: &mut Connection,
+    tz: &TimeZone,
+) -> Result<(), StoreError> {
     let name = name(tz);
     if stored(connection)?.as_ref() == Some(&name) {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = stored(&transaction)?;
-    days::rebuild(&transaction, tz)?;
+    store::rebuild(&transaction, tz)?;
     transaction
         .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (KEY, &name))?;
     transaction.commit()?;

@@ -12,16 +12,16 @@ use std::sync::LazyLock;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::super::changes::BatchChanges;
+use super::super::ids::Ids;
+use super::super::values;
+use super::compute::{self, MINUTE, MinuteSums, Part, QUARTER, QuarterEnergy, Sample};
 use super::coverage::{HOLD, Interval, union};
-use super::ids::Ids;
 use super::metrics::SLOTS;
-use super::rollup::{self, MINUTE, MinuteSums, Part, QUARTER, QuarterEnergy, Sample};
-use super::store::News;
-use super::values;
 use crate::database::StoreError;
 
 /// Adds the times when a device was heard.
-pub(super) fn cover(
+pub(in crate::sqlite) fn cover(
     connection: &Connection,
     device: i64,
     heard: &[Interval],
@@ -54,21 +54,21 @@ pub(super) fn cover(
 }
 
 /// Recomputes the minutes and quarters that changed.
-pub(super) fn update(
+pub(in crate::sqlite) fn update(
     connection: &Connection,
     ids: &mut Ids,
     device: i64,
-    news: &News,
+    changes: &BatchChanges,
 ) -> Result<(), StoreError> {
-    for stretch in stretches(news) {
-        let samples = read(connection, ids, device, stretch)?;
-        for start in news.minutes.range(stretch.start..stretch.end) {
-            let sums = rollup::minute(rollup::between(&samples, *start, start + MINUTE));
+    for segment in segments(changes) {
+        let samples = read(connection, ids, device, segment)?;
+        for start in changes.minutes.range(segment.start..segment.end) {
+            let sums = compute::minute(compute::between(&samples, *start, start + MINUTE));
             write_minute(connection, ids, device, *start, &sums)?;
         }
-        for start in news.quarters.range(stretch.start..stretch.end) {
-            let reach = rollup::reach(*start);
-            let samples = rollup::between(&samples, reach.start, reach.end);
+        for start in changes.quarters.range(segment.start..segment.end) {
+            let reach = compute::reach(*start);
+            let samples = compute::between(&samples, reach.start, reach.end);
             write_quarter(connection, device, *start, samples)?;
         }
     }
@@ -77,10 +77,11 @@ pub(super) fn update(
 
 /// The times whose samples are needed, as few stretches as hold them. No minute and no quarter
 /// lies in two of them.
-fn stretches(news: &News) -> Vec<Interval> {
-    let minutes = news.minutes.iter().map(|start| Interval { start: *start, end: start + MINUTE });
-    let quarters = news.quarters.iter().map(|start| {
-        let reach = rollup::reach(*start);
+fn segments(changes: &BatchChanges) -> Vec<Interval> {
+    let minutes =
+        changes.minutes.iter().map(|start| Interval { start: *start, end: start + MINUTE });
+    let quarters = changes.quarters.iter().map(|start| {
+        let reach = compute::reach(*start);
         Interval { start: reach.start, end: reach.end }
     });
     union(minutes.chain(quarters).collect())
@@ -90,14 +91,14 @@ fn read(
     connection: &Connection,
     ids: &Ids,
     device: i64,
-    stretch: Interval,
+    segment: Interval,
 ) -> Result<Vec<Sample>, StoreError> {
     let mut select = connection.prepare_cached(
         "SELECT time, us, shape, vals FROM reading
          WHERE device = ?1 AND time >= ?2 AND time < ?3 ORDER BY time, us, shape, vals",
     )?;
     // Stretches begin and end on whole seconds.
-    let mut rows = select.query((device, stretch.start / 1000, stretch.end / 1000))?;
+    let mut rows = select.query((device, segment.start / 1000, segment.end / 1000))?;
     let mut samples = Vec::new();
     while let Some(row) = rows.next()? {
         let Some(shape) = ids.shape_of(row.get(2)?).filter(|shape| shape.is_confirmed()) else {
@@ -154,13 +155,13 @@ fn write_quarter(
     start: i64,
     samples: &[Sample],
 ) -> Result<(), StoreError> {
-    let Some(mut new) = rollup::quarter(start, samples) else { return Ok(()) };
+    let Some(mut new) = compute::quarter(start, samples) else { return Ok(()) };
     let parts = read_parts(connection, device, start / QUARTER)?;
     let (replaced, others): (Vec<Part>, Vec<Part>) =
         parts.iter().partition(|part| part.overlaps(&new));
     let readings: u64 = replaced.iter().map(|part| part.energy.readings()).sum();
-    let stretch = replaced.iter().map(|part| part.last - part.first).sum::<i64>();
-    if (new.energy.readings(), new.last - new.first) < (readings, stretch) {
+    let segment = replaced.iter().map(|part| part.last - part.first).sum::<i64>();
+    if (new.energy.readings(), new.last - new.first) < (readings, segment) {
         return Ok(());
     }
     if let Some(next) = others.iter().find(|part| part.first > new.last) {

@@ -3,26 +3,26 @@
 //! All times are microseconds since 1970 UTC.
 
 /// How long a frame vouches for the device, and a power for itself: 60 s.
-pub(super) const HOLD: i64 = 60_000_000;
+pub(in crate::sqlite) const HOLD: i64 = 60_000_000;
 
 /// From one frame to another, with no gap of more than [`HOLD`] in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Interval {
+pub(in crate::sqlite) struct Interval {
     /// The first frame.
-    pub(super) start: i64,
+    pub(in crate::sqlite) start: i64,
     /// The last frame; the first one where it stands alone.
-    pub(super) end: i64,
+    pub(in crate::sqlite) end: i64,
 }
 
 impl Interval {
     /// A frame by itself.
-    pub(super) const fn at(time: i64) -> Self {
+    pub(in crate::sqlite) const fn at(time: i64) -> Self {
         Self { start: time, end: time }
     }
 }
 
 /// The union of `intervals`, oldest first; those at most [`HOLD`] apart become one.
-pub(super) fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
+pub(in crate::sqlite) fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.sort_unstable();
     intervals.dedup_by(|next, last| {
         let joined = next.start <= last.end.saturating_add(HOLD);
@@ -35,13 +35,18 @@ pub(super) fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
 }
 
 /// How much of `start..end` the intervals of a [`union`] cover.
-pub(super) fn covered(intervals: &[Interval], start: i64, end: i64) -> i64 {
+pub(in crate::sqlite) fn covered(intervals: &[Interval], start: i64, end: i64) -> i64 {
     intervals.iter().map(|i| (i.end.min(end) - i.start.max(start)).max(0)).sum()
 }
 
 /// Whether the device was heard throughout `start..=end`, but for gaps of up to `longest`, which is
 /// no less than [`HOLD`]. The intervals are those of a [`union`].
-pub(super) fn unbroken(intervals: &[Interval], start: i64, end: i64, longest: i64) -> bool {
+pub(in crate::sqlite) fn unbroken(
+    intervals: &[Interval],
+    start: i64,
+    end: i64,
+    longest: i64,
+) -> bool {
     let mut heard = intervals.iter().skip_while(|interval| interval.end < start);
     let Some(first) = heard.next().filter(|interval| interval.start <= start) else { return false };
     let mut until = first.end;

@@ -9,10 +9,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::accountant::{self, Day};
-use super::coverage::{HOLD, Interval, covered, unbroken};
-use super::rollup::QUARTER;
-use super::store::{News, timestamp};
+use super::super::changes::{BatchChanges, timestamp};
+use super::super::rollup::compute::QUARTER;
+use super::super::rollup::coverage::{HOLD, Interval, covered, unbroken};
+use super::DivertedDay;
 use crate::database::StoreError;
 
 /// Readings further apart than this touch dates of their own; one date in between more or less
@@ -23,25 +23,25 @@ const APART: i64 = 24 * 3600 * 1_000_000;
 /// diverting and the counter's reset after it: it would have to hold both.
 const REST: i64 = 300_000_000;
 
-/// Recomputes the dates whose energy or completeness `news` can change.
-pub(super) fn update(
+/// Recomputes the dates whose energy or completeness `changes` can change.
+pub(in crate::sqlite) fn update(
     connection: &Connection,
     tz: &TimeZone,
     device: i64,
-    news: &News,
+    changes: &BatchChanges,
 ) -> Result<(), StoreError> {
-    for span in spans(news) {
+    for span in spans(changes) {
         let touched: BTreeSet<Date> = [span.start, span.end]
             .into_iter()
-            .flat_map(|time| accountant::touched(timestamp(time), tz))
+            .flat_map(|time| super::touched(timestamp(time), tz))
             .collect();
         let (Some(first), Some(last)) = (touched.first(), touched.last()) else { continue };
-        recompute(connection, tz, device, news.serial, *first..=*last)?;
+        recompute(connection, tz, device, changes.serial, *first..=*last)?;
         // However long the gap is: with frames on both its sides, the borders in it are open.
         for time in neighbours(connection, device, span)?.into_iter().flatten() {
             let date = timestamp(time).to_zoned(tz.clone()).date();
             if !(*first..=*last).contains(&date) {
-                recompute(connection, tz, device, news.serial, date..=date)?;
+                recompute(connection, tz, device, changes.serial, date..=date)?;
             }
         }
     }
@@ -83,7 +83,7 @@ fn first_heard(connection: &Connection, device: i64, time: i64) -> Result<Option
 }
 
 /// Recomputes every date, since days begin elsewhere now. What they are made from stays for ever.
-pub(super) fn rebuild(connection: &Connection, tz: &TimeZone) -> Result<(), StoreError> {
+pub(in crate::sqlite) fn rebuild(connection: &Connection, tz: &TimeZone) -> Result<(), StoreError> {
     connection.execute("DELETE FROM daily_energy", [])?;
     let mut devices = connection.prepare(
         "SELECT id, serial, min(start), max(end) FROM device JOIN coverage ON device = id
@@ -121,24 +121,24 @@ fn recompute(
         }
     }
     let (Some(first), Some(last)) = (heard.first(), heard.last()) else { return Ok(()) };
-    let window = accountant::window(*first, tz).start..accountant::window(*last, tz).end;
+    let window = super::window(*first, tz).start..super::window(*last, tz).end;
     let points = read_points(connection, device, window)?;
     for date in heard {
-        let window = accountant::window(date, tz);
+        let window = super::window(date, tz);
         let first = points.partition_point(|point| point.time < window.start);
         let past = points.partition_point(|point| point.time < window.end);
-        let day = accountant::day(date, tz, points.get(first..past).unwrap_or_default());
+        let day = super::day(date, tz, points.get(first..past).unwrap_or_default());
         write(connection, tz, device, serial, date, &day)?;
     }
     Ok(())
 }
 
-fn spans(news: &News) -> Vec<Interval> {
-    let mut all: Vec<_> = news
+fn spans(changes: &BatchChanges) -> Vec<Interval> {
+    let mut all: Vec<_> = changes
         .points
         .iter()
         .map(|time| Interval::at(*time))
-        .chain(news.heard.iter().copied())
+        .chain(changes.heard.iter().copied())
         .collect();
     all.sort_unstable();
     all.dedup_by(|next, last| {
@@ -162,7 +162,7 @@ fn is_heard(
     device: i64,
     date: Date,
 ) -> Result<bool, StoreError> {
-    let [begin, end] = micros(accountant::midnights(date, tz));
+    let [begin, end] = micros(super::midnights(date, tz));
     Ok(last_heard(connection, device, end - 1)?.is_some_and(|last| last >= begin))
 }
 
@@ -188,9 +188,9 @@ fn write(
     device: i64,
     serial: u32,
     date: Date,
-    day: &Day,
+    day: &DivertedDay,
 ) -> Result<(), StoreError> {
-    let [begin, end] = micros(accountant::midnights(date, tz));
+    let [begin, end] = micros(super::midnights(date, tz));
     let flows = connection
         .prepare_cached(
             "SELECT CASE WHEN sum(grid_readings) > 0 THEN sum(import) / 1e6 END,
@@ -231,7 +231,7 @@ fn is_complete(
     connection: &Connection,
     device: i64,
     midnights: [i64; 2],
-    day: &Day,
+    day: &DivertedDay,
 ) -> Result<bool, StoreError> {
     // Where no point is on one side of a border, the nearest frame stands for it; and where there
     // is none at all, frames have to reach up to midnight.

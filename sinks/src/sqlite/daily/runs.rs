@@ -1,6 +1,6 @@
 //! The runs of the counter between its resets: rules 4 and 5.
 //!
-//! Points that may follow one another form a stretch. Between stretches the counter did what no
+//! Points that may follow one another form a segment. Between segments the counter did what no
 //! counter does: it fell, or rose faster than a heater heats. Rule 4 says what a jump proves:
 //!
 //! - a fall of over 0.02 kWh to no more than 0.01 kWh + 4.2 kW x dt is a reset and begins a run;
@@ -14,7 +14,7 @@
 //! together: of all ways to drop points such that every jump left is a reset, the one is taken
 //! whose points stood for longest. Where one thing is wrong at a time, that is rule 4 to the
 //! letter, but for the smallest of resets (see [`ends_in_spike`]) and for one that a wild value
-//! stands in front of (see [`Stretches::reset_behind`]).
+//! stands in front of (see [`Segments::reset_behind`]).
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub(super) const LEAST_RESET: WattHours = WattHours(20);
 /// How long a wild value can last that looks like a counter near zero, or like its reset.
 const SPIKE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How many stretches back a stretch may connect: bounds the work on points that make no sense
+/// How many segments back a segment may connect: bounds the work on points that make no sense
 /// at all.
 const REACH: usize = 256;
 
@@ -43,9 +43,9 @@ pub(super) struct Runs {
 impl Runs {
     /// Judges `points`, which are sorted by time.
     pub(super) fn of(points: &[CounterPoint]) -> Self {
-        let stretches = Stretches::of(points);
+        let segments = Segments::of(points);
         let mut runs = Self { points: Vec::with_capacity(points.len()), resets: Vec::new() };
-        for (range, link) in stretches.best() {
+        for (range, link) in segments.best() {
             if link == Link::Reset {
                 runs.resets.push(runs.points.len());
             }
@@ -64,15 +64,15 @@ impl Runs {
         self.points.partition_point(|point| point.time < time)
     }
 
-    /// The energy of the points of `range`, of which the first run has counted `carry` before:
+    /// The energy of the points of `range`, of which the first run has counted `carry_over` before:
     /// the sum of the last values of its runs (rules 5 and 7).
-    pub(super) fn energy(&self, range: Range<usize>, carry: WattHours) -> Option<WattHours> {
+    pub(super) fn energy(&self, range: Range<usize>, carry_over: WattHours) -> Option<WattHours> {
         let last = |end: usize| Some(self.points.get(end.checked_sub(1)?)?.energy.0);
         if range.is_empty() {
             return None;
         }
         let sum: i64 = self.resets_within(&range).filter_map(last).sum();
-        Some(WattHours(sum + last(range.end)? - carry.0))
+        Some(WattHours(sum + last(range.end)? - carry_over.0))
     }
 
     /// The resets among the points of `range`; one at its first point lies before them.
@@ -88,7 +88,7 @@ impl Runs {
     }
 }
 
-/// How a stretch goes on from the one before it.
+/// How a segment goes on from the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     /// There is none before it.
@@ -99,7 +99,7 @@ enum Link {
     Reset,
 }
 
-/// How two stretches are joined: the end of what is kept of the earlier, the start of what is kept
+/// How two segments are joined: the end of what is kept of the earlier, the start of what is kept
 /// of the later.
 #[derive(Debug, Clone, Copy)]
 struct Join {
@@ -108,26 +108,26 @@ struct Join {
     start: usize,
 }
 
-/// The best way to arrive at a stretch.
+/// The best way to arrive at a segment.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
-    /// How long the points kept before the stretch stood, in seconds.
+    /// How long the points kept before the segment stood, in seconds.
     stood: i64,
-    /// Where the part of the stretch that is kept starts.
+    /// Where the part of the segment that is kept starts.
     start: usize,
     link: Link,
-    /// The stretch before it, and the end of the part of that which is kept.
+    /// The segment before it, and the end of the part of that which is kept.
     from: Option<(usize, usize)>,
 }
 
-struct Stretches<'a> {
+struct Segments<'a> {
     points: &'a [CounterPoint],
     /// For each point, how long all points before it stood, in seconds; one more than points.
     stood: Vec<i64>,
     ranges: Vec<Range<usize>>,
 }
 
-impl<'a> Stretches<'a> {
+impl<'a> Segments<'a> {
     fn of(points: &'a [CounterPoint]) -> Self {
         let mut stood = Vec::with_capacity(points.len() + 1);
         let mut ranges = Vec::new();
@@ -195,16 +195,16 @@ impl<'a> Stretches<'a> {
         self.stood[range.end] - self.stood[range.start]
     }
 
-    /// How the stretch `later` can go on from `earlier`, which itself goes on from `before`.
+    /// How the segment `later` can go on from `earlier`, which itself goes on from `before`.
     fn joins(
         &self,
         before: Option<CounterPoint>,
         earlier: &Range<usize>,
         later: &Range<usize>,
     ) -> impl Iterator<Item = Join> {
-        let stretch = &self.points[earlier.clone()];
+        let segment = &self.points[earlier.clone()];
         let (last, next) = (self.points[earlier.end - 1], self.points[later.start]);
-        if self.is_reset(last, later.start) && !ends_in_spike(before, stretch, next) {
+        if self.is_reset(last, later.start) && !ends_in_spike(before, segment, next) {
             let join = Join { link: Link::Reset, end: earlier.end, start: later.start };
             return [Some(join), None, None].into_iter().flatten();
         }
@@ -212,8 +212,8 @@ impl<'a> Stretches<'a> {
         let last_wrong = self.reset_behind(before, earlier, later.start);
         // ... or the end of the earlier is: its higher points, and of the others those after
         // which the rise is impossible; the longer ago a point was, the more may have flowed since.
-        let lower = stretch.partition_point(|point| point.energy <= next.energy);
-        let kept = stretch[..lower].partition_point(|point| point.may_precede(next));
+        let lower = segment.partition_point(|point| point.energy <= next.energy);
+        let kept = segment[..lower].partition_point(|point| point.may_precede(next));
         let end = earlier.start + kept;
         let earlier_cut = Join { link: Link::Follow, end, start: later.start };
         // ... or the start of the later: its lower points.
@@ -254,7 +254,7 @@ impl<'a> Stretches<'a> {
     }
 }
 
-/// Whether the fall from `stretch` to `next` is the end of a wild value near zero: the counter
+/// Whether the fall from `segment` to `next` is the end of a wild value near zero: the counter
 /// leapt to it, perhaps on to another, and fell back to where it had been, all within [`SPIKE`].
 ///
 /// The rule's letter calls it a reset and would count the wild value. The price: a device that
@@ -264,11 +264,11 @@ impl<'a> Stretches<'a> {
 /// a fall by those is no reset anyway.
 fn ends_in_spike(
     before: Option<CounterPoint>,
-    stretch: &[CounterPoint],
+    segment: &[CounterPoint],
     next: CounterPoint,
 ) -> bool {
     let low = next.energy.0 + LEAST_RESET.0;
-    let (lower, higher) = stretch.split_at(stretch.partition_point(|p| p.energy.0 <= low));
+    let (lower, higher) = segment.split_at(segment.partition_point(|p| p.energy.0 <= low));
     let before = lower.last().copied().or(before).filter(|before| before.energy.0 <= low);
     let Some(before) = before.filter(|_| !higher.is_empty()) else { return false };
     let leaps = higher.windows(2).all(|pair| {

@@ -1,4 +1,4 @@
-//! The energy accountant: from a device's daily counter to the energy of each local date.
+//! Daily energy: from a device's counter to the energy of each local date.
 //!
 //! The counter starts from zero at the *device's* midnight and can be transiently zero or wild.
 //! What the quality gate lets through goes to a [`Recorder`], which keeps the readings that can be
@@ -10,8 +10,10 @@
 mod border;
 mod recorder;
 mod runs;
+pub(super) mod store;
 #[cfg(test)]
 mod tests;
+pub(super) mod zone;
 
 use std::ops::Range;
 
@@ -33,7 +35,7 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
 
 /// The energy of one local date, as the device shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Day {
+pub struct DivertedDay {
     /// What the counter counted; `None` where no point lies between the borders.
     pub diverted: Option<WattHours>,
     /// Where the date begins and where it ends.
@@ -90,14 +92,14 @@ pub fn touched(time: Timestamp, tz: &TimeZone) -> impl Iterator<Item = Date> {
 /// The energy of `date`, from the stored points of its [`window`], sorted by time, no two of one
 /// time.
 #[must_use]
-pub fn day(date: Date, tz: &TimeZone, points: &[CounterPoint]) -> Day {
+pub fn day(date: Date, tz: &TimeZone, points: &[CounterPoint]) -> DivertedDay {
     let [begin, end] = midnights(date, tz);
     let runs = Runs::of(points);
     let begin = border::find(&runs, begin, tz);
     let end = border::find(&runs, end, tz);
     let counted = begin.first..end.first;
-    Day {
-        diverted: runs.energy(counted.clone(), begin.carry),
+    DivertedDay {
+        diverted: runs.energy(counted.clone(), begin.carry_over),
         borders: [begin.place(&runs), end.place(&runs)],
         restarts: runs.resets_within(&counted).filter_map(|reset| runs.around(reset)).collect(),
     }

@@ -5,11 +5,11 @@
 
 /// Where minute sums of a metric stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MetricSlot {
+pub(in crate::sqlite) struct MetricSlot {
     /// The key in every output.
-    pub(super) key: &'static str,
+    pub(in crate::sqlite) key: &'static str,
     /// The value is the raw number divided by this.
-    pub(super) divide: i32,
+    pub(in crate::sqlite) divide: i32,
 }
 
 const fn slot(key: &'static str, divide: i32) -> MetricSlot {
@@ -17,17 +17,17 @@ const fn slot(key: &'static str, divide: i32) -> MetricSlot {
 }
 
 /// How many confirmed metrics there are.
-pub(super) const SLOTS: usize = 12;
+pub(in crate::sqlite) const SLOTS: usize = 12;
 
 /// The slot of `grid_pwr`.
-pub(super) const GRID: usize = 0;
+pub(in crate::sqlite) const GRID: usize = 0;
 
 /// The slot of `gen_pwr`.
-pub(super) const GENERATION: usize = 1;
+pub(in crate::sqlite) const GENERATION: usize = 1;
 
 /// Every confirmed metric. The order is that of the columns of `minute_sum` and `tally`: a new
 /// confirmed metric is added at the end, with a migration.
-pub(super) const METRICS: [MetricSlot; SLOTS] = [
+pub(in crate::sqlite) const METRICS: [MetricSlot; SLOTS] = [
     slot("grid_pwr", 1),
     slot("gen_pwr", 1),
     slot("divert_pwr", 1),
@@ -43,7 +43,7 @@ pub(super) const METRICS: [MetricSlot; SLOTS] = [
 ];
 
 /// The slot of `key`; `None` for an experimental metric.
-pub(super) fn slot_of(key: &str) -> Option<usize> {
+pub(in crate::sqlite) fn slot_of(key: &str) -> Option<usize> {
     METRICS.iter().position(|metric| metric.key == key)
 }
 

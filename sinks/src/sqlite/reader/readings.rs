@@ -11,8 +11,8 @@ use energi_decoders::Value;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::schema::SCHEMA;
-use super::values;
+use super::super::schema::SCHEMA;
+use super::super::values;
 use crate::database::{Identity, ReadError, Refusal, open_for_reading};
 
 /// A reading of a history.
@@ -38,19 +38,19 @@ impl StoredReading {
 #[derive(Debug)]
 pub struct StoredReadings {
     connection: Connection,
-    devices: Vec<Device>,
+    devices: Vec<StoredDevice>,
     shapes: HashMap<i64, Arc<[String]>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Device {
+struct StoredDevice {
     id: i64,
     serial: u32,
 }
 
 /// Where a page ended: the rest of the primary key, after the device.
 #[derive(Debug)]
-struct Place {
+struct PageEnd {
     time: i64,
     us: i64,
     shape: i64,
@@ -60,11 +60,11 @@ struct Place {
 /// The readings of a span of time, page by page: those of a device in the order of time, device
 /// after device.
 #[derive(Debug)]
-pub struct Pages {
+pub struct ReadingPages {
     time: Range<Timestamp>,
-    devices: std::vec::IntoIter<Device>,
-    device: Option<Device>,
-    after: Place,
+    devices: std::vec::IntoIter<StoredDevice>,
+    device: Option<StoredDevice>,
+    after: PageEnd,
 }
 
 impl StoredReadings {
@@ -80,7 +80,7 @@ impl StoredReadings {
         }
         let devices = connection
             .prepare("SELECT id, serial FROM device ORDER BY serial")?
-            .query_map([], |row| Ok(Device { id: row.get(0)?, serial: row.get(1)? }))?
+            .query_map([], |row| Ok(StoredDevice { id: row.get(0)?, serial: row.get(1)? }))?
             .collect::<Result<_, _>>()?;
         Ok(Self { connection, devices, shapes: HashMap::new() })
     }
@@ -124,11 +124,11 @@ impl StoredReadings {
     /// The readings from the start of `time` up to but without its end, both in whole
     /// milliseconds.
     #[must_use]
-    pub fn pages(&self, time: Range<Timestamp>) -> Pages {
+    pub fn pages(&self, time: Range<Timestamp>) -> ReadingPages {
         let mut devices = self.devices.clone().into_iter();
         let device = devices.next();
-        let after = Place::before(time.start);
-        Pages { time, devices, device, after }
+        let after = PageEnd::before(time.start);
+        ReadingPages { time, devices, device, after }
     }
 
     /// The next readings of `pages`, at most `limit`; none once all were read. Each page is a read
@@ -138,7 +138,7 @@ impl StoredReadings {
     /// [`ReadError`] where the history cannot be read or is damaged.
     pub fn next(
         &mut self,
-        pages: &mut Pages,
+        pages: &mut ReadingPages,
         limit: usize,
     ) -> Result<Vec<StoredReading>, ReadError> {
         let mut page = Vec::with_capacity(limit);
@@ -148,15 +148,15 @@ impl StoredReadings {
                 break;
             }
             pages.device = pages.devices.next();
-            pages.after = Place::before(pages.time.start);
+            pages.after = PageEnd::before(pages.time.start);
         }
         Ok(page)
     }
 
     fn fill(
         &mut self,
-        device: Device,
-        pages: &mut Pages,
+        device: StoredDevice,
+        pages: &mut ReadingPages,
         page: &mut Vec<StoredReading>,
         limit: usize,
     ) -> Result<(), ReadError> {
@@ -178,7 +178,7 @@ impl StoredReadings {
         ))?;
         let mut last = None;
         while let Some(row) = rows.next()? {
-            let place = Place::of(row)?;
+            let place = PageEnd::of(row)?;
             page.push(StoredReading {
                 time: timestamp(place.time, place.us)?,
                 serial: device.serial,
@@ -194,7 +194,7 @@ impl StoredReadings {
     }
 }
 
-impl Place {
+impl PageEnd {
     /// Before every reading from `time` on.
     fn before(time: Timestamp) -> Self {
         Self { time: time.as_millisecond(), us: -1, shape: 0, vals: String::new() }

@@ -6,45 +6,45 @@ use super::coverage::HOLD;
 use super::metrics::{GENERATION, GRID, SLOTS};
 
 /// A minute in microseconds.
-pub(super) const MINUTE: i64 = 60_000_000;
+pub(in crate::sqlite) const MINUTE: i64 = 60_000_000;
 
 /// A quarter of an hour in microseconds. Local days begin and end on its borders in every time
 /// zone of our days.
-pub(super) const QUARTER: i64 = 15 * MINUTE;
+pub(in crate::sqlite) const QUARTER: i64 = 15 * MINUTE;
 
 /// A watt for a milliwatt-hour: 3.6 J in microseconds.
 const WATT_MICROS_PER_MWH: i64 = 3_600_000;
 
 /// What one record said of the confirmed metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(in crate::sqlite) struct Sample {
     /// When.
-    pub(super) time: i64,
+    pub(in crate::sqlite) time: i64,
     /// Raw numbers; `None` where the record does not have the metric or it was withheld.
-    pub(super) raw: [Option<i32>; SLOTS],
+    pub(in crate::sqlite) raw: [Option<i32>; SLOTS],
 }
 
 /// The confirmed metrics over a minute: sums of raw numbers, and of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct MinuteSums {
+pub(in crate::sqlite) struct MinuteSums {
     /// The sums of raw numbers.
-    pub(super) sum: [i64; SLOTS],
+    pub(in crate::sqlite) sum: [i64; SLOTS],
     /// How many values each sum has.
-    pub(super) count: Counts,
+    pub(in crate::sqlite) count: Counts,
 }
 
 /// How many values a minute has of each metric.
-pub(super) type Counts = [u32; SLOTS];
+pub(in crate::sqlite) type Counts = [u32; SLOTS];
 
 /// The samples of `start..end` among `samples`, which are sorted by time.
-pub(super) fn between(samples: &[Sample], start: i64, end: i64) -> &[Sample] {
+pub(in crate::sqlite) fn between(samples: &[Sample], start: i64, end: i64) -> &[Sample] {
     let first = samples.partition_point(|sample| sample.time < start);
     let past = samples.partition_point(|sample| sample.time < end);
     samples.get(first..past).unwrap_or_default()
 }
 
 /// Sums up the samples of one minute.
-pub(super) fn minute(samples: &[Sample]) -> MinuteSums {
+pub(in crate::sqlite) fn minute(samples: &[Sample]) -> MinuteSums {
     let mut sums = MinuteSums::default();
     for sample in samples {
         for (slot, raw) in sample.raw.iter().enumerate() {
@@ -59,22 +59,22 @@ pub(super) fn minute(samples: &[Sample]) -> MinuteSums {
 
 /// What flowed in a quarter of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct QuarterEnergy {
+pub(in crate::sqlite) struct QuarterEnergy {
     /// Taken from the grid.
-    pub(super) import: i64,
+    pub(in crate::sqlite) import: i64,
     /// Given to the grid.
-    pub(super) export: i64,
+    pub(in crate::sqlite) export: i64,
     /// Generated; what an inverter draws at night counts as nothing.
-    pub(super) generation: i64,
+    pub(in crate::sqlite) generation: i64,
     /// Grid power readings inside the quarter. One from before it may reach into it.
-    pub(super) grid_readings: u32,
+    pub(in crate::sqlite) grid_readings: u32,
     /// Generation power readings inside the quarter.
-    pub(super) generation_readings: u32,
+    pub(in crate::sqlite) generation_readings: u32,
 }
 
 impl QuarterEnergy {
     /// Readings inside the quarter, of both powers.
-    pub(super) const fn readings(&self) -> u64 {
+    pub(in crate::sqlite) const fn readings(&self) -> u64 {
         self.grid_readings as u64 + self.generation_readings as u64
     }
 }
@@ -84,26 +84,26 @@ impl QuarterEnergy {
 /// Readings that a retention removed before their neighbours came make a part of their own. The
 /// quarter is the sum of its parts, none of which overlaps another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
+pub(in crate::sqlite) struct Part {
     /// The first power reading, from the quarter's start; before it where that one reaches into it.
-    pub(super) first: i64,
+    pub(in crate::sqlite) first: i64,
     /// The last power reading, from the quarter's start.
-    pub(super) last: i64,
+    pub(in crate::sqlite) last: i64,
     /// What flowed.
-    pub(super) energy: QuarterEnergy,
+    pub(in crate::sqlite) energy: QuarterEnergy,
     /// Grid and generation power of the last reading, in watts.
-    pub(super) last_powers: [Option<i64>; 2],
+    pub(in crate::sqlite) last_powers: [Option<i64>; 2],
 }
 
 impl Part {
     /// Whether this and `other` have times in common.
-    pub(super) const fn overlaps(&self, other: &Self) -> bool {
+    pub(in crate::sqlite) const fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
     /// Takes back what the last reading was held for too long: until `before`, when it holds only
     /// until `now`. Both are from the quarter's start.
-    pub(super) fn end_hold(&mut self, before: i64, now: i64) {
+    pub(in crate::sqlite) fn end_hold(&mut self, before: i64, now: i64) {
         let [grid, generation] = self.last_powers.map(Option::unwrap_or_default);
         let held = |watts: i64, next: i64| {
             let until = next.min(self.last + HOLD).min(QUARTER);
@@ -121,7 +121,7 @@ impl Part {
 
 /// The part of the quarter that begins at `start`, from the samples of [`reach`], sorted by time: a
 /// power holds until the next reading of it, at most [`HOLD`]. `None` where no sample has a power.
-pub(super) fn quarter(start: i64, samples: &[Sample]) -> Option<Part> {
+pub(in crate::sqlite) fn quarter(start: i64, samples: &[Sample]) -> Option<Part> {
     let has_power = |sample: &&Sample| sample.raw[GRID].or(sample.raw[GENERATION]).is_some();
     let first = samples.iter().find(has_power)?;
     let last = samples.iter().rfind(has_power)?;
@@ -151,7 +151,7 @@ const fn milliwatt_hours(watt_micros: i64) -> i64 {
 }
 
 /// The times of the samples that [`quarter`] needs.
-pub(super) const fn reach(start: i64) -> std::ops::Range<i64> {
+pub(in crate::sqlite) const fn reach(start: i64) -> std::ops::Range<i64> {
     start - HOLD..start + QUARTER
 }
 

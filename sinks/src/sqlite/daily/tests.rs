@@ -1,4 +1,4 @@
-//! What the accountant makes of days that are hard to judge.
+//! Days that are hard to judge.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Day, day, touched, window};
+use super::{DivertedDay, day, touched, window};
 
 const TODAY: Date = date(2025, 6, 20);
 
@@ -38,7 +38,7 @@ fn steadily(from: (f64, i64), to: (f64, i64)) -> Vec<CounterPoint> {
         .collect()
 }
 
-fn of(points: &[Vec<CounterPoint>]) -> Day {
+fn of(points: &[Vec<CounterPoint>]) -> DivertedDay {
     // As the store gives them: sorted, one a time.
     let points: BTreeMap<_, _> =
         points.iter().flatten().map(|point| (point.time, *point)).collect();

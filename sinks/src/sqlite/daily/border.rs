@@ -27,29 +27,29 @@ const SENT_EVERY: SignedDuration = SignedDuration::from_secs(12);
 
 /// A border among the points of [`Runs`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct DayBoundary {
     /// The index of the first point that is counted to the day that begins.
     pub(super) first: usize,
     /// What the run that goes on there had counted before.
-    pub(super) carry: WattHours,
+    pub(super) carry_over: WattHours,
     /// The index of the first point that is surely of the day that begins, and before which point
     /// the day before surely had not ended.
     sure: (usize, usize),
     /// Whether nothing tells when the device started again.
-    untold: bool,
+    inferred: bool,
 }
 
-impl Found {
+impl DayBoundary {
     /// Between the point before `first` and that.
-    fn at(first: usize, carry: WattHours) -> Self {
-        Self { first, carry, sure: (first, first), untold: false }
+    fn at(first: usize, carry_over: WattHours) -> Self {
+        Self { first, carry_over, sure: (first, first), inferred: false }
     }
 
     pub(super) fn place(self, runs: &Runs) -> Border {
         let time = |index: usize| runs.points.get(index).map(|point| point.time);
         let (begin, mut end) = self.sure;
         // No reset hides before a point that cannot have come from zero since the one before it.
-        while end > self.first && !Straddle::at(runs, end).hides(|_, _| true) {
+        while end > self.first && !Gap::at(runs, end).hides(|_, _| true) {
             end -= 1;
         }
         let around = runs.points.get(begin.saturating_sub(1)..=end);
@@ -58,7 +58,7 @@ impl Found {
             after: begin.checked_sub(1).and_then(time),
             until: time(end),
             fresh: runs.resets.binary_search(&self.first).is_ok(),
-            at_rest: self.untold && begin < end && around.is_some_and(low),
+            at_rest: self.inferred && begin < end && around.is_some_and(low),
         }
     }
 }
@@ -69,40 +69,40 @@ impl Found {
 /// there; a reset in a gap is in reach if the gap is; one hidden by steady diverting is told by
 /// [`catch_up_near`]; and where the counter shows that it did not start again at the usual time,
 /// the border is the last time in reach when it can have done so without a fall that shows.
-pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Found {
+pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> DayBoundary {
     if let Some(first) = reset_near(runs, midnight) {
-        return Found::at(first, WattHours(0));
+        return DayBoundary::at(first, WattHours(0));
     }
     let expected = Expected::at(runs, midnight, tz);
-    let usual = Straddle::of(runs, expected.map_or(midnight, |it| it.usual));
+    let usual = Gap::of(runs, expected.map_or(midnight, |it| it.usual));
     if usual.hides_a_reset() || expected.is_some() && usual.hides_a_catch_up() {
-        return Found::at(usual.first, WattHours(0));
+        return DayBoundary::at(usual.first, WattHours(0));
     }
     if let Some(expected) = expected.filter(|_| usual.was_low()) {
         let sure = (runs.from(expected.earliest), runs.from(expected.latest));
-        return Found { sure, ..usual.carried(runs) };
+        return DayBoundary { sure, ..usual.carried(runs) };
     }
     if let Some(first) = reset_in_gap_near(runs, midnight) {
-        return Found::at(first, WattHours(0));
+        return DayBoundary::at(first, WattHours(0));
     }
     if let Some(first) = catch_up_near(runs, midnight) {
-        return Found::at(first, WattHours(0));
+        return DayBoundary::at(first, WattHours(0));
     }
     // Nothing tells when the device started again: it can have been at any time in reach.
     let reach = runs.between(earlier(midnight, REACH), later(midnight, REACH));
     let sure = (reach.start.min(usual.first), reach.end.max(usual.first));
-    let untold = |found: Found| Found { sure, untold: true, ..found };
+    let inferred = |found: DayBoundary| DayBoundary { sure, inferred: true, ..found };
     if usual.was_low() {
-        return untold(usual.carried(runs));
+        return inferred(usual.carried(runs));
     }
     if let Some(end) = end_of_low(runs, usual.first, reach.start) {
-        return untold(Straddle::at(runs, end).carried(runs));
+        return inferred(Gap::at(runs, end).carried(runs));
     }
-    let ours = Straddle::of(runs, midnight);
+    let ours = Gap::of(runs, midnight);
     if ours.hides_a_reset() {
-        return Found::at(ours.first, WattHours(0));
+        return DayBoundary::at(ours.first, WattHours(0));
     }
-    untold(usual.carried(runs))
+    inferred(usual.carried(runs))
 }
 
 /// The reset nearest `midnight`, if one is in reach: the index of its first point.
@@ -122,7 +122,7 @@ fn reset_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
 /// in reach or after it.
 fn reset_in_gap_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
     runs.resets.iter().copied().find(|reset| {
-        let gap = Straddle::at(runs, *reset);
+        let gap = Gap::at(runs, *reset);
         gap.before.zip(gap.after).is_some_and(|(before, after)| {
             before.elapsed(after) > UNSEEN
                 && before.time <= later(midnight, REACH)
@@ -190,11 +190,11 @@ fn catch_up_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
     let reach = runs.between(earlier(midnight, REACH), later(midnight, REACH));
     let begin = end_of_low(runs, reach.end, reach.start)?;
     let pauses = |index: &usize| {
-        let pause = Straddle::at(runs, *index).elapsed();
+        let pause = Gap::at(runs, *index).elapsed();
         pause.is_some_and(|pause| pause > CATCH_UP)
     };
     let first = (begin + 1..reach.end).find(pauses)?;
-    let pause = Straddle::at(runs, first);
+    let pause = Gap::at(runs, first);
     let (before, after) = pause.before.zip(pause.after)?;
     let steady = runs.between(after.time, later(after.time, GAP));
     if !pause.hides_a_catch_up()
@@ -227,14 +227,14 @@ fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 /// The points on both sides of an instant.
-struct Straddle {
+struct Gap {
     /// The index of the first point at the instant or after it.
     first: usize,
     before: Option<CounterPoint>,
     after: Option<CounterPoint>,
 }
 
-impl Straddle {
+impl Gap {
     fn of(runs: &Runs, instant: Timestamp) -> Self {
         Self::at(runs, runs.from(instant))
     }
@@ -279,9 +279,10 @@ impl Straddle {
     }
 
     /// The run goes on, with what it had counted.
-    fn carried(&self, runs: &Runs) -> Found {
+    fn carried(&self, runs: &Runs) -> DayBoundary {
         let begins_run = runs.resets.binary_search(&self.first).is_ok();
-        let carry = self.before.filter(|_| !begins_run).map_or(WattHours(0), |point| point.energy);
-        Found::at(self.first, carry)
+        let carry_over =
+            self.before.filter(|_| !begins_run).map_or(WattHours(0), |point| point.energy);
+        DayBoundary::at(self.first, carry_over)
     }
 }
