@@ -10,13 +10,13 @@ use std::path::Path;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use energi_decoders::{DecoderTable, Frame, Gate, Plausibility, Reading};
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Source};
 use jiff::Timestamp;
 
 fn example_day() -> Vec<(Timestamp, Vec<u8>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/captures/eddi-day.pcapng.gz");
-    let mut replay = Replay::open(&path, Speed::Max).unwrap();
+    let mut replay = ReplaySource::open(&path, Speed::Max).unwrap();
     let mut frames = Vec::new();
     while let Event::Packet(packet) = replay.next().unwrap() {
         frames.push((packet.time.unwrap(), packet.bytes.to_vec()));

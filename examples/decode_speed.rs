@@ -9,13 +9,13 @@ use std::path::Path;
 
 use energi_decoders::{DecoderTable, Frame};
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Source};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() {
     let path = std::env::args().nth(1).unwrap();
-    let mut replay = Replay::open(Path::new(&path), Speed::Max).unwrap();
+    let mut replay = ReplaySource::open(Path::new(&path), Speed::Max).unwrap();
     let mut frames = Vec::new();
     while let Event::Packet(packet) = replay.next().unwrap() {
         frames.push(packet.bytes.to_vec());

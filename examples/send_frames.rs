@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Source};
 use pnet::datalink::{self, Channel, ChannelType, Config};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
@@ -54,7 +54,7 @@ fn is_namespace_by_name() -> anyhow::Result<bool> {
 }
 
 fn frames(capture: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut replay = Replay::open(capture, Speed::Max)?;
+    let mut replay = ReplaySource::open(capture, Speed::Max)?;
     let mut frames = Vec::new();
     while let Event::Packet(packet) = replay.next()? {
         frames.push(packet.bytes.to_vec());

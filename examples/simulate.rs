@@ -87,7 +87,7 @@ fn main() -> Result<()> {
 
 /// Writes all frames before `end`.
 fn simulate<W: Write>(household: &mut Household, end: Timestamp, output: W) -> io::Result<W> {
-    let mut capture = pcapng::Writer::new(output, None)?;
+    let mut capture = pcapng::PcapngWriter::new(output, None)?;
     while let Some((time, frame)) = household.next_frame()
         && time < end
     {

@@ -48,7 +48,7 @@ fn capture(desk: &Desk) {
     settings.rates = vec![Rate { length: 0x2C, every: 12 }];
     let mut household = Household::new(settings);
     let mut capture =
-        pcapng::Writer::new(File::create(desk.path("some.pcapng")).unwrap(), None).unwrap();
+        pcapng::PcapngWriter::new(File::create(desk.path("some.pcapng")).unwrap(), None).unwrap();
     while let Some((time, frame)) = household.next_frame()
         && time < start + SignedDuration::from_mins(15)
     {

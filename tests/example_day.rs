@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::simulator::{Household, Settings, truth};
 use energi_gateway::capture::{Event, Link, Source};
 use jiff::civil::date;
@@ -23,7 +23,7 @@ fn example(name: &str) -> std::path::PathBuf {
 
 #[test]
 fn the_example_day_is_reproduced_frame_by_frame_with_its_truth() {
-    let mut capture = Replay::open(&example("eddi-day.pcapng.gz"), Speed::Max).unwrap();
+    let mut capture = ReplaySource::open(&example("eddi-day.pcapng.gz"), Speed::Max).unwrap();
     let mut household = household();
     let mut frames = 0;
     let (mut boost, mut stopped, mut second_heater) = (false, false, false);

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use energi_gateway::capture::live::{
-    InterfaceName, LinkState, Live, LiveCounters, LiveSettings, probe,
+    InterfaceName, LinkState, LiveCounters, LiveSettings, LiveSource, probe,
 };
 use energi_gateway::capture::{CaptureError, Event, Source};
 use logs::Logs;
@@ -61,7 +61,7 @@ impl Capture {
         let thread = namespace.spawn(move || {
             let logs = Logs::capture();
             let (start, cpu) = (Instant::now(), thread_cpu());
-            let mut live = Live::open(settings).unwrap();
+            let mut live = LiveSource::open(settings).unwrap();
             report.send((live.counters(), logs)).unwrap();
             while !stopped.load(Ordering::Relaxed) {
                 match live.next().unwrap() {
@@ -236,7 +236,7 @@ fn what_the_kernel_drops_is_counted_across_a_reopening_and_what_it_queued_is_del
     const SENT: u32 = 45_000;
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
-    let mut live = network.home.spawn(|| Live::open(on("eth0")).unwrap()).join().unwrap();
+    let mut live = network.home.spawn(|| LiveSource::open(on("eth0")).unwrap()).join().unwrap();
     let counters = live.counters();
     // Nobody reads: the queue fills.
     (0..SENT).for_each(|number| sender.send(&device_frame(number)));
@@ -362,7 +362,7 @@ fn without_the_capability_the_error_says_how_to_get_it_and_with_it_alone_all_wor
     };
     let refused = network.home.spawn(move || {
         only(capabilities(None).unwrap().permitted - CapabilitySet::NET_RAW);
-        (Live::open(on("eth0")).unwrap_err(), probe(&interface("eth0")))
+        (LiveSource::open(on("eth0")).unwrap_err(), probe(&interface("eth0")))
     });
     let (error, probe) = refused.join().unwrap();
     assert!(matches!(error, CaptureError::Permission(_)), "{error:?}");
@@ -376,7 +376,7 @@ fn without_the_capability_the_error_says_how_to_get_it_and_with_it_alone_all_wor
 
     let allowed = network.home.spawn(move || {
         only(CapabilitySet::NET_RAW);
-        Live::open(LiveSettings { promiscuous: true, ..on("eth0") }).unwrap()
+        LiveSource::open(LiveSettings { promiscuous: true, ..on("eth0") }).unwrap()
     });
     let mut live = allowed.join().unwrap();
     network.world.sender("eth0").send(&device_frame(7));
@@ -431,7 +431,7 @@ fn an_interface_of_another_kind_is_refused_with_the_reason() {
         return skip(&format!("no tun device: {why}"));
     }
     network.home.ip("link set tun0 up");
-    let refused = network.home.spawn(|| Live::open(on("tun0")).unwrap_err()).join().unwrap();
+    let refused = network.home.spawn(|| LiveSource::open(on("tun0")).unwrap_err()).join().unwrap();
     assert!(matches!(refused, CaptureError::Io(_)), "{refused:?}");
     assert!(refused.to_string().contains("tun0: not an Ethernet interface"), "{refused}");
 }

@@ -25,8 +25,8 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::pcapng::Writer;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::pcapng::PcapngWriter;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Source};
 use gateway::{Desk, example_day};
 use mosquitto::{Heard, Listener, Mosquitto, until};
@@ -132,8 +132,8 @@ fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on()
 /// Copies an hour out of the middle of the example day: of all packets, a day has too many values
 /// for one listener.
 fn around_noon(path: &Path) {
-    let mut day = Replay::open(&example_day(), Speed::Max).unwrap();
-    let mut hour = Writer::new(File::create(path).unwrap(), None).unwrap();
+    let mut day = ReplaySource::open(&example_day(), Speed::Max).unwrap();
+    let mut hour = PcapngWriter::new(File::create(path).unwrap(), None).unwrap();
     for place in 0..146_160 / 24 * 13 {
         let Event::Packet(packet) = day.next().unwrap() else { panic!("a short day") };
         if place >= 146_160 / 24 * 12 {

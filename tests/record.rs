@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use disk::Disk;
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{CaptureError, Event, Source};
 use gateway::Desk;
 use network::{Namespace, Network, Sender, device_frame, ethernet, number_of};
@@ -100,7 +100,7 @@ impl Recording {
 /// The numbers of the frames in a capture, and how it ended.
 fn numbers(path: &Path) -> (Vec<u32>, Result<(), CaptureError>) {
     let mut numbers = Vec::new();
-    let mut source = match Replay::open(path, Speed::Max) {
+    let mut source = match ReplaySource::open(path, Speed::Max) {
         Ok(source) => source,
         Err(error) => return (numbers, Err(error)),
     };
@@ -361,7 +361,8 @@ fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
             sender.send(frame);
         }
         let said = recording.ends_well();
-        let mut source = Replay::open(&desk.path(&format!("{only}.pcapng")), Speed::Max).unwrap();
+        let mut source =
+            ReplaySource::open(&desk.path(&format!("{only}.pcapng")), Speed::Max).unwrap();
         for frame in wanted {
             let event = source.next().unwrap();
             assert!(

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{CaptureError, Event, Link, Source, pcapng};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -151,8 +151,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn replay(bytes: impl Into<Vec<u8>>) -> Replay {
-    Replay::new("capture", Box::new(io::Cursor::new(bytes.into())), Speed::Max)
+fn replay(bytes: impl Into<Vec<u8>>) -> ReplaySource {
+    ReplaySource::new("capture", Box::new(io::Cursor::new(bytes.into())), Speed::Max)
 }
 
 /// Every packet of a source, and how it ended.
@@ -198,7 +198,7 @@ fn every_format_of_the_same_packets_gives_the_same_packets() {
         let members = [gzip(first), gzip(second)].concat();
         assert_eq!(whole(members), expected(), "format {index}, in two gzip members");
     }
-    let mut writer = pcapng::Writer::new(Vec::new(), Some("eth0")).unwrap();
+    let mut writer = pcapng::PcapngWriter::new(Vec::new(), Some("eth0")).unwrap();
     for (time, bytes) in packets() {
         writer.write(time, &bytes).unwrap();
     }
@@ -355,7 +355,7 @@ fn a_raw_payload_is_one_packet_without_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("odd.bin");
     std::fs::write(&path, [1, 2, 3, 4, 5]).unwrap();
-    let (found, end) = drain(Replay::open(&path, Speed::Max).unwrap());
+    let (found, end) = drain(ReplaySource::open(&path, Speed::Max).unwrap());
     end.unwrap();
     assert_eq!(found, [(None, Link::Payload, vec![1, 2, 3, 4, 5])]);
 
@@ -369,7 +369,7 @@ fn the_content_tells_the_format_not_the_name() {
     for name in ["capture.txt", "capture.bin", "capture.pcap.gz", "capture"] {
         let path = directory.path().join(name);
         std::fs::write(&path, ng(Order::Little)).unwrap();
-        let (found, end) = drain(Replay::open(&path, Speed::Max).unwrap());
+        let (found, end) = drain(ReplaySource::open(&path, Speed::Max).unwrap());
         end.unwrap();
         assert_eq!(found, expected(), "{name}");
     }
@@ -382,7 +382,7 @@ fn a_line_of_hex_has_one_longest_length_however_the_text_arrives() {
     for (more, refused) in [("", false), ("00", true), (&"00".repeat(4000), true)] {
         let text = format!("{payload}{more}\n# the end\n").into_bytes();
         for most in [usize::MAX, 1000] {
-            let (found, end) = drain(Replay::new(
+            let (found, end) = drain(ReplaySource::new(
                 "text",
                 Box::new(Pieces(io::Cursor::new(text.clone()), most)),
                 Speed::Max,
@@ -406,10 +406,10 @@ impl io::Read for Pieces {
 fn what_is_no_capture_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.pcap");
-    let error = Replay::open(&missing, Speed::Max).unwrap_err();
+    let error = ReplaySource::open(&missing, Speed::Max).unwrap_err();
     assert!(matches!(&error, CaptureError::Missing(text) if text.contains("missing.pcap")));
 
-    let error = Replay::open(directory.path(), Speed::Max).unwrap_err();
+    let error = ReplaySource::open(directory.path(), Speed::Max).unwrap_err();
     assert!(matches!(&error, CaptureError::Data(text) if text.contains("a directory")));
 
     for (name, content, said) in [
@@ -421,7 +421,7 @@ fn what_is_no_capture_is_named_in_the_error() {
     ] {
         let path = directory.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let (_, end) = drain(Replay::open(&path, Speed::Max).unwrap());
+        let (_, end) = drain(ReplaySource::open(&path, Speed::Max).unwrap());
         assert!(matches!(&end, Err(CaptureError::Data(text)) if text.contains(said)), "{end:?}");
     }
 }
@@ -435,7 +435,7 @@ fn a_read_error_comes_after_the_packets_before_it() {
         }
     }
     let stream = io::Cursor::new(ng(Order::Little)).chain(Broken);
-    let (found, end) = drain(Replay::new("disk", Box::new(stream), Speed::Max));
+    let (found, end) = drain(ReplaySource::new("disk", Box::new(stream), Speed::Max));
     assert_eq!(found, expected());
     let Err(CaptureError::Io(message)) = end else { panic!("{end:?}") };
     assert!(message.starts_with("disk: reading failed after packet 7"), "{message}");
@@ -447,7 +447,7 @@ fn a_packet_on_a_pipe_is_delivered_before_more_is_written() {
         let (reader, pipe) = io::pipe().unwrap();
         let (said, heard) = mpsc::channel();
         let reading = thread::spawn(move || {
-            let mut source = Replay::new("pipe", Box::new(reader), Speed::Max);
+            let mut source = ReplaySource::new("pipe", Box::new(reader), Speed::Max);
             while let Ok(Event::Packet(packet)) = source.next() {
                 said.send(packet.bytes.to_vec()).unwrap();
             }
@@ -457,7 +457,7 @@ fn a_packet_on_a_pipe_is_delivered_before_more_is_written() {
         } else {
             Box::new(pipe)
         };
-        let mut writer = pcapng::Writer::new(output, None).unwrap();
+        let mut writer = pcapng::PcapngWriter::new(output, None).unwrap();
         for (time, bytes) in packets() {
             writer.write(time, &bytes).unwrap();
             writer.get_mut().flush().unwrap();
@@ -472,13 +472,13 @@ fn a_packet_on_a_pipe_is_delivered_before_more_is_written() {
 #[test]
 fn a_packet_that_is_waited_for_is_not_lost() {
     let start = Timestamp::from_second(1_781_900_000).unwrap();
-    let mut writer = pcapng::Writer::new(Vec::new(), None).unwrap();
+    let mut writer = pcapng::PcapngWriter::new(Vec::new(), None).unwrap();
     for second in 0..3 {
         let time = start + jiff::SignedDuration::from_secs(second);
         writer.write(time, &[u8::try_from(second).unwrap(); 60]).unwrap();
     }
     let stream = Box::new(io::Cursor::new(writer.into_inner()));
-    let mut source = Replay::new("paced", stream, Speed::Times(5.0));
+    let mut source = ReplaySource::new("paced", stream, Speed::Times(5.0));
     let (mut found, mut idle) = (Vec::new(), 0);
     loop {
         match source.next().unwrap() {
@@ -497,12 +497,12 @@ fn progress_ends_at_the_size_of_the_file() {
     let path = directory.path().join("capture.pcapng.gz");
     let file = gzip(&ng(Order::Little));
     std::fs::write(&path, &file).unwrap();
-    let source = Replay::open(&path, Speed::Max).unwrap();
+    let source = ReplaySource::open(&path, Speed::Max).unwrap();
     let progress = source.progress();
     assert_eq!((progress.read(), progress.total()), (0, Some(file.len() as u64)));
     drain(source).1.unwrap();
     assert_eq!(progress.read(), file.len() as u64);
-    assert_eq!(Replay::open(Path::new("-"), Speed::Max).unwrap().progress().total(), None);
+    assert_eq!(ReplaySource::open(Path::new("-"), Speed::Max).unwrap().progress().total(), None);
 }
 
 proptest! {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 
-use energi_gateway::capture::pcapng::Writer;
+use energi_gateway::capture::pcapng::PcapngWriter;
 use energi_gateway::capture::simulator::{Household, Settings, ZAPPI};
 use flate2::read::GzDecoder;
 use gateway::{Desk, example_day, stderr, stdout};
@@ -109,7 +109,7 @@ fn captures_that_are_given_together_share_their_numbers() {
 #[test]
 fn frames_of_others_and_damaged_ones_stay_at_home() {
     let desk = Desk::new();
-    let mut capture = Writer::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
+    let mut capture = PcapngWriter::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
     let mut good = device_frame(1);
     good[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
     let mut damaged = good.clone();
@@ -141,7 +141,7 @@ fn devices_on_one_lan_stay_apart_and_none_is_named() {
     let mut settings = Settings::new(start, TimeZone::UTC);
     (settings.devices, settings.zappi) = (3, ZAPPI.to_vec());
     let mut household = Household::new(settings);
-    let mut capture = Writer::new(Vec::new(), None).unwrap();
+    let mut capture = PcapngWriter::new(Vec::new(), None).unwrap();
     let mut macs = BTreeSet::new();
     while let Some((time, frame)) = household.next_frame()
         && time < start + SignedDuration::from_mins(10)

@@ -4,7 +4,7 @@
 
 use std::io::{Cursor, Read};
 
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Link, Source};
 use energi_gateway::capture::Speed;
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Every packet, then how it ended.
 fn packets(stream: Box<dyn Read + Send>) -> (Vec<(Option<i64>, bool, Vec<u8>)>, Option<String>) {
-    let mut source = Replay::new("fuzz", stream, Speed::Max);
+    let mut source = ReplaySource::new("fuzz", stream, Speed::Max);
     let mut packets = Vec::new();
     let error = loop {
         match source.next() {

@@ -11,12 +11,12 @@ use pcap_parser::{
 /// 10^-6 s.
 const MICROSECONDS: u8 = 6;
 
-/// Bytes that [`Writer::statistics`] writes.
+/// Bytes that [`PcapngWriter::statistics`] writes.
 pub const STATISTICS_SIZE: u64 = 76;
 
 /// Where the packets of a capture come from, as far as its readers are to be told.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Origin<'a> {
+pub struct CaptureOrigin<'a> {
     /// The name of the interface.
     pub interface: Option<&'a str>,
     /// The operating system of the machine.
@@ -25,7 +25,7 @@ pub struct Origin<'a> {
 
 /// What an interface counted over the time of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Statistics {
+pub struct InterfaceStatistics {
     /// When the capture began.
     pub begun: Timestamp,
     /// When it ended.
@@ -41,24 +41,24 @@ pub struct Statistics {
 /// Each is handed over whole, in one write: put a buffered or compressing writer below, and flush
 /// that when a reader is to see what was written.
 #[derive(Debug)]
-pub struct Writer<W> {
+pub struct PcapngWriter<W> {
     output: W,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> PcapngWriter<W> {
     /// Begins a capture. `interface` is the name that readers show, if any.
     ///
     /// # Errors
     /// What the output says.
     pub fn new(output: W, interface: Option<&str>) -> io::Result<Self> {
-        Self::with_origin(output, Origin { interface, system: None })
+        Self::with_origin(output, CaptureOrigin { interface, system: None })
     }
 
     /// Begins a capture that says where it comes from.
     ///
     /// # Errors
     /// What the output says.
-    pub fn with_origin(mut output: W, origin: Origin<'_>) -> io::Result<Self> {
+    pub fn with_origin(mut output: W, origin: CaptureOrigin<'_>) -> io::Result<Self> {
         let system = origin.system.map(|system| text(OptionCode::ShbOs, system)).transpose()?;
         let application = concat!("energi-gateway ", env!("CARGO_PKG_VERSION"));
         let section = SectionHeaderBlock {
@@ -115,7 +115,7 @@ impl<W: Write> Writer<W> {
         self.output.write_all(&serialised(block)?)
     }
 
-    /// Bytes that [`Writer::write`] takes for a packet of `length` bytes.
+    /// Bytes that [`PcapngWriter::write`] takes for a packet of `length` bytes.
     #[must_use]
     pub const fn packet_size(length: usize) -> u64 {
         (32 + length.next_multiple_of(4)) as u64
@@ -125,7 +125,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// What the output says.
-    pub fn statistics(&mut self, statistics: &Statistics) -> io::Result<()> {
+    pub fn statistics(&mut self, statistics: &InterfaceStatistics) -> io::Result<()> {
         let moment = |code, time| {
             let (high, low) = ticks(time);
             number(code, [high.to_le_bytes(), low.to_le_bytes()].concat())

@@ -1,4 +1,4 @@
-//! `energi-gateway doctor`: why nothing is heard, and what to do.
+//! `energi-gateway doctor`: why nothing is received, and what to do.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::capture::live::{self, InterfaceName};
 use crate::capture::stop::Stop;
-use crate::doctor::{self, Patient, Progress};
+use crate::doctor::{self, InterfaceReport, ListeningProgress};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
@@ -23,10 +23,10 @@ const LISTEN: Period = Period::from_secs(30);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "It listens to everything that comes, not only to the devices, and sends nothing. Where no device
-is heard for half of the time, it asks the network card for every frame on the wire, as long as it
+is received for half of the time, it asks the network card for every frame on the wire, as long as it
 runs. Ctrl-C ends the listening, and shows what there was until then.
 
-Exit codes: 0 where frames of devices were heard, 69 where none, 77 without permission."
+Exit codes: 0 where frames of devices were received, 69 where none, 77 without permission."
 )]
 pub struct Args {
     /// The network interface, such as eth0 [default: each that could be the right one]
@@ -40,33 +40,33 @@ pub struct Args {
 /// Examines, listens, and says what to do.
 ///
 /// # Errors
-/// The [`Failure`] that decides the exit code: no frame of a device was heard.
+/// The [`Failure`] that decides the exit code: no frame of a device was received.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let mut patients = match &args.interface {
+    let mut reports = match &args.interface {
         Some(name) => vec![doctor::look_at(name)],
         None => doctor::candidates(),
     };
     super::print(doctor::overview().as_bytes())?;
-    listen(&mut patients, args.period.duration())?;
-    for patient in &patients {
-        super::print(format!("\n{}", doctor::findings(patient)).as_bytes())?;
+    listen(&mut reports, args.period.duration())?;
+    for report in &reports {
+        super::print(format!("\n{}", doctor::diagnosis(report)).as_bytes())?;
     }
-    if patients.iter().any(|patient| patient.of_devices() > 0) {
+    if reports.iter().any(|report| report.of_devices() > 0) {
         return Ok(());
     }
     if live::forbidden().is_some() {
         return Err(Failure::message(Exit::Permission, "no permission to listen: see above"));
     }
-    if patients.is_empty() {
+    if reports.is_empty() {
         let message = "no interface is up that could hear a device; -i examines one by name";
         return Err(Failure::message(Exit::Unavailable, message));
     }
-    Err(Failure::message(Exit::Unavailable, "no frame of a myenergi device was heard"))
+    Err(Failure::message(Exit::Unavailable, "no frame of a myenergi device was received"))
 }
 
 /// Listens on all of them until the time is over or a signal comes.
-fn listen(patients: &mut [Patient], time: Duration) -> Result<(), Failure> {
-    if !patients.iter().any(Patient::can_listen) {
+fn listen(reports: &mut [InterfaceReport], time: Duration) -> Result<(), Failure> {
+    if !reports.iter().any(InterfaceReport::can_listen) {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -77,9 +77,9 @@ fn listen(patients: &mut [Patient], time: Duration) -> Result<(), Failure> {
         let _runtime = runtime.enter();
         Signals::listen()?
     };
-    let (stop, progress) = (Stop::default(), Progress::default());
+    let (stop, progress) = (Stop::default(), ListeningProgress::default());
     std::thread::scope(|scope| {
-        let listening = scope.spawn(|| doctor::listen_to_all(patients, time, &stop, &progress));
+        let listening = scope.spawn(|| doctor::listen_to_all(reports, time, &stop, &progress));
         runtime.block_on(async {
             let status = StatusLine::new();
             let mut redraw = tokio::time::interval(REDRAW_EVERY);

@@ -12,13 +12,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
-use crate::capture::live::{InterfaceName, Live, LiveSettings};
+use crate::capture::live::{InterfaceName, LiveSettings, LiveSource};
 use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Event, Source};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
 use crate::record::{
-    Counters, Existing, Only, Place, Plan, Queue, RecordError, Recorder, Rotation,
+    Existing, FrameQueue, FrameRecorder, Only, RecordError, RecordingCounters, RecordingPlan,
+    RecordingTarget, Rotation,
 };
 use crate::terminal::progress::StatusLine;
 
@@ -101,10 +102,14 @@ fn rotation(text: &str) -> Result<Rotation, String> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let place = place(args)?;
     let (interface, promiscuous) = (args.interface.clone(), args.promiscuous);
-    let live = Live::open(LiveSettings { interface, promiscuous }).map_err(Failure::from)?;
-    let plan =
-        Plan { place, interface: args.interface.to_string(), only: args.only, frames: args.frames };
-    let recorder = match Recorder::create(plan, live.counters()) {
+    let live = LiveSource::open(LiveSettings { interface, promiscuous }).map_err(Failure::from)?;
+    let plan = RecordingPlan {
+        place,
+        interface: args.interface.to_string(),
+        only: args.only,
+        frames: args.frames,
+    };
+    let recorder = match FrameRecorder::create(plan, live.counters()) {
         Err(RecordError::ReaderGone) => return Ok(()),
         recorder => recorder.map_err(failure)?,
     };
@@ -119,7 +124,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     result
 }
 
-fn place(args: &Args) -> Result<Place, Failure> {
+fn place(args: &Args) -> Result<RecordingTarget, Failure> {
     let path = args.output.clone();
     let most = args.max_size.map_or(u64::MAX, Size::bytes);
     match args.rotate {
@@ -127,11 +132,11 @@ fn place(args: &Args) -> Result<Place, Failure> {
             Exit::Usage,
             "--rotate needs a file: standard output is one stream",
         )),
-        Some(rotation) => Ok(Place::Files { path, rotation }),
-        None if path == Path::new("-") => Ok(Place::Stdout { most }),
+        Some(rotation) => Ok(RecordingTarget::Files { path, rotation }),
+        None if path == Path::new("-") => Ok(RecordingTarget::Stdout { most }),
         None => {
             let existing = if args.force { Existing::Replace } else { Existing::Keep };
-            Ok(Place::File { path, existing, most })
+            Ok(RecordingTarget::File { path, existing, most })
         }
     }
 }
@@ -148,9 +153,14 @@ fn failure(error: RecordError) -> Failure {
 }
 
 /// Runs the two threads, and waits for what ends them.
-async fn record(live: Live, recorder: Recorder, longest: Option<Duration>) -> Result<(), Failure> {
+async fn record(
+    live: LiveSource,
+    recorder: FrameRecorder,
+    longest: Option<Duration>,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let (queue, stop, counters) = (Arc::<Queue>::default(), Stop::default(), recorder.counters());
+    let (queue, stop, counters) =
+        (Arc::<FrameQueue>::default(), Stop::default(), recorder.counters());
     let (captured, written) = (oneshot::channel(), oneshot::channel());
     spawn("capture", captured.0, {
         let (queue, stop) = (Arc::clone(&queue), stop.clone());
@@ -217,7 +227,7 @@ fn spawn<T: Send + 'static>(
 }
 
 /// The capture thread: it copies frames, and waits for nothing but them.
-fn capture(mut live: Live, queue: &Queue, stop: &Stop) -> Result<(), CaptureError> {
+fn capture(mut live: LiveSource, queue: &FrameQueue, stop: &Stop) -> Result<(), CaptureError> {
     let _closes = Closes(queue);
     let result = loop {
         if stop.is_raised() {
@@ -240,7 +250,7 @@ fn capture(mut live: Live, queue: &Queue, stop: &Stop) -> Result<(), CaptureErro
 }
 
 /// Closes the queue, also where the capture thread panics: the writer waits for it.
-struct Closes<'a>(&'a Queue);
+struct Closes<'a>(&'a FrameQueue);
 
 impl Drop for Closes<'_> {
     fn drop(&mut self) {
@@ -250,7 +260,7 @@ impl Drop for Closes<'_> {
 
 /// One line for a terminal.
 struct Status<'a> {
-    counters: &'a Counters,
+    counters: &'a RecordingCounters,
     time: Duration,
 }
 
@@ -271,7 +281,7 @@ impl fmt::Display for Status<'_> {
 
 /// What to say at the end.
 struct Summary<'a> {
-    counters: &'a Counters,
+    counters: &'a RecordingCounters,
     path: &'a Path,
     time: Duration,
 }

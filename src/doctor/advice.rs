@@ -1,15 +1,15 @@
 //! What to do about what was found, in the order in which to try it.
 
-use super::{Heard, Kind, Patient, interfaces};
+use super::{InterfaceKind, InterfaceReport, Observation, interfaces};
 use crate::capture::live::LinkState;
 
 /// What to do, a sentence or a few each.
-pub(super) fn advice(patient: &Patient) -> Vec<String> {
-    let probe = &patient.probe;
+pub(super) fn advice(report: &InterfaceReport) -> Vec<String> {
+    let probe = &report.probe;
     let name = &probe.interface;
-    let kind = patient.interface.as_ref().map(|interface| interface.kind);
+    let kind = report.interface.as_ref().map(|interface| interface.kind);
     let mut advice = Vec::new();
-    if kind == Some(Kind::Loopback) && patient.of_devices() == 0 {
+    if kind == Some(InterfaceKind::Loopback) && report.of_devices() == 0 {
         return vec![format!("{name} is this machine talking to itself: name another interface.")];
     }
     match probe.state {
@@ -20,7 +20,7 @@ pub(super) fn advice(patient: &Patient) -> Vec<String> {
             candidates => format!("Name one that there is: {}.", candidates.join(", ")),
         }),
         LinkState::Down => advice.push(format!("Switch it on: `sudo ip link set {name} up`.")),
-        LinkState::NoCarrier if kind == Some(Kind::Wifi) => {
+        LinkState::NoCarrier if kind == Some(InterfaceKind::Wifi) => {
             advice.push("Connect it to your Wi-Fi, or better use a cable.".to_owned());
         }
         LinkState::NoCarrier => {
@@ -34,42 +34,42 @@ pub(super) fn advice(patient: &Patient) -> Vec<String> {
         advice
             .push(format!("Listen on {bridge}: {name} is a port of it, and it takes the frames."));
     }
-    if let Some(heard) = &patient.heard {
-        if let Some(error) = &heard.failed {
+    if let Some(observed) = &report.observed {
+        if let Some(error) = &observed.failed {
             advice.push(format!("{error}."));
-        } else if heard.census.of_devices == 0 {
-            advice.extend(where_to_look(heard, kind));
+        } else if observed.stats.of_devices == 0 {
+            advice.extend(where_to_look(observed, kind));
         } else {
-            advice.extend(what_to_use(patient, heard));
+            advice.extend(what_to_use(report, observed));
         }
     }
     advice
 }
 
 /// Frames of the devices come: what is still to be known.
-fn what_to_use(patient: &Patient, heard: &Heard) -> Vec<String> {
-    let (name, census) = (&patient.probe.interface, &heard.census);
+fn what_to_use(report: &InterfaceReport, observed: &Observation) -> Vec<String> {
+    let (name, stats) = (&report.probe.interface, &observed.stats);
     let mut advice = Vec::new();
-    if heard.unfiltered_only {
+    if observed.unfiltered_only {
         advice.push(
             "They came only with the network card's own filter off: set `promiscuous: true` in the \
              capture section, or give --promiscuous to `record`."
                 .to_owned(),
         );
     }
-    if census.tagged > 0 {
+    if stats.tagged > 0 {
         advice.push(format!(
             "{} of them were behind two VLAN tags, where `run` does not hear them: listen on the \
              interface of the inner VLAN.",
-            census.tagged
+            stats.tagged
         ));
     }
-    if patient.probe.bridge.is_none() && !heard.unfiltered_only {
+    if report.probe.bridge.is_none() && !observed.unfiltered_only {
         advice.push(format!(
             "Put `capture: {{type: live, interface: {name}}}` into your configuration."
         ));
     }
-    if census.unread() {
+    if stats.unread() {
         advice.push(format!(
             "Records come that no decoder reads. `energi-gateway record -i {name} -o unknown.pcapng \
              --only unknown` saves them, and `energi-gateway research types unknown.pcapng` begins to \
@@ -80,31 +80,31 @@ fn what_to_use(patient: &Patient, heard: &Heard) -> Vec<String> {
 }
 
 /// No frame of a device comes.
-fn where_to_look(heard: &Heard, kind: Option<Kind>) -> Vec<String> {
-    let census = &heard.census;
+fn where_to_look(observed: &Observation, kind: Option<InterfaceKind>) -> Vec<String> {
+    let stats = &observed.stats;
     let mut advice = Vec::new();
-    if census.foreign > 0 {
+    if stats.foreign > 0 {
         advice.push(
             "Some frames have the devices' ethertype, but are of another program: they are left \
              alone."
                 .to_owned(),
         );
     }
-    if interfaces::in_container() && kind == Some(Kind::Virtual) {
+    if interfaces::in_container() && kind == Some(InterfaceKind::Virtual) {
         advice.push(
             "This is a container with a network of its own, which the devices cannot reach: start \
              it with `--network host` (Compose: `network_mode: host`)."
                 .to_owned(),
         );
     }
-    if census.frames == 0 {
+    if stats.frames == 0 {
         advice.push(
             "Nothing at all came, and a network is rarely that quiet: is it the right interface, and \
              is its cable in the right switch?"
                 .to_owned(),
         );
     }
-    if kind == Some(Kind::Wifi) {
+    if kind == Some(InterfaceKind::Wifi) {
         advice.push(
             "This is Wi-Fi, and access points seldom pass these frames on: use a cable.".to_owned(),
         );
@@ -138,10 +138,14 @@ mod tests {
 
     use super::*;
     use crate::capture::live::Probe;
-    use crate::doctor::{Census, Interface};
+    use crate::doctor::{InterfaceInfo, TrafficStats};
 
-    fn patient(state: LinkState, kind: Kind, heard: Option<Heard>) -> Patient {
-        Patient {
+    fn report(
+        state: LinkState,
+        kind: InterfaceKind,
+        observed: Option<Observation>,
+    ) -> InterfaceReport {
+        InterfaceReport {
             probe: Probe {
                 interface: "eth0".parse().unwrap(),
                 state,
@@ -149,27 +153,27 @@ mod tests {
                 forbidden: None,
                 candidates: Vec::new(),
             },
-            interface: Some(Interface {
+            interface: Some(InterfaceInfo {
                 name: "eth0".to_owned(),
                 kind,
                 mac: None,
                 addresses: Vec::new(),
             }),
-            heard,
+            observed,
         }
     }
 
-    fn heard(of_devices: u64, others: u64) -> Heard {
-        let mut census = Census::default();
-        (census.of_devices, census.frames) = (of_devices, of_devices + others);
+    fn observed(of_devices: u64, others: u64) -> Observation {
+        let mut stats = TrafficStats::default();
+        (stats.of_devices, stats.frames) = (of_devices, of_devices + others);
         if of_devices > 0 {
-            census.devices.entry(17_589_669).or_default();
+            stats.devices.entry(17_589_669).or_default();
         }
-        Heard { census, time: Duration::from_secs(30), unfiltered_only: false, failed: None }
+        Observation { stats, time: Duration::from_secs(30), unfiltered_only: false, failed: None }
     }
 
-    fn says(patient: &Patient, words: &[&str]) {
-        let advice = advice(patient).join("\n");
+    fn says(report: &InterfaceReport, words: &[&str]) {
+        let advice = advice(report).join("\n");
         for word in words {
             assert!(advice.contains(word), "`{word}` is not in:\n{advice}");
         }
@@ -178,31 +182,37 @@ mod tests {
     #[test]
     fn each_finding_has_its_remedy() {
         use LinkState::{Down, NoCarrier, Up};
-        says(&patient(Down, Kind::Wired, None), &["sudo ip link set eth0 up"]);
-        says(&patient(NoCarrier, Kind::Wired, None), &["Plug the cable in"]);
-        says(&patient(NoCarrier, Kind::Wifi, None), &["Connect it to your Wi-Fi"]);
-        says(&patient(Up, Kind::Wired, Some(heard(0, 0))), &["Nothing at all came", "same switch"]);
+        says(&report(Down, InterfaceKind::Wired, None), &["sudo ip link set eth0 up"]);
+        says(&report(NoCarrier, InterfaceKind::Wired, None), &["Plug the cable in"]);
+        says(&report(NoCarrier, InterfaceKind::Wifi, None), &["Connect it to your Wi-Fi"]);
         says(
-            &patient(Up, Kind::Wifi, Some(heard(0, 9))),
+            &report(Up, InterfaceKind::Wired, Some(observed(0, 0))),
+            &["Nothing at all came", "same switch"],
+        );
+        says(
+            &report(Up, InterfaceKind::Wifi, Some(observed(0, 9))),
             &["This is Wi-Fi", "VLAN", "IGMP snooping"],
         );
         says(
-            &patient(Up, Kind::Wired, Some(heard(5, 9))),
+            &report(Up, InterfaceKind::Wired, Some(observed(5, 9))),
             &["Put `capture: {type: live, interface: eth0}`"],
         );
 
-        says(&patient(Up, Kind::Loopback, Some(heard(0, 9))), &["name another interface"]);
+        says(
+            &report(Up, InterfaceKind::Loopback, Some(observed(0, 9))),
+            &["name another interface"],
+        );
 
-        let mut deaf = heard(5, 9);
+        let mut deaf = observed(5, 9);
         deaf.unfiltered_only = true;
-        says(&patient(Up, Kind::Wired, Some(deaf)), &["set `promiscuous: true`"]);
+        says(&report(Up, InterfaceKind::Wired, Some(deaf)), &["set `promiscuous: true`"]);
 
-        let mut unknown = heard(5, 0);
-        let sender = unknown.census.senders.entry(energi_decoders::frame::MULTICAST).or_default();
+        let mut unknown = observed(5, 0);
+        let sender = unknown.stats.senders.entry(energi_decoders::frame::MULTICAST).or_default();
         sender.records.insert(0x2C, 5);
-        says(&patient(Up, Kind::Wired, Some(unknown)), &["energi-gateway record -i eth0"]);
+        says(&report(Up, InterfaceKind::Wired, Some(unknown)), &["energi-gateway record -i eth0"]);
 
-        let mut port = patient(Up, Kind::Wired, Some(heard(5, 0)));
+        let mut port = report(Up, InterfaceKind::Wired, Some(observed(5, 0)));
         port.probe.bridge = Some("br0".to_owned());
         assert_eq!(
             advice(&port),

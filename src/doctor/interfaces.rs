@@ -8,7 +8,7 @@ use energi_decoders::MacAddress;
 
 /// Of what kind a network interface is, as far as it matters for hearing the devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum InterfaceKind {
     /// The machine talking to itself.
     Loopback,
     /// A network card with a cable.
@@ -27,7 +27,7 @@ pub enum Kind {
     Tunnel,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for InterfaceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Loopback => "loopback",
@@ -44,18 +44,18 @@ impl fmt::Display for Kind {
 
 /// A network interface.
 #[derive(Debug, Clone)]
-pub struct Interface {
+pub struct InterfaceInfo {
     /// Its name.
     pub name: String,
     /// Of what kind it is.
-    pub kind: Kind,
+    pub kind: InterfaceKind,
     /// Its hardware address.
     pub mac: Option<MacAddress>,
     /// Its IP addresses with their prefix lengths.
     pub addresses: Vec<String>,
 }
 
-impl Interface {
+impl InterfaceInfo {
     /// Every interface of this machine, in the kernel's order.
     #[must_use]
     pub fn all() -> Vec<Self> {
@@ -73,26 +73,26 @@ impl Interface {
 
 /// What the kernel says in `/sys/class/net` (Documentation/ABI/testing/sysfs-class-net). Where
 /// that cannot be read, a virtual one is assumed, of which nothing is believed.
-fn kind(name: &str, is_loopback: bool) -> Kind {
+fn kind(name: &str, is_loopback: bool) -> InterfaceKind {
     /// `ARPHRD_ETHER` of `if_arp.h`.
     const ETHERNET: &str = "1";
     let folder = Path::new("/sys/class/net").join(name);
     let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
     if is_loopback {
-        return Kind::Loopback;
+        return InterfaceKind::Loopback;
     }
     if folder.exists() && read("type").trim() != ETHERNET {
-        return Kind::Tunnel;
+        return InterfaceKind::Tunnel;
     }
     let uevent = read("uevent");
     match uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")) {
-        Some("wlan") => Kind::Wifi,
-        Some("bridge") => Kind::Bridge,
-        Some("vlan") => Kind::Vlan,
-        Some("bond") => Kind::Bond,
-        _ if folder.join("phy80211").exists() => Kind::Wifi,
-        _ if folder.join("device").exists() => Kind::Wired,
-        _ => Kind::Virtual,
+        Some("wlan") => InterfaceKind::Wifi,
+        Some("bridge") => InterfaceKind::Bridge,
+        Some("vlan") => InterfaceKind::Vlan,
+        Some("bond") => InterfaceKind::Bond,
+        _ if folder.join("phy80211").exists() => InterfaceKind::Wifi,
+        _ if folder.join("device").exists() => InterfaceKind::Wired,
+        _ => InterfaceKind::Virtual,
     }
 }
 

@@ -11,8 +11,8 @@ use energi_sinks::stats::SinkStats;
 use jiff::Timestamp;
 
 use crate::capture::Source;
-use crate::capture::live::{self, Live, LiveSettings};
-use crate::capture::replay::Replay;
+use crate::capture::live::{self, LiveSettings, LiveSource};
+use crate::capture::replay::ReplaySource;
 use crate::capture::simulator::{self, Simulator};
 use crate::capture::stop::Stop;
 use crate::config::{Capture, Config, Devices};
@@ -73,12 +73,12 @@ fn source(
         Capture::Live(live) => {
             let (interface, promiscuous) = (live.interface.clone(), live.promiscuous);
             let settings = LiveSettings { interface, promiscuous };
-            let live = Live::open(settings)?;
+            let live = LiveSource::open(settings)?;
             counters.watch(live.counters());
             (Box::new(live), None)
         }
         Capture::Replay(replay) => {
-            let source = Replay::open(&replay.path, replay.speed)?;
+            let source = ReplaySource::open(&replay.path, replay.speed)?;
             let scrolls = config.sinks.iter().any(|sink| sink.config.type_name() == "stdout");
             let readings = if scrolls { Readings::OnStdout } else { Readings::Elsewhere };
             let bar = Bar::of(source.progress(), readings);
@@ -141,7 +141,7 @@ pub fn probe(capture: &Capture) -> Result<String, Failure> {
             if std::fs::metadata(&replay.path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
                 return Ok(format!("{path} is a stream; it is read when the gateway runs"));
             }
-            Replay::open(&replay.path, replay.speed)?;
+            ReplaySource::open(&replay.path, replay.speed)?;
             Ok(format!("{path} can be opened"))
         }
         Capture::Simulator(_) => Ok("a simulated household".to_owned()),

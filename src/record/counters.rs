@@ -11,7 +11,7 @@ use crate::capture::live::LiveCounters;
 
 /// What a recording has counted, for its live count and its summary.
 #[derive(Debug)]
-pub struct Counters {
+pub struct RecordingCounters {
     /// Frames taken to be saved.
     pub frames: Counter,
     /// Those of them that a disk did not take any more.
@@ -32,7 +32,7 @@ pub struct Counters {
     pub live: Arc<LiveCounters>,
 }
 
-impl Counters {
+impl RecordingCounters {
     pub(super) fn new(live: Arc<LiveCounters>) -> Self {
         Self {
             frames: Counter::default(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::RecordError;
-use crate::capture::pcapng::{Origin, STATISTICS_SIZE, Statistics, Writer};
+use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics, PcapngWriter, STATISTICS_SIZE};
 
 /// What to do where a file of that name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct CaptureFile {
     path: PathBuf,
     file: File,
     /// Blocks that are not in the file yet.
-    pending: Writer<Vec<u8>>,
+    pending: PcapngWriter<Vec<u8>>,
     /// Bytes in the file.
     size: u64,
     begun: Timestamp,
@@ -47,7 +47,7 @@ impl CaptureFile {
     pub(super) fn create(
         path: &Path,
         existing: Existing,
-        origin: Origin<'_>,
+        origin: CaptureOrigin<'_>,
     ) -> Result<Self, RecordError> {
         let file = match existing {
             Existing::Keep => OpenOptions::new().write(true).create_new(true).open(path),
@@ -72,7 +72,7 @@ impl CaptureFile {
     }
 
     /// Standard output as a capture.
-    pub(super) fn stdout(origin: Origin<'_>) -> Result<Self, RecordError> {
+    pub(super) fn stdout(origin: CaptureOrigin<'_>) -> Result<Self, RecordError> {
         let path = PathBuf::from("standard output");
         let stdout = io::stdout()
             .as_fd()
@@ -81,8 +81,8 @@ impl CaptureFile {
         Self::begin(path, stdout.into(), origin)
     }
 
-    fn begin(path: PathBuf, file: File, origin: Origin<'_>) -> Result<Self, RecordError> {
-        let pending = Writer::with_origin(Vec::new(), origin)
+    fn begin(path: PathBuf, file: File, origin: CaptureOrigin<'_>) -> Result<Self, RecordError> {
+        let pending = PcapngWriter::with_origin(Vec::new(), origin)
             .map_err(|error| RecordError::io(&path, "cannot be described", error))?;
         let mut begun = Self { path, file, pending, size: 0, begun: Timestamp::now() };
         begun.flush().map_err(|cut| cut.error)?;
@@ -106,7 +106,7 @@ impl CaptureFile {
     pub(super) fn size_with(&mut self, length: usize) -> u64 {
         self.size
             + self.pending.get_mut().len() as u64
-            + Writer::<Vec<u8>>::packet_size(length)
+            + PcapngWriter::<Vec<u8>>::packet_size(length)
             + STATISTICS_SIZE
     }
 
@@ -135,7 +135,7 @@ impl CaptureFile {
     }
 
     /// Ends the capture with what was counted. Returns its size in bytes.
-    pub(super) fn finish(mut self, statistics: &Statistics) -> Result<u64, Cut> {
+    pub(super) fn finish(mut self, statistics: &InterfaceStatistics) -> Result<u64, Cut> {
         let end = self.pending.statistics(statistics);
         end.map_err(|error| Cut {
             error: RecordError::io(&self.path, "cannot be ended", error),
@@ -219,12 +219,12 @@ mod tests {
 
     #[test]
     fn of_a_write_that_fails_whole_blocks_are_kept_wherever_it_fails() {
-        let mut writer = Writer::new(Vec::new(), Some("eth0")).unwrap();
+        let mut writer = PcapngWriter::new(Vec::new(), Some("eth0")).unwrap();
         let mut ends = vec![writer.get_mut().len()];
         for length in [1, 60, 200] {
             writer.write(Timestamp::UNIX_EPOCH, &vec![0xaa; length]).unwrap();
             ends.push(writer.get_mut().len());
-            let size = Writer::<Vec<u8>>::packet_size(length);
+            let size = PcapngWriter::<Vec<u8>>::packet_size(length);
             assert_eq!(ends[ends.len() - 1] - ends[ends.len() - 2], usize::try_from(size).unwrap());
         }
         let blocks = writer.into_inner();
@@ -245,10 +245,11 @@ mod tests {
 
     #[test]
     fn the_statistics_take_the_room_that_is_kept_for_them() {
-        let mut writer = Writer::new(Vec::new(), None).unwrap();
+        let mut writer = PcapngWriter::new(Vec::new(), None).unwrap();
         let before = writer.get_mut().len() as u64;
         let moment = Timestamp::UNIX_EPOCH;
-        let statistics = Statistics { begun: moment, ended: moment, received: 7, dropped: 1 };
+        let statistics =
+            InterfaceStatistics { begun: moment, ended: moment, received: 7, dropped: 1 };
         writer.statistics(&statistics).unwrap();
         assert_eq!(writer.into_inner().len() as u64 - before, STATISTICS_SIZE);
     }

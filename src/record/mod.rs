@@ -1,7 +1,7 @@
 //! Saving what is heard: the frames of a source, in capture files, whatever the disk does.
 //!
-//! The capture thread only copies frames into a bounded [`Queue`]; a second thread, the
-//! [`Recorder`], chooses among them and writes. A disk that is too slow for longer than the queue
+//! The capture thread only copies frames into a bounded [`FrameQueue`]; a second thread, the
+//! [`FrameRecorder`], chooses among them and writes. A disk that is too slow for longer than the queue
 //! lasts costs frames, which are counted, and never delays the capture.
 
 mod counters;
@@ -19,12 +19,12 @@ use thiserror::Error;
 
 use crate::capture::live::LiveCounters;
 use crate::capture::stop::Stop;
-pub use counters::Counters;
+pub use counters::RecordingCounters;
 pub use file::Existing;
-pub use queue::{Batch, Queue};
+pub use queue::{FrameBatch, FrameQueue};
 pub use selection::Only;
-use series::{Full, Series};
-pub use series::{Place, Rotation};
+use series::{FileSeries, Full};
+pub use series::{RecordingTarget, Rotation};
 
 /// How often what has come is written, and so the most that `kill -9` costs.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
@@ -82,9 +82,9 @@ impl RecordError {
 
 /// What is to be saved, and where.
 #[derive(Debug)]
-pub struct Plan {
+pub struct RecordingPlan {
     /// The file, or the pattern of its files.
-    pub place: Place,
+    pub place: RecordingTarget,
     /// The interface that is named in the files.
     pub interface: String,
     /// Which frames.
@@ -95,23 +95,23 @@ pub struct Plan {
 
 /// Writes what the queue holds.
 #[derive(Debug)]
-pub struct Recorder {
-    series: Series,
-    selection: selection::Selection,
+pub struct FrameRecorder {
+    series: FileSeries,
+    selection: selection::FrameSelection,
     frames: u64,
-    counters: Arc<Counters>,
+    counters: Arc<RecordingCounters>,
 }
 
-impl Recorder {
+impl FrameRecorder {
     /// Makes the first file.
     ///
     /// # Errors
     /// [`RecordError`] where it cannot be made.
-    pub fn create(plan: Plan, live: Arc<LiveCounters>) -> Result<Self, RecordError> {
-        let counters = Arc::new(Counters::new(live));
+    pub fn create(plan: RecordingPlan, live: Arc<LiveCounters>) -> Result<Self, RecordError> {
+        let counters = Arc::new(RecordingCounters::new(live));
         Ok(Self {
-            series: Series::create(plan.place, plan.interface, Arc::clone(&counters))?,
-            selection: selection::Selection::new(plan.only),
+            series: FileSeries::create(plan.place, plan.interface, Arc::clone(&counters))?,
+            selection: selection::FrameSelection::new(plan.only),
             frames: plan.frames.unwrap_or(u64::MAX),
             counters,
         })
@@ -119,7 +119,7 @@ impl Recorder {
 
     /// The counters, for whoever shows them.
     #[must_use]
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<RecordingCounters> {
         Arc::clone(&self.counters)
     }
 
@@ -127,18 +127,18 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError`] where a file cannot be written any more; `stop` is raised.
-    pub fn run(mut self, queue: &Queue, stop: &Stop) -> Result<(), RecordError> {
+    pub fn run(mut self, queue: &FrameQueue, stop: &Stop) -> Result<(), RecordError> {
         let result = self.write_all(queue);
         stop.raise();
-        let mut rest = Batch::default();
+        let mut rest = FrameBatch::default();
         // What the capture counted is known when it has ended.
         while queue.take(&mut rest, WRITE_EVERY) {}
         self.counters.queue_full.set(queue.dropped());
         result.and_then(|()| self.series.finish())
     }
 
-    fn write_all(&mut self, queue: &Queue) -> Result<(), RecordError> {
-        let mut batch = Batch::default();
+    fn write_all(&mut self, queue: &FrameQueue) -> Result<(), RecordError> {
+        let mut batch = FrameBatch::default();
         let mut open = true;
         while open {
             open = queue.take(&mut batch, WRITE_EVERY);

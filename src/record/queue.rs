@@ -15,13 +15,13 @@ const OVERHEAD: usize = size_of::<(Timestamp, usize)>();
 
 /// Frames one after the other in one piece of memory, used again and again.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct FrameBatch {
     bytes: Vec<u8>,
     /// When each was captured, and where it ends.
     ends: Vec<(Timestamp, usize)>,
 }
 
-impl Batch {
+impl FrameBatch {
     /// Adds a frame; false where it would be more than `capacity`.
     fn push(&mut self, time: Timestamp, frame: &[u8], capacity: usize) -> bool {
         let size = self.bytes.len() + self.ends.len() * OVERHEAD;
@@ -49,26 +49,26 @@ impl Batch {
 
 #[derive(Debug, Default)]
 struct State {
-    batch: Batch,
+    batch: FrameBatch,
     closed: bool,
     dropped: u64,
 }
 
 /// A bounded queue of frames: whoever puts one in never waits for whoever takes them out.
 #[derive(Debug)]
-pub struct Queue {
+pub struct FrameQueue {
     capacity: usize,
     state: Mutex<State>,
     closed: Condvar,
 }
 
-impl Default for Queue {
+impl Default for FrameQueue {
     fn default() -> Self {
         Self { capacity: CAPACITY, state: Mutex::default(), closed: Condvar::new() }
     }
 }
 
-impl Queue {
+impl FrameQueue {
     /// Puts a frame in. A frame that finds no room is counted as dropped.
     pub fn push(&self, time: Timestamp, frame: &[u8]) {
         let mut state = self.state();
@@ -90,7 +90,7 @@ impl Queue {
 
     /// Lets frames gather for as long as `gather`, then swaps them for those in `batch`, which are
     /// forgotten. Returns whether more can come.
-    pub fn take(&self, batch: &mut Batch, gather: Duration) -> bool {
+    pub fn take(&self, batch: &mut FrameBatch, gather: Duration) -> bool {
         batch.clear();
         let state = self.state();
         let waited = self.closed.wait_timeout_while(state, gather, |state| !state.closed);
@@ -114,13 +114,13 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn taken(batch: &Batch) -> Vec<(i64, Vec<u8>)> {
+    fn taken(batch: &FrameBatch) -> Vec<(i64, Vec<u8>)> {
         batch.frames().map(|(time, frame)| (time.as_second(), frame.to_vec())).collect()
     }
 
     #[test]
     fn frames_come_out_as_they_went_in_and_the_last_with_the_end() {
-        let (queue, mut batch) = (Queue::default(), Batch::default());
+        let (queue, mut batch) = (FrameQueue::default(), FrameBatch::default());
         queue.push(at(1), &[1, 2, 3]);
         queue.push(at(2), &[]);
         assert!(queue.take(&mut batch, Duration::ZERO));
@@ -133,12 +133,12 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_what_is_in_stays() {
-        let queue = Queue { capacity: 3 * (OVERHEAD + 10), ..Queue::default() };
+        let queue = FrameQueue { capacity: 3 * (OVERHEAD + 10), ..FrameQueue::default() };
         for second in 0..5 {
             queue.push(at(second), &[0; 10]);
         }
         assert_eq!(queue.dropped(), 2);
-        let mut batch = Batch::default();
+        let mut batch = FrameBatch::default();
         queue.take(&mut batch, Duration::ZERO);
         assert_eq!(taken(&batch).len(), 3);
         queue.push(at(9), &[7; 10]);

@@ -17,12 +17,12 @@ pub enum Only {
 
 /// Tells frames that the built-in decoders read wholly from others.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(super) struct FrameSelection {
     only: Only,
     decoders: DecoderTable,
 }
 
-impl Selection {
+impl FrameSelection {
     pub(super) fn new(only: Only) -> Self {
         Self { only, decoders: DecoderTable::built_in() }
     }

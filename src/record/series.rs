@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use tracing::info;
 
 use super::file::{CaptureFile, Cut, Existing};
-use super::{Counters, RecordError};
-use crate::capture::pcapng::{Origin, Statistics};
+use super::{RecordError, RecordingCounters};
+use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics};
 
 /// Where frames are saved.
 #[derive(Debug)]
-pub enum Place {
+pub enum RecordingTarget {
     /// Standard output, as a stream for another program.
     Stdout {
         /// The most bytes.
@@ -56,11 +56,11 @@ const MOST_NAMESAKES: u32 = 1_000;
 
 /// The file that is being written, or one after the other.
 #[derive(Debug)]
-pub(super) struct Series {
-    place: Place,
+pub(super) struct FileSeries {
+    place: RecordingTarget,
     interface: String,
     system: String,
-    counters: Arc<Counters>,
+    counters: Arc<RecordingCounters>,
     current: Current,
     /// Bytes in the files before this one.
     finished: u64,
@@ -76,12 +76,12 @@ struct Current {
     dropped: u64,
 }
 
-impl Series {
+impl FileSeries {
     /// Makes the first file.
     pub(super) fn create(
-        place: Place,
+        place: RecordingTarget,
         interface: String,
-        counters: Arc<Counters>,
+        counters: Arc<RecordingCounters>,
     ) -> Result<Self, RecordError> {
         let uname = rustix::system::uname();
         let system = format!(
@@ -104,16 +104,18 @@ impl Series {
     ) -> Result<Option<Full>, RecordError> {
         let size = self.current.file.size_with(frame.len());
         match self.place {
-            Place::Stdout { most } | Place::File { most, .. } if size > most => {
+            RecordingTarget::Stdout { most } | RecordingTarget::File { most, .. }
+                if size > most =>
+            {
                 return Ok(Some(Full));
             }
             // One frame that is too large by itself has a file of its own.
-            Place::Files { rotation: Rotation::Size(most), .. }
+            RecordingTarget::Files { rotation: Rotation::Size(most), .. }
                 if size > most && self.current.frames > 0 =>
             {
                 self.next_file()?;
             }
-            Place::Files { rotation: Rotation::Time(longest), .. }
+            RecordingTarget::Files { rotation: Rotation::Time(longest), .. }
                 if self.current.opened.elapsed() >= longest =>
             {
                 self.next_file()?;
@@ -172,16 +174,18 @@ impl Series {
 
 impl Current {
     fn begin(
-        place: &Place,
+        place: &RecordingTarget,
         interface: &str,
         system: &str,
-        counters: &Counters,
+        counters: &RecordingCounters,
     ) -> Result<Self, RecordError> {
-        let origin = Origin { interface: Some(interface), system: Some(system) };
+        let origin = CaptureOrigin { interface: Some(interface), system: Some(system) };
         let file = match place {
-            Place::Stdout { .. } => CaptureFile::stdout(origin)?,
-            Place::File { path, existing, .. } => CaptureFile::create(path, *existing, origin)?,
-            Place::Files { path, .. } => first_free(path, Timestamp::now(), origin)?,
+            RecordingTarget::Stdout { .. } => CaptureFile::stdout(origin)?,
+            RecordingTarget::File { path, existing, .. } => {
+                CaptureFile::create(path, *existing, origin)?
+            }
+            RecordingTarget::Files { path, .. } => first_free(path, Timestamp::now(), origin)?,
         };
         counters.files.add(1);
         Ok(Self {
@@ -193,8 +197,8 @@ impl Current {
         })
     }
 
-    fn finish(self, counters: &Counters) -> Result<u64, Cut> {
-        let statistics = Statistics {
+    fn finish(self, counters: &RecordingCounters) -> Result<u64, Cut> {
+        let statistics = InterfaceStatistics {
             begun: self.file.begun(),
             ended: Timestamp::now(),
             received: counters.live.kernel_passed.get().saturating_sub(self.received),
@@ -208,7 +212,7 @@ impl Current {
 fn first_free(
     path: &Path,
     moment: Timestamp,
-    origin: Origin<'_>,
+    origin: CaptureOrigin<'_>,
 ) -> Result<CaptureFile, RecordError> {
     let mut made = CaptureFile::create(&named(path, moment, 1), Existing::Keep, origin);
     for namesake in 2..=MOST_NAMESAKES {

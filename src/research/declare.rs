@@ -9,8 +9,8 @@ use energi_decoders::field::SERIAL;
 
 use super::View;
 use super::correlate::Finding;
-use super::kinds;
-use super::series::Series;
+use super::record_types;
+use super::series::RecordSeries;
 
 /// A field that explains less of its metric than this is not proposed beside a better one.
 const WORTH: f64 = 0.9;
@@ -20,7 +20,7 @@ const SHOWN: f64 = 0.9;
 
 /// Where the records show the serial number of one of `devices`.
 #[must_use]
-pub fn serial_offset(series: &Series, devices: &BTreeSet<u32>) -> Option<u8> {
+pub fn serial_offset(series: &RecordSeries, devices: &BTreeSet<u32>) -> Option<u8> {
     let shows = |view: &View| {
         let read = view.reader();
         let hits = series.records().filter(|(_, record)| {
@@ -39,13 +39,13 @@ pub fn serial_offset(series: &Series, devices: &BTreeSet<u32>) -> Option<u8> {
 /// does not tell the records.
 #[must_use]
 pub fn decoder(
-    series: &Series,
+    series: &RecordSeries,
     findings: &[Finding<'_>],
     serial: Option<u8>,
     record_type: bool,
 ) -> Option<CustomDecoder> {
     let length = series.key.length;
-    let mut taken = kinds::built_in(length).map_or_else(BTreeSet::new, |layout| {
+    let mut taken = record_types::built_in(length).map_or_else(BTreeSet::new, |layout| {
         layout.fields.iter().map(|field| field.key().to_owned()).collect()
     });
     let mut fields: Vec<CustomField> = Vec::new();

@@ -7,7 +7,7 @@ use energi_decoders::{
 };
 use jiff::Timestamp;
 
-use super::Thinned;
+use super::Downsampled;
 use super::series::{AGAIN, median_step};
 
 /// Points that are kept of one metric: three days of one every two seconds.
@@ -21,7 +21,7 @@ const LONGEST_GAP: i64 = 60_000_000;
 
 /// One metric of one device, from the packet that carries it most often.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownMetric {
     /// What it is.
     pub metric: Metric,
     /// Whose it is.
@@ -47,7 +47,7 @@ fn resolution(values: &[f64]) -> f64 {
     if least.is_finite() { least } else { 0.0 }
 }
 
-impl Known {
+impl KnownMetric {
     /// Whether it is a flag.
     #[must_use]
     pub const fn is_flag(&self) -> bool {
@@ -88,7 +88,7 @@ impl Known {
 struct Said {
     metric: Metric,
     source: Option<MacAddress>,
-    points: Thinned<(i64, f64)>,
+    points: Downsampled<(i64, f64)>,
 }
 
 /// Confirmed metrics as they are heard.
@@ -144,7 +144,7 @@ impl Metrics {
                 let said = self.said.entry(key).or_insert_with(|| Said {
                     metric: field.metric.clone(),
                     source,
-                    points: Thinned::new(MOST_POINTS),
+                    points: Downsampled::new(MOST_POINTS),
                 });
                 said.points.push((time.as_microsecond(), value.as_f64()));
             }
@@ -159,10 +159,10 @@ impl Metrics {
 
     /// The metrics of one device, each from the packet that carried it most often.
     #[must_use]
-    pub fn of(&self, serial: u32) -> Vec<Known> {
-        let mut best: BTreeMap<&str, Known> = BTreeMap::new();
+    pub fn of(&self, serial: u32) -> Vec<KnownMetric> {
+        let mut best: BTreeMap<&str, KnownMetric> = BTreeMap::new();
         for ((owner, key, packet), Said { metric, source, points }) in &self.said {
-            let richer = |other: &Known| points.items().len() > other.times.len();
+            let richer = |other: &KnownMetric| points.items().len() > other.times.len();
             if *owner != serial || !best.get(key.as_str()).is_none_or(richer) {
                 continue;
             }
@@ -172,7 +172,7 @@ impl Metrics {
                 later.0 - earlier.0 < AGAIN && later.1.to_bits() == earlier.1.to_bits()
             });
             let (times, values): (Vec<i64>, Vec<f64>) = points.into_iter().unzip();
-            let known = Known {
+            let known = KnownMetric {
                 metric: metric.clone(),
                 serial,
                 source: *source,
@@ -206,11 +206,11 @@ mod tests {
 
     use super::*;
 
-    fn known(metric: &Metric, points: &[(i64, f64)]) -> Known {
+    fn known(metric: &Metric, points: &[(i64, f64)]) -> KnownMetric {
         let (times, values): (Vec<i64>, Vec<f64>) =
             points.iter().map(|(second, value)| (second * 1_000_000, *value)).unzip();
         let (interval, resolution) = (median_step(&times), resolution(&values));
-        Known {
+        KnownMetric {
             metric: metric.clone(),
             serial: 1,
             source: None,

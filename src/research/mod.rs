@@ -6,14 +6,14 @@
 pub mod anonymous;
 pub mod correlate;
 pub mod declare;
-pub mod kinds;
+mod downsample;
 pub mod metrics;
 pub mod moment;
 pub mod profile;
+pub mod record_types;
 pub mod series;
-mod thinned;
 pub mod verify;
 mod view;
 
-pub use thinned::Thinned;
+pub use downsample::Downsampled;
 pub use view::{FIRST_OFFSET, View};

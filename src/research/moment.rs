@@ -7,14 +7,14 @@
 use energi_decoders::Raw;
 
 use super::View;
-use super::series::Series;
+use super::series::RecordSeries;
 
 /// Other moments that are looked at, at most.
 const OTHERS: usize = 500;
 
 /// A byte that changed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct ByteChange {
     /// The byte.
     pub view: View,
     /// Its most frequent value before the moment.
@@ -47,7 +47,7 @@ impl Around<'_> {
 /// The bytes whose mean moved at `moment`, in µs since 1970: the most remarkable first. `None`
 /// where there is no record within `window` µs before or after it.
 #[must_use]
-pub fn changes(series: &Series, moment: i64, window: i64) -> Option<Vec<Change>> {
+pub fn changes(series: &RecordSeries, moment: i64, window: i64) -> Option<Vec<ByteChange>> {
     let times = series.times();
     let around = Around { times: &times, window };
     let here = around.rows(moment)?;
@@ -68,7 +68,7 @@ pub fn changes(series: &Series, moment: i64, window: i64) -> Option<Vec<Change>>
             let elsewhere = as_far as f64 / others.len().max(1) as f64;
             let (before_bits, after_bits) = (steady(before), steady(after));
             let flipped = before_bits.0 & after_bits.1 | before_bits.1 & after_bits.0;
-            Some(Change {
+            Some(ByteChange {
                 view,
                 before: frequent(before),
                 after: frequent(after),

@@ -3,7 +3,7 @@
 use energi_decoders::Raw;
 use serde::Serialize;
 
-use super::series::Series;
+use super::series::RecordSeries;
 use super::{View, correlate};
 
 /// Changes that it takes to call something a counter.
@@ -19,7 +19,7 @@ const SMOOTH: f64 = 0.15;
 /// How a byte behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Class {
+pub enum ByteClass {
     /// It never changes.
     Constant,
     /// It goes one way, in small steps.
@@ -30,7 +30,7 @@ pub enum Class {
     Changing,
 }
 
-impl Class {
+impl ByteClass {
     /// The word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -45,7 +45,7 @@ impl Class {
 
 /// A wider number that may begin at a byte.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Wide {
+pub struct WideNumber {
     /// How it is read.
     pub view: View,
     /// The least number.
@@ -63,7 +63,7 @@ pub struct ByteProfile {
     /// Its protocol offset.
     pub offset: u8,
     /// How it behaves.
-    pub class: Class,
+    pub class: ByteClass,
     /// The least value.
     pub min: i64,
     /// The greatest value.
@@ -77,20 +77,20 @@ pub struct ByteProfile {
     /// How often it changes from one record to the next.
     pub changes: usize,
     /// The wider numbers that begin with it, where they fit the record.
-    pub wide: Vec<Wide>,
+    pub wide: Vec<WideNumber>,
     /// The built-in fields that it belongs to.
     pub named: Vec<&'static str>,
 }
 
 /// Every byte of a series from the device number on.
 #[must_use]
-pub fn bytes(series: &Series) -> Vec<ByteProfile> {
+pub fn bytes(series: &RecordSeries) -> Vec<ByteProfile> {
     let length = series.key.length;
     let places = View::numbers(length).filter(|view| view.raw == Raw::U8);
     places.map(|view| byte(series, view)).collect()
 }
 
-fn byte(series: &Series, view: View) -> ByteProfile {
+fn byte(series: &RecordSeries, view: View) -> ByteProfile {
     let column = series.column(view);
     let mut counts = [0_u32; 256];
     for value in &column {
@@ -120,7 +120,7 @@ fn byte(series: &Series, view: View) -> ByteProfile {
     }
 }
 
-fn class(steps: &[i64], distinct: usize, bits: u8) -> Class {
+fn class(steps: &[i64], distinct: usize, bits: u8) -> ByteClass {
     // A byte that wraps has made a small step the other way.
     let small = |step: &i64| match step {
         -255..=-129 => step + 256,
@@ -131,13 +131,13 @@ fn class(steps: &[i64], distinct: usize, bits: u8) -> Class {
     let down = steps.iter().map(small).filter(|step| (-32..=-1).contains(step)).count();
     let one_way = up.max(down) * 20 >= steps.len() * 19;
     if distinct <= 1 {
-        Class::Constant
+        ByteClass::Constant
     } else if steps.len() >= FEWEST_CHANGES && distinct > FEW_VALUES && one_way {
-        Class::Counter
+        ByteClass::Counter
     } else if distinct <= FEW_VALUES || bits.count_ones() <= 2 {
-        Class::FlagLike
+        ByteClass::FlagLike
     } else {
-        Class::Changing
+        ByteClass::Changing
     }
 }
 
@@ -150,7 +150,7 @@ fn entropy(counts: &[u32; 256], rows: usize) -> f64 {
 }
 
 /// A wider number, where it lies inside the record.
-fn wider(series: &Series, view: View) -> Option<Wide> {
+fn wider(series: &RecordSeries, view: View) -> Option<WideNumber> {
     View::numbers(series.key.length).find(|other| *other == view)?;
     let column = series.column(view);
     let (min, max) = (column.iter().copied().min()?, column.iter().copied().max()?);
@@ -175,5 +175,5 @@ fn wider(series: &Series, view: View) -> Option<Wide> {
     let one_number = wraps > 0 && 2 * carried > wraps;
     let plausible = smooth && one_number && moves(&upper) && moves(&lower);
     // An unsigned reading of a number that crosses zero jumps from end to end.
-    Some(Wide { view, min, max, plausible })
+    Some(WideNumber { view, min, max, plausible })
 }

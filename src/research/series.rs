@@ -3,13 +3,13 @@
 use energi_decoders::{MacAddress, Record};
 use jiff::Timestamp;
 
-use super::kinds::Key;
-use super::{Thinned, View};
+use super::record_types::RecordKey;
+use super::{Downsampled, View};
 
 /// Records that are kept of one kind: six days of one every two seconds.
 const MOST_ROWS: usize = 1 << 18;
 
-/// Kinds of one length that are kept apart.
+/// Record types of one length that are kept apart.
 const MOST_SERIES: usize = 8;
 
 /// What comes again within this time, in µs, came once: a mirrored port shows frames twice, and
@@ -18,7 +18,7 @@ pub(super) const AGAIN: i64 = 100_000;
 
 /// Which records to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Selection {
+pub struct RecordSelection {
     /// The length byte.
     pub length: u8,
     /// Only this type; any where `None`.
@@ -27,8 +27,8 @@ pub struct Selection {
     pub source: Option<MacAddress>,
 }
 
-impl Selection {
-    fn takes(&self, key: &Key) -> bool {
+impl RecordSelection {
+    fn takes(&self, key: &RecordKey) -> bool {
         self.length == key.length
             && self.record_type.is_none_or(|wanted| wanted == key.record_type)
             && self.source.is_none_or(|wanted| Some(wanted) == key.source)
@@ -37,17 +37,17 @@ impl Selection {
 
 /// Records of one length, type and source. At most 262,144 are kept, evenly spread.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub struct RecordSeries {
     /// What they have in common.
-    pub key: Key,
+    pub key: RecordKey,
     /// How many there were, kept or not.
     pub count: u64,
     /// How many of those that were kept came again, and were left out.
     pub repeated: usize,
-    rows: Thinned<(i64, Box<[u8]>)>,
+    rows: Downsampled<(i64, Box<[u8]>)>,
 }
 
-impl Series {
+impl RecordSeries {
     /// The records that were kept, with their times in µs since 1970.
     #[must_use]
     pub fn records(&self) -> impl ExactSizeIterator<Item = (i64, Record<'_>)> + Clone {
@@ -82,8 +82,8 @@ fn whole(bytes: &[u8]) -> Record<'_> {
 /// The selected records of a capture, by kind.
 #[derive(Debug, Clone)]
 pub struct Gathered {
-    selection: Selection,
-    series: Vec<Series>,
+    selection: RecordSelection,
+    series: Vec<RecordSeries>,
     /// Selected records without a time, which cannot be put in order.
     pub timeless: u64,
 }
@@ -91,7 +91,7 @@ pub struct Gathered {
 impl Gathered {
     /// Nothing yet.
     #[must_use]
-    pub const fn new(selection: Selection) -> Self {
+    pub const fn new(selection: RecordSelection) -> Self {
         Self { selection, series: Vec::new(), timeless: 0 }
     }
 
@@ -102,7 +102,7 @@ impl Gathered {
         time: Option<Timestamp>,
         source: Option<MacAddress>,
     ) {
-        let key = Key::of(record, source);
+        let key = RecordKey::of(record, source);
         if !self.selection.takes(&key) {
             return;
         }
@@ -113,11 +113,11 @@ impl Gathered {
         let index = self.series.iter().position(|series| series.key == key).or_else(|| {
             let room = self.series.len() < MOST_SERIES;
             room.then(|| {
-                self.series.push(Series {
+                self.series.push(RecordSeries {
                     key,
                     count: 0,
                     repeated: 0,
-                    rows: Thinned::new(MOST_ROWS),
+                    rows: Downsampled::new(MOST_ROWS),
                 });
                 self.series.len() - 1
             })
@@ -130,7 +130,7 @@ impl Gathered {
 
     /// The kind that has the most records, and the others.
     #[must_use]
-    pub fn most(mut self) -> Option<(Series, Vec<Series>)> {
+    pub fn most(mut self) -> Option<(RecordSeries, Vec<RecordSeries>)> {
         self.series.sort_by_key(|series| std::cmp::Reverse(series.count));
         for series in &mut self.series {
             // Clocks are set, and captures may be named in any order.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_a_mirrored_port_shows_twice_is_one_record() {
-        let selection = Selection { length: 10, record_type: None, source: None };
+        let selection = RecordSelection { length: 10, record_type: None, source: None };
         let mut gathered = Gathered::new(selection);
         let mut add = |microsecond, number: u8| {
             let bytes = [10, 0x53, 0, 0, 0, 0, number, 0, 0, 0];

@@ -7,8 +7,8 @@ use energi_decoders::{Field, Layout, Raw};
 
 use super::View;
 use super::correlate::{self, Finding};
-use super::metrics::Known;
-use super::series::{Selection, Series};
+use super::metrics::KnownMetric;
+use super::series::{RecordSelection, RecordSeries};
 
 /// Values shown of a field, evenly spread.
 const SAMPLES: usize = 5;
@@ -21,8 +21,8 @@ const SCALE: f64 = 0.02;
 
 /// The records that a declared decoder would read.
 #[must_use]
-pub fn selection(decoder: &CustomDecoder) -> Selection {
-    Selection {
+pub fn selection(decoder: &CustomDecoder) -> RecordSelection {
+    RecordSelection {
         length: decoder.length.0,
         record_type: decoder.record_type.map(|record_type| record_type.0),
         source: None,
@@ -83,10 +83,10 @@ impl DecoderCheck<'_> {
 #[must_use]
 pub fn check<'a>(
     layout: &Layout,
-    series: Option<&Series>,
+    series: Option<&RecordSeries>,
     records: u64,
     devices: &BTreeSet<u32>,
-    metrics: &'a [Known],
+    metrics: &'a [KnownMetric],
     max_lag: i64,
 ) -> DecoderCheck<'a> {
     let mut check = DecoderCheck {
@@ -119,8 +119,8 @@ pub fn check<'a>(
 #[expect(clippy::cast_precision_loss, reason = "records are few")]
 fn check_field<'a>(
     field: &Field,
-    series: &Series,
-    metrics: &'a [Known],
+    series: &RecordSeries,
+    metrics: &'a [KnownMetric],
     max_lag: i64,
 ) -> FieldCheck<'a> {
     let values: Vec<f64> = series

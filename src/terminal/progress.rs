@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::capture::replay::Progress;
+use crate::capture::replay::ReplayProgress as Progress;
 
 /// The one bar of the process: logs have to know of it to write around it.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();

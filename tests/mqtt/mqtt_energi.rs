@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use energi_gateway::capture::Speed;
-use energi_gateway::capture::replay::Replay;
+use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Link, Source};
 
 /// How a value lies in the bytes.
@@ -179,7 +179,7 @@ const PAYLOAD: usize = 14;
 /// Every value of these packets in a capture by its topic, in order.
 pub(crate) fn publishes(capture: &Path, packets: &[Packet]) -> BTreeMap<String, Vec<f64>> {
     let mut topics = BTreeMap::<_, Vec<_>>::new();
-    let mut capture = Replay::open(capture, Speed::Max).unwrap();
+    let mut capture = ReplaySource::open(capture, Speed::Max).unwrap();
     while let Event::Packet(packet) = capture.next().unwrap() {
         assert_eq!(packet.link, Link::Ethernet);
         let bytes = &packet.bytes[PAYLOAD..];

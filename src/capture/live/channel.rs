@@ -10,7 +10,7 @@ use pnet::datalink::{self, ChannelType, Config, DataLinkReceiver};
 use thiserror::Error;
 
 use super::interface::{self, InterfaceName, LinkState};
-use super::socket::{Hearing, PacketSocket, Statistics};
+use super::socket::{CaptureFilter, KernelStatistics, PacketSocket};
 use super::{CaptureError, LiveSettings, is_harmless, permission};
 
 /// How long a read waits for a frame: the capture thread sees a stop this soon.
@@ -60,8 +60,8 @@ impl OpenError {
 }
 
 /// Opens a packet socket that hears nothing yet.
-pub(super) fn open_socket(hearing: Hearing) -> Result<PacketSocket, OpenError> {
-    PacketSocket::open(hearing).map_err(|error| match error.raw_os_error() {
+pub(super) fn open_socket(filter: CaptureFilter) -> Result<PacketSocket, OpenError> {
+    PacketSocket::open(filter).map_err(|error| match error.raw_os_error() {
         Some(EAFNOSUPPORT) => OpenError::Failed {
             doing: "opening a packet socket, which a sandbox may forbid (under systemd, \
                     RestrictAddressFamilies= must list AF_PACKET)",
@@ -80,8 +80,8 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Listens on the interface that has the name now.
-    pub(super) fn open(settings: &LiveSettings, hearing: Hearing) -> Result<Self, OpenError> {
-        let socket = open_socket(hearing)?;
+    pub(super) fn open(settings: &LiveSettings, filter: CaptureFilter) -> Result<Self, OpenError> {
+        let socket = open_socket(filter)?;
         let index = socket
             .index_of(settings.interface.as_str())
             .map_err(OpenError::failed("looking the interface up"))?;
@@ -97,7 +97,7 @@ impl Channel {
         if settings.promiscuous {
             Self::disable_card_filter(&socket, index)?;
         }
-        if hearing == Hearing::Everything
+        if filter == CaptureFilter::Everything
             && let Err(error) = socket.ignore_own()
         {
             tracing::debug!(%error, "what this machine sends is heard as well");
@@ -111,7 +111,7 @@ impl Channel {
             // on this machine send would be heard as if devices had sent it. The price: a frame
             // behind two VLAN tags is not heard. Frames keep their Ethernet header, for
             // that is the socket's own kind.
-            channel_type: ChannelType::Layer3(hearing.ethertype()),
+            channel_type: ChannelType::Layer3(filter.ethertype()),
             promiscuous: false,
             read_timeout: Some(READ_TIMEOUT),
             ..Config::default()
@@ -162,7 +162,7 @@ impl Channel {
     }
 
     /// The kernel's counts since they were last taken.
-    pub(super) fn take_statistics(&self) -> io::Result<Statistics> {
+    pub(super) fn take_statistics(&self) -> io::Result<KernelStatistics> {
         self.socket.take_statistics()
     }
 }

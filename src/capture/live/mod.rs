@@ -8,9 +8,9 @@
 //! they are not. On a port of a bridge the bridge takes the frames: listen on the bridge.
 
 mod channel;
-mod ear;
 mod filter;
 mod interface;
+mod monitor;
 mod permission;
 mod probe;
 mod silence;
@@ -29,11 +29,11 @@ use tracing::{debug, info, warn};
 use super::{CaptureError, Event, Link, Packet, Source};
 use crate::platform::privileges::Rights;
 use channel::{Channel, OpenError, READ_TIMEOUT};
-pub use ear::Ear;
 pub use interface::{InterfaceName, InterfaceNameError, LinkState};
+pub use monitor::TrafficMonitor;
 pub use probe::{Probe, forbidden, probe};
 use silence::Silence;
-use socket::Hearing;
+use socket::CaptureFilter;
 
 /// How often the interface is looked at and the kernel's counts are read.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ pub struct LiveCounters {
 
 /// A network interface as a source of packets.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveSource {
     settings: LiveSettings,
     counters: Arc<LiveCounters>,
     listening: Listening,
@@ -113,7 +113,7 @@ impl Wait {
     }
 }
 
-impl Live {
+impl LiveSource {
     /// Listens on an interface, or waits for it where it is missing or down.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Live {
     pub fn open(settings: LiveSettings) -> Result<Self, CaptureError> {
         let now = Instant::now();
         let interface = &settings.interface;
-        let listening = match Channel::open(&settings, Hearing::Devices) {
+        let listening = match Channel::open(&settings, CaptureFilter::Devices) {
             Ok(channel) => {
                 info!(%interface, "listening");
                 if let Some(bridge) = interface::bridge(interface) {
@@ -190,7 +190,7 @@ impl Live {
     fn reopen(&mut self, now: Instant) {
         let Listening::Waiting(wait) = &mut self.listening else { return };
         let interface = &self.settings.interface;
-        match Channel::open(&self.settings, Hearing::Devices) {
+        match Channel::open(&self.settings, CaptureFilter::Devices) {
             Ok(channel) => {
                 info!(%interface, "the interface is there; listening");
                 self.counters.reopened.add(1);
@@ -249,7 +249,7 @@ impl Live {
     }
 }
 
-impl Source for Live {
+impl Source for LiveSource {
     /// Never fails and never ends: what is wrong with the interface may pass.
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let now = Instant::now();
@@ -283,7 +283,7 @@ impl Source for Live {
 }
 
 /// What the kernel still counted is not lost with the source.
-impl Drop for Live {
+impl Drop for LiveSource {
     fn drop(&mut self) {
         if let Listening::Open(channel) | Listening::Draining { channel, .. } = &self.listening {
             self.count(channel);

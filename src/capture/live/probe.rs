@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::channel::{self, OpenError};
 use super::interface::{self, InterfaceName, LinkState};
-use super::socket::Hearing;
+use super::socket::CaptureFilter;
 
 /// What stands between the gateway and an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Probe {
 /// Why this process may not capture on any interface, with the mend; `None` where it may.
 #[must_use]
 pub fn forbidden() -> Option<String> {
-    channel::open_socket(Hearing::Devices).err().map(|error: OpenError| error.to_string())
+    channel::open_socket(CaptureFilter::Devices).err().map(|error: OpenError| error.to_string())
 }
 
 /// Looks at `interface` and at what this process may do. Changes nothing.
@@ -38,7 +38,7 @@ pub fn probe(interface: &InterfaceName) -> Probe {
         interface: interface.clone(),
         state,
         bridge: interface::bridge(interface),
-        forbidden: channel::open_socket(Hearing::Devices)
+        forbidden: channel::open_socket(CaptureFilter::Devices)
             .err()
             .map(|error: OpenError| error.to_string()),
         candidates: if state == LinkState::Missing { interface::candidates() } else { Vec::new() },

@@ -20,7 +20,7 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// The kernel's counts since they were last read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Statistics {
+pub(super) struct KernelStatistics {
     /// Frames that passed the filter, the dropped ones among them.
     pub(super) passed: u64,
     /// Frames that passed the filter and found the queue full.
@@ -29,14 +29,14 @@ pub(super) struct Statistics {
 
 /// What a socket is to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hearing {
+pub(super) enum CaptureFilter {
     /// The devices' frames.
     Devices,
     /// The devices' frames, and the header of every other one.
     Everything,
 }
 
-impl Hearing {
+impl CaptureFilter {
     /// The ethertype that the socket is bound to.
     pub(super) fn ethertype(self) -> u16 {
         /// `ETH_P_ALL` of packet(7).
@@ -60,11 +60,11 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`; `EAFNOSUPPORT` where a sandbox allows no packet sockets.
-    pub(super) fn open(hearing: Hearing) -> io::Result<Self> {
+    pub(super) fn open(filter: CaptureFilter) -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
-        socket.attach_filter(&match hearing {
-            Hearing::Devices => filter::device_frames(),
-            Hearing::Everything => filter::headers_of_others(),
+        socket.attach_filter(&match filter {
+            CaptureFilter::Devices => filter::device_frames(),
+            CaptureFilter::Everything => filter::headers_of_others(),
         })?;
         Ok(Self(socket))
     }
@@ -151,7 +151,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// None that an open packet socket has.
-    pub(super) fn take_statistics(&self) -> io::Result<Statistics> {
+    pub(super) fn take_statistics(&self) -> io::Result<KernelStatistics> {
         let mut counts = tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = length_of::<tpacket_stats>();
         // SAFETY: the descriptor is open for as long as `self.0` lives; the kernel writes at most
@@ -168,7 +168,7 @@ impl PacketSocket {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Statistics { passed: counts.tp_packets.into(), dropped: counts.tp_drops.into() })
+        Ok(KernelStatistics { passed: counts.tp_packets.into(), dropped: counts.tp_drops.into() })
     }
 
     /// The error that waits on the socket, which is cleared. While one waits `poll` returns at

@@ -7,7 +7,7 @@ use pcap_parser::Linktype;
 use crate::capture::CaptureError;
 
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum CaptureFault {
     /// Nothing at all.
     Empty,
     /// None of the formats.
@@ -22,7 +22,7 @@ pub(super) enum Fault {
     Read(io::Error),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for CaptureFault {
     fn from(error: io::Error) -> Self {
         // The decompressor says what is wrong with its input by kinds that an operating system's
         // error could have too; only the latter carries a number.
@@ -37,16 +37,16 @@ impl From<io::Error> for Fault {
 }
 
 /// Where a fault was met.
-pub(super) struct Place<'a> {
+pub(super) struct FaultPlace<'a> {
     pub(super) name: &'a str,
     pub(super) packets: u64,
     /// Offset in the capture, decompressed.
     pub(super) byte: u64,
 }
 
-impl Fault {
-    pub(super) fn at(self, place: &Place<'_>) -> CaptureError {
-        let Place { name, packets, byte } = place;
+impl CaptureFault {
+    pub(super) fn at(self, place: &FaultPlace<'_>) -> CaptureError {
+        let FaultPlace { name, packets, byte } = place;
         match self {
             Self::Empty => CaptureError::Data(format!("{name}: empty: there is no capture in it")),
             Self::Unknown => CaptureError::Data(format!(

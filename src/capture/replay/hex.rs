@@ -2,7 +2,7 @@
 
 use energi_decoders::frame::MAGIC;
 
-use super::fault::Fault;
+use super::fault::CaptureFault;
 use super::window::Window;
 use crate::capture::Link;
 
@@ -29,7 +29,7 @@ impl Hex {
 
     /// Reads the next line that holds a packet, and returns its size in the window. A line that is
     /// not hex costs no other one: it is told at the end.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<usize>, Fault> {
+    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<usize>, CaptureFault> {
         while let Some(size) = line(window)? {
             self.lines += 1;
             let text = window.bytes().get(..size).unwrap_or_default();
@@ -49,8 +49,8 @@ impl Hex {
         }
         match self.wrong {
             None => Ok(None),
-            Some(_) if self.packets == 0 => Err(Fault::Unknown),
-            Some((first, count)) => Err(Fault::Damaged(format!(
+            Some(_) if self.packets == 0 => Err(CaptureFault::Unknown),
+            Some((first, count)) => Err(CaptureFault::Damaged(format!(
                 "lines that are not hex: {count}, the first of them line {first}; write a payload \
                  or a frame a line, two digits a byte"
             ))),
@@ -66,7 +66,7 @@ impl Hex {
 
 /// The size of the next line, its end included; `None` at the end of the text. Whether a line is too
 /// long depends on the line alone, not on how much of the input has come.
-fn line(window: &mut Window) -> Result<Option<usize>, Fault> {
+fn line(window: &mut Window) -> Result<Option<usize>, CaptureFault> {
     let mut looked = 0;
     loop {
         let come = window.bytes();
@@ -76,7 +76,9 @@ fn line(window: &mut Window) -> Result<Option<usize>, Fault> {
         }
         looked = bytes.len();
         if looked > MAX_LINE {
-            return Err(Fault::Damaged(format!("a line of more than {MAX_LINE} characters")));
+            return Err(CaptureFault::Damaged(format!(
+                "a line of more than {MAX_LINE} characters"
+            )));
         }
         if !window.ensure(looked + 1)? {
             return Ok((looked > 0).then_some(looked));

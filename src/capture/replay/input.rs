@@ -13,12 +13,12 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// How far a replay is. A handle that another thread can hold.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct ReplayProgress {
     read: Arc<AtomicU64>,
     total: Option<u64>,
 }
 
-impl Progress {
+impl ReplayProgress {
     /// Bytes of the input read so far, as they are stored (compressed, where they are).
     #[must_use]
     pub fn read(&self) -> u64 {
@@ -35,7 +35,7 @@ impl Progress {
 /// An open input.
 pub(super) struct Input {
     pub(super) bytes: Box<dyn Read + Send>,
-    pub(super) progress: Progress,
+    pub(super) progress: ReplayProgress,
 }
 
 impl Input {
@@ -62,7 +62,7 @@ impl Input {
     }
 
     pub(super) fn new(bytes: Box<dyn Read + Send>, total: Option<u64>) -> Self {
-        let progress = Progress { read: Arc::default(), total };
+        let progress = ReplayProgress { read: Arc::default(), total };
         let counted = Counted { inner: bytes, count: Arc::clone(&progress.read) };
         Self { bytes: Box::new(Inflated::Unknown(counted)), progress }
     }

@@ -17,10 +17,10 @@ use std::path::Path;
 use energi_decoders::frame::MAGIC;
 use jiff::Timestamp;
 
-use self::fault::{Fault, Place};
+use self::fault::{CaptureFault, FaultPlace};
 use self::hex::Hex;
 use self::input::Input;
-pub use self::input::Progress;
+pub use self::input::ReplayProgress;
 use self::pcap::Pcap;
 use self::pcapng::PcapNg;
 use self::window::Window;
@@ -55,7 +55,7 @@ enum Format {
 }
 
 /// A source that reads a capture.
-pub struct Replay {
+pub struct ReplaySource {
     name: String,
     /// The name says that it is the payload of a frame, whatever its content.
     named_payload: bool,
@@ -67,12 +67,12 @@ pub struct Replay {
     given: usize,
     packets: u64,
     pacer: Pacer,
-    progress: Progress,
+    progress: ReplayProgress,
 }
 
-impl std::fmt::Debug for Replay {
+impl std::fmt::Debug for ReplaySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replay")
+        f.debug_struct("ReplaySource")
             .field("name", &self.name)
             .field("packets", &self.packets)
             .field("progress", &self.progress)
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Replay {
     }
 }
 
-impl Replay {
+impl ReplaySource {
     /// Opens a file, or standard input for `-`. Nothing is read yet.
     ///
     /// # Errors
@@ -116,11 +116,11 @@ impl Replay {
 
     /// A handle that says how far the input has been read.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> ReplayProgress {
         self.progress.clone()
     }
 
-    fn find(&mut self) -> Result<Option<Found>, Fault> {
+    fn find(&mut self) -> Result<Option<Found>, CaptureFault> {
         self.window.consume(std::mem::take(&mut self.given));
         if matches!(self.format, Format::Unknown) {
             self.format = self.recognise()?;
@@ -140,13 +140,13 @@ impl Replay {
         }
     }
 
-    fn recognise(&mut self) -> Result<Format, Fault> {
+    fn recognise(&mut self) -> Result<Format, CaptureFault> {
         self.window.ensure(MAGIC.len())?;
         let Some(&magic) = self.window.bytes().first_chunk() else {
             return match (self.window.bytes(), self.named_payload) {
-                ([], _) => Err(Fault::Empty),
+                ([], _) => Err(CaptureFault::Empty),
                 (_, true) => Ok(Format::Payload),
-                (_, false) => Err(Fault::Unknown),
+                (_, false) => Err(CaptureFault::Unknown),
             };
         };
         if Pcap::begins(magic) {
@@ -158,15 +158,15 @@ impl Replay {
         } else if Hex::begins(magic) {
             Ok(Format::Hex(Hex::default()))
         } else {
-            Err(Fault::Unknown)
+            Err(CaptureFault::Unknown)
         }
     }
 }
 
 /// All of the stream is one payload.
-fn payload(window: &mut Window) -> Result<Found, Fault> {
+fn payload(window: &mut Window) -> Result<Found, CaptureFault> {
     if window.ensure(MAX_PAYLOAD + 1)? {
-        return Err(Fault::Damaged(format!(
+        return Err(CaptureFault::Damaged(format!(
             "more than {MAX_PAYLOAD} bytes: a raw file holds the payload of one frame"
         )));
     }
@@ -174,7 +174,7 @@ fn payload(window: &mut Window) -> Result<Found, Fault> {
     Ok(Found { time: None, bytes: 0..size, size })
 }
 
-impl Source for Replay {
+impl Source for ReplaySource {
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let found = match self.held.take() {
             Some(found) => found,
@@ -186,7 +186,7 @@ impl Source for Replay {
                 }
                 Err(fault) => {
                     self.format = Format::Ended;
-                    return Err(fault.at(&Place {
+                    return Err(fault.at(&FaultPlace {
                         name: &self.name,
                         packets: self.packets,
                         byte: self.window.position(),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use pcap_parser::nom::{Err as Nom, IResult, Needed};
 use pcap_parser::{LegacyPcapBlock, Linktype, PcapError, PcapHeader};
 
-use super::fault::Fault;
+use super::fault::CaptureFault;
 use super::window::Window;
 use super::{Found, MAX_BLOCK};
 
@@ -28,12 +28,12 @@ impl Pcap {
         )
     }
 
-    pub(super) fn open(window: &mut Window) -> Result<Self, Fault> {
+    pub(super) fn open(window: &mut Window) -> Result<Self, CaptureFault> {
         if !window.ensure(HEADER)? {
-            return Err(Fault::Cut);
+            return Err(CaptureFault::Cut);
         }
         let (_, header) = pcap_parser::parse_pcap_header(window.bytes())
-            .map_err(|_| Fault::Damaged("its header cannot be read".to_owned()))?;
+            .map_err(|_| CaptureFault::Damaged("its header cannot be read".to_owned()))?;
         window.consume(HEADER);
         Ok(Self {
             link: link_type(&header),
@@ -49,13 +49,13 @@ impl Pcap {
     }
 
     /// The next packet; it stays in the window until it is consumed.
-    pub(super) fn next(&self, window: &mut Window) -> Result<Option<Found>, Fault> {
+    pub(super) fn next(&self, window: &mut Window) -> Result<Option<Found>, CaptureFault> {
         loop {
             let available = window.bytes().len();
             let missing = match (self.parse)(window.bytes()) {
                 Ok((rest, packet)) => {
                     if self.link != Linktype::ETHERNET {
-                        return Err(Fault::Link(self.link));
+                        return Err(CaptureFault::Link(self.link));
                     }
                     let size = available - rest.len();
                     return Ok(Some(Found {
@@ -65,14 +65,16 @@ impl Pcap {
                     }));
                 }
                 Err(Nom::Incomplete(Needed::Size(missing))) => missing.get(),
-                Err(_) => return Err(Fault::Damaged("a packet that cannot be read".to_owned())),
+                Err(_) => {
+                    return Err(CaptureFault::Damaged("a packet that cannot be read".to_owned()));
+                }
             };
             let size = available.saturating_add(missing);
             if size > MAX_BLOCK {
-                return Err(Fault::Damaged(format!("a packet of {size} bytes")));
+                return Err(CaptureFault::Damaged(format!("a packet of {size} bytes")));
             }
             if !window.ensure(size)? {
-                return if window.bytes().is_empty() { Ok(None) } else { Err(Fault::Cut) };
+                return if window.bytes().is_empty() { Ok(None) } else { Err(CaptureFault::Cut) };
             }
         }
     }

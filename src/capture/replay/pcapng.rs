@@ -10,7 +10,7 @@ use pcap_parser::{
     SPB_MAGIC, parse_block_be, parse_block_le,
 };
 
-use super::fault::Fault;
+use super::fault::CaptureFault;
 use super::window::Window;
 use super::{Found, MAX_BLOCK};
 
@@ -45,10 +45,10 @@ impl PcapNg {
     }
 
     /// The next packet; it stays in the window until it is consumed.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<Found>, Fault> {
+    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<Found>, CaptureFault> {
         loop {
             if !window.ensure(SMALLEST)? {
-                return if window.bytes().is_empty() { self.end() } else { Err(Fault::Cut) };
+                return if window.bytes().is_empty() { self.end() } else { Err(CaptureFault::Cut) };
             }
             let (kind, size) = self.header(window.bytes())?;
             if !matches!(kind, SHB_MAGIC | IDB_MAGIC | EPB_MAGIC | SPB_MAGIC) {
@@ -56,7 +56,7 @@ impl PcapNg {
                     return Err(impossible(size));
                 }
                 if !window.skip(size)? {
-                    return Err(Fault::Cut);
+                    return Err(CaptureFault::Cut);
                 }
                 continue;
             }
@@ -64,7 +64,7 @@ impl PcapNg {
                 return Err(impossible(size));
             }
             if !window.ensure(size)? {
-                return Err(Fault::Cut);
+                return Err(CaptureFault::Cut);
             }
             let block = window.bytes().get(..size).unwrap_or_default();
             let packet = self.read(block)?;
@@ -79,19 +79,19 @@ impl PcapNg {
     }
 
     /// A capture of several interfaces may hold other packets beside Ethernet's, but not alone.
-    fn end(&self) -> Result<Option<Found>, Fault> {
+    fn end(&self) -> Result<Option<Found>, CaptureFault> {
         match self.skipped {
-            Some(link) if !self.given => Err(Fault::Link(link)),
+            Some(link) if !self.given => Err(CaptureFault::Link(link)),
             _ => Ok(None),
         }
     }
 
     /// The type and the size of the block that begins `bytes`. A section header sets the byte
     /// order that its own length is in.
-    fn header(&mut self, bytes: &[u8]) -> Result<(u32, usize), Fault> {
+    fn header(&mut self, bytes: &[u8]) -> Result<(u32, usize), CaptureFault> {
         let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk::<4>().copied());
         let (Some(kind), Some(size), Some(body)) = (word(0), word(4), word(8)) else {
-            return Err(Fault::Cut);
+            return Err(CaptureFault::Cut);
         };
         // The section header's type reads the same in both byte orders.
         if u32::from_le_bytes(kind) == SHB_MAGIC {
@@ -108,14 +108,16 @@ impl PcapNg {
     }
 
     /// Reads a whole block; `None` where it is not a packet.
-    fn read(&mut self, block: &[u8]) -> Result<Option<Captured>, Fault> {
+    fn read(&mut self, block: &[u8]) -> Result<Option<Captured>, CaptureFault> {
         let parse = if self.big_endian { parse_block_be } else { parse_block_le };
-        let damaged = || Fault::Damaged("a block that contradicts itself".to_owned());
+        let damaged = || CaptureFault::Damaged("a block that contradicts itself".to_owned());
         let (_, parsed) = parse(block).map_err(|_| damaged())?;
         match parsed {
             Block::InterfaceDescription(description) => {
                 if self.interfaces.len() == MAX_INTERFACES {
-                    return Err(Fault::Damaged(format!("more than {MAX_INTERFACES} interfaces")));
+                    return Err(CaptureFault::Damaged(format!(
+                        "more than {MAX_INTERFACES} interfaces"
+                    )));
                 }
                 self.interfaces.push(Interface::new(&description, self.big_endian));
                 Ok(None)
@@ -140,10 +142,10 @@ impl PcapNg {
     }
 
     /// The interface of a packet; `None` for one that is not Ethernet.
-    fn interface(&mut self, index: u32) -> Result<Option<&Interface>, Fault> {
+    fn interface(&mut self, index: u32) -> Result<Option<&Interface>, CaptureFault> {
         let interface = usize::try_from(index).ok().and_then(|index| self.interfaces.get(index));
         let interface = interface.ok_or_else(|| {
-            Fault::Damaged(format!("a packet of interface {index}, which is not described"))
+            CaptureFault::Damaged(format!("a packet of interface {index}, which is not described"))
         })?;
         if interface.link != Linktype::ETHERNET {
             self.skipped = Some(interface.link);
@@ -153,8 +155,8 @@ impl PcapNg {
     }
 }
 
-fn impossible(size: usize) -> Fault {
-    Fault::Damaged(format!("a block of {size} bytes"))
+fn impossible(size: usize) -> CaptureFault {
+    CaptureFault::Damaged(format!("a block of {size} bytes"))
 }
 
 struct Interface {

@@ -24,7 +24,7 @@ impl fmt::Display for Bytes<'_> {
 
 /// Where a record comes from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct RecordOrigin {
     /// When its frame was captured.
     pub(super) time: Option<Timestamp>,
     /// Who sent it.
@@ -34,7 +34,7 @@ pub(super) struct Origin {
 }
 
 /// Adds what is known of a record's origin.
-fn origin(line: &mut Line, origin: Origin) {
+fn origin(line: &mut Line, origin: RecordOrigin) {
     if let Some(time) = origin.time {
         line.put(PLAIN, format_args!("{time:.6}")).blank(2);
     }
@@ -55,7 +55,7 @@ fn kind(line: &mut Line, number: usize, record: &Record<'_>) {
 pub(super) fn known(
     out: &mut dyn Write,
     line: &mut Line,
-    from: Origin,
+    from: RecordOrigin,
     record: &Record<'_>,
     readings: &[Reading],
 ) -> io::Result<()> {
@@ -80,7 +80,7 @@ pub(super) fn known(
 pub(super) fn unknown(
     out: &mut dyn Write,
     line: &mut Line,
-    from: Origin,
+    from: RecordOrigin,
     record: &Record<'_>,
 ) -> io::Result<()> {
     let length = record.length();
@@ -102,7 +102,7 @@ pub(super) fn unknown(
 pub(super) fn rest(
     out: &mut dyn Write,
     line: &mut Line,
-    from: Origin,
+    from: RecordOrigin,
     bytes: &[u8],
 ) -> io::Result<()> {
     let Some(&length) = bytes.first() else { return Ok(()) };

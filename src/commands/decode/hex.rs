@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use energi_decoders::frame::RECORDS;
 use energi_decoders::{Reading, Record};
 
-use super::block::{self, Bytes, Origin};
+use super::block::{self, Bytes, RecordOrigin};
 use super::span::{self, Span};
 use crate::commands::line::{Column, DIM, Line, PLAIN};
 
@@ -18,7 +18,7 @@ const BYTES: usize = 11;
 pub(super) fn write(
     out: &mut dyn Write,
     line: &mut Line,
-    from: Origin,
+    from: RecordOrigin,
     record: &Record<'_>,
     readings: &[Reading],
 ) -> io::Result<()> {

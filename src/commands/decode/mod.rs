@@ -16,13 +16,13 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::capture::Speed;
-use crate::capture::replay::Replay;
+use crate::capture::replay::ReplaySource;
 use crate::capture::{CaptureError, Event, Packet, Source};
 use crate::config::Decoders;
 use crate::platform::exit::{Exit, Failure};
 use crate::terminal::style;
 
-use self::block::Origin;
+use self::block::RecordOrigin;
 use super::line::Line;
 
 /// Arguments of `decode`.
@@ -152,7 +152,7 @@ struct Output {
 
 impl Output {
     fn input(&mut self, path: &Path) -> Result<(), Ended> {
-        let mut source = Replay::open(path, Speed::Max)?;
+        let mut source = ReplaySource::open(path, Speed::Max)?;
         // Whoever watches a stream wants to see each packet as it comes.
         let streams = source.progress().total().is_none();
         let (mut packets, mut foreign, mut unread) = (0_u64, 0_u64, 0_u64);
@@ -200,14 +200,14 @@ impl Output {
         };
         let rest = payload.get(RECORDS..).unwrap_or_default();
         if self.unknown {
-            self.rest(Origin { time: packet.time, mac, number: 1 }, rest)?;
+            self.rest(RecordOrigin { time: packet.time, mac, number: 1 }, rest)?;
         }
         Ok(())
     }
 
     /// Shows the records of a frame, and returns how many of them no decoder reads.
     fn frame(&mut self, frame: &Frame<'_>, time: Option<Timestamp>) -> io::Result<u64> {
-        let mut from = Origin { time, mac: frame.source(), number: 1 };
+        let mut from = RecordOrigin { time, mac: frame.source(), number: 1 };
         let mut unread = 0;
         let mut records = frame.records();
         for record in &mut records {
@@ -231,11 +231,11 @@ impl Output {
     }
 
     /// Shows a record and what was read of it.
-    fn record(&mut self, from: Origin, record: &Record<'_>) -> io::Result<()> {
+    fn record(&mut self, from: RecordOrigin, record: &Record<'_>) -> io::Result<()> {
         let Self { format, line, readings, out, .. } = self;
         match format {
             Format::Json if readings.is_empty() => {
-                let Origin { time, mac, .. } = from;
+                let RecordOrigin { time, mac, .. } = from;
                 writeln!(out, "{}", UnknownJson { time, mac, record: *record })
             }
             Format::Json => {
@@ -247,7 +247,7 @@ impl Output {
     }
 
     /// Shows what is no whole record.
-    fn rest(&mut self, from: Origin, bytes: &[u8]) -> io::Result<()> {
+    fn rest(&mut self, from: RecordOrigin, bytes: &[u8]) -> io::Result<()> {
         match self.format {
             // Its lines are of records.
             Format::Json => Ok(()),

@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use energi_decoders::{Field, Reading, Record};
 
-use super::block::{self, Bytes, Origin};
+use super::block::{self, Bytes, RecordOrigin};
 use crate::commands::line::{BOLD, Column, DIM, Figure, Line, PLAIN};
 
 /// Writes the readings of a record, or its bytes where there are none.
 pub(super) fn write(
     out: &mut dyn Write,
     line: &mut Line,
-    from: Origin,
+    from: RecordOrigin,
     record: &Record<'_>,
     readings: &[Reading],
 ) -> io::Result<()> {

@@ -12,8 +12,8 @@ use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
 use crate::commands::line::{BOLD, DIM, PLAIN, in_colour};
 use crate::platform::exit::{Exit, Failure};
-use crate::research::moment::{self, Change};
-use crate::research::profile::{self, ByteProfile, Class};
+use crate::research::moment::{self, ByteChange};
+use crate::research::profile::{self, ByteClass, ByteProfile};
 
 /// Arguments of `research bytes`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         selected::gather(&args.captures, args.records.selection())?;
     let answer = match args.at {
         None => {
-            let shown = |byte: &ByteProfile| args.constant || byte.class != Class::Constant;
+            let shown = |byte: &ByteProfile| args.constant || byte.class != ByteClass::Constant;
             profiles(profile::bytes(&series).iter().filter(|byte| shown(byte)), args.format)?
         }
         Some(at) => {
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 #[derive(Debug, Serialize)]
 struct Row {
     offset: String,
-    class: Class,
+    class: ByteClass,
     min: i64,
     max: i64,
     distinct: usize,
@@ -159,10 +159,10 @@ impl Row {
             .map(|wide| format!("{} {} to {}", wide.r#type, wide.min, wide.max))
             .collect();
         let class = match self.class {
-            Class::Constant => DIM,
-            Class::Counter => in_colour(AnsiColor::Cyan),
-            Class::FlagLike => in_colour(AnsiColor::Yellow),
-            Class::Changing => PLAIN,
+            ByteClass::Constant => DIM,
+            ByteClass::Counter => in_colour(AnsiColor::Cyan),
+            ByteClass::FlagLike => in_colour(AnsiColor::Yellow),
+            ByteClass::Changing => PLAIN,
         };
         let plausible = if wide.is_empty() { PLAIN } else { in_colour(AnsiColor::Green) };
         let or_none = |words: Vec<_>| if words.is_empty() { NONE.into() } else { words.join(", ") };
@@ -187,7 +187,7 @@ fn profiles<'a>(
 ) -> Result<String, Failure> {
     const COLUMNS: &[Column] = &[
         Column::text("Offset"),
-        Column::text("Class"),
+        Column::text("ByteClass"),
         Column::numbers("Min"),
         Column::numbers("Max"),
         Column::numbers("Distinct").spare(3),
@@ -218,7 +218,7 @@ struct ChangeRow {
 }
 
 impl ChangeRow {
-    fn new(change: &Change) -> Self {
+    fn new(change: &ByteChange) -> Self {
         Self {
             offset: format!("0x{:02X}", change.view.offset),
             before: change.before,
@@ -244,7 +244,7 @@ impl ChangeRow {
     }
 }
 
-fn around(changes: &[Change], format: Format) -> Result<String, Failure> {
+fn around(changes: &[ByteChange], format: Format) -> Result<String, Failure> {
     const COLUMNS: &[Column] = &[
         Column::text("Offset"),
         Column::numbers("Before"),

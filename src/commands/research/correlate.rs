@@ -13,9 +13,9 @@ use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::{Exit, Failure};
-use crate::research::correlate::{self, Finding, Fit, Outcome};
+use crate::research::correlate::{self, Finding, Fit, SearchOutcome};
 use crate::research::declare;
-use crate::research::metrics::{Known, Metrics};
+use crate::research::metrics::{KnownMetric, Metrics};
 
 /// Arguments of `research correlate`.
 #[derive(Debug, clap::Args)]
@@ -155,7 +155,7 @@ impl Row {
 }
 
 impl Answer {
-    fn new(selected: &Selected, known: &[Known], outcome: &Outcome<'_>) -> Self {
+    fn new(selected: &Selected, known: &[KnownMetric], outcome: &SearchOutcome<'_>) -> Self {
         let series = &selected.series;
         let serial = declare::serial_offset(series, selected.metrics.devices());
         Self {

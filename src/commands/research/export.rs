@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tracing::info;
 
 use crate::capture::Speed;
-use crate::capture::pcapng::Writer;
-use crate::capture::replay::Replay;
+use crate::capture::pcapng::PcapngWriter;
+use crate::capture::replay::ReplaySource;
 use crate::capture::{CaptureError, Event, Link, Packet, Source};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::anonymous::{Anonymiser, Identities};
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let anonymiser = if args.anonymise { Some(learn(&args.captures)?) } else { None };
     let output = &args.output;
     let failed = |error: io::Error| output_failure(output, &error);
-    let mut capture = Writer::new(BufWriter::new(create(args)?), None).map_err(failed)?;
+    let mut capture = PcapngWriter::new(BufWriter::new(create(args)?), None).map_err(failed)?;
     let (mut frames, mut left_out, mut ended) = (0_u64, LeftOut::default(), Ok(()));
     for path in &args.captures {
         let result = each_frame(path, &mut left_out, |time, bytes, frame| {
@@ -143,7 +143,7 @@ fn each_frame(
     left_out: &mut LeftOut,
     mut look: impl FnMut(Timestamp, &[u8], &Frame<'_>) -> io::Result<()>,
 ) -> Result<(), Ended> {
-    let mut source = Replay::open(path, Speed::Max).map_err(Ended::Capture)?;
+    let mut source = ReplaySource::open(path, Speed::Max).map_err(Ended::Capture)?;
     loop {
         match source.next().map_err(Ended::Capture)? {
             Event::Packet(packet @ Packet { time: Some(time), link: Link::Ethernet, .. }) => {

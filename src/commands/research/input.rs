@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::{error, warn};
 
 use crate::capture::Speed;
-use crate::capture::replay::Replay;
+use crate::capture::replay::ReplaySource;
 use crate::capture::{CaptureError, Event, Source};
 use crate::platform::exit::Failure;
 
@@ -36,7 +36,7 @@ impl Captures {
         let mut frames = 0_u64;
         let mut ended = Ok(());
         for path in &self.captures {
-            let result = Replay::open(path, Speed::Max).and_then(|mut source| {
+            let result = ReplaySource::open(path, Speed::Max).and_then(|mut source| {
                 each_frame(&mut source, |frame, time| {
                     frames += 1;
                     look(frame, time);

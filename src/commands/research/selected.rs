@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::input::{Captures, Ended};
 use crate::platform::exit::{Exit, Failure};
-use crate::research::metrics::{Known, Metrics};
-use crate::research::series::{Gathered, Selection, Series};
+use crate::research::metrics::{KnownMetric, Metrics};
+use crate::research::series::{Gathered, RecordSelection, RecordSeries};
 
 /// Which records to look at.
 #[derive(Debug, clap::Args)]
@@ -28,8 +28,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn selection(&self) -> Selection {
-        Selection {
+    pub(super) fn selection(&self) -> RecordSelection {
+        RecordSelection {
             length: self.length.0,
             record_type: self.record_type.map(|record_type| record_type.0),
             source: self.source,
@@ -40,7 +40,7 @@ impl Records {
 /// What a capture says about one kind of record.
 pub(super) struct Selected {
     /// The records.
-    pub(super) series: Series,
+    pub(super) series: RecordSeries,
     /// Whether there are records of the same length and another type.
     pub(super) other_types: bool,
     /// What is known at the same time.
@@ -50,7 +50,7 @@ pub(super) struct Selected {
 }
 
 /// Gathers the records of `selection` and what is known at the same time.
-pub(super) fn gather(captures: &Captures, selection: Selection) -> Result<Selected, Failure> {
+pub(super) fn gather(captures: &Captures, selection: RecordSelection) -> Result<Selected, Failure> {
     let (mut gathered, mut metrics) = (Gathered::new(selection), Metrics::default());
     let ended = captures.read(|frame, time| {
         for record in frame.records() {
@@ -91,7 +91,7 @@ pub(super) fn gather(captures: &Captures, selection: Selection) -> Result<Select
 impl Selected {
     /// The metrics of the device called `serial`, or else of that which most likely sent the
     /// records.
-    pub(super) fn known(&self, serial: Option<u32>) -> Result<Vec<Known>, Failure> {
+    pub(super) fn known(&self, serial: Option<u32>) -> Result<Vec<KnownMetric>, Failure> {
         let heard = self.metrics.devices();
         let device = match serial {
             Some(serial) => Some(serial).filter(|serial| heard.contains(serial)),

@@ -9,7 +9,7 @@ use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::Failure;
-use crate::research::kinds::{self, Key, Kind, Kinds};
+use crate::research::record_types::{self, RecordKey, RecordTypeStats, RecordTypes};
 
 /// Arguments of `research types`.
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,8 @@ struct Row {
 }
 
 impl Row {
-    fn new(key: &Key, kind: &Kind) -> Self {
-        let layout = kinds::built_in(key.length);
+    fn new(key: &RecordKey, kind: &RecordTypeStats) -> Self {
+        let layout = record_types::built_in(key.length);
         let time = |time: jiff::Timestamp| format!("{time:.6}");
         Self {
             length: format!("0x{:02X}", key.length),
@@ -110,7 +110,7 @@ fn status(layout: Option<&Layout>) -> &'static str {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut kinds = Kinds::default();
+    let mut kinds = RecordTypes::default();
     let ended = args.captures.read(|frame, time| {
         for record in frame.records() {
             kinds.add(&record, time, frame.source());

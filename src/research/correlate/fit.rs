@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::sensible;
+use super::rounding;
 
 /// Rows that a line is drawn through, at most.
 pub(super) const MOST_ROWS: usize = 20_000;
@@ -79,13 +79,13 @@ impl Fit {
         let steepest = (slope.abs() / explained.max(0.5)) * (1.0 + tilt) + 3.0 * slope_error;
         let flattest = slope.abs() * (1.0 - tilt) - 3.0 * slope_error;
         let flattest = flattest.max(slope.abs() * 0.1);
-        let divide = sensible::divide(fitted_divide, steepest.recip()..=flattest.recip());
+        let divide = rounding::divide(fitted_divide, steepest.recip()..=flattest.recip());
         let add = (sums.y - sums.x / divide) / sums.n;
         // Half a step: devices round, or cut off.
         let tolerance = 3.0 * start_error + 0.51 / divide.abs();
         Some(Self {
             divide,
-            add: sensible::add(add, tolerance),
+            add: rounding::add(add, tolerance),
             fitted_divide,
             divide_error,
             fitted_add: start,
@@ -100,8 +100,8 @@ impl Fit {
 
     /// How many digits it takes to write the scale down, a fraction as one.
     pub(super) fn digits(&self) -> u8 {
-        let divide = sensible::digits(self.divide).min(sensible::digits(self.divide.recip()));
-        divide.saturating_add(sensible::digits(self.add))
+        let divide = rounding::digits(self.divide).min(rounding::digits(self.divide.recip()));
+        divide.saturating_add(rounding::digits(self.add))
     }
 }
 

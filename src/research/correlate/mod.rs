@@ -65,21 +65,21 @@
 //! shape with a metric is not found, by design: one day cannot tell it from any other smooth
 //! curve. A flag that changed twice is hardly told from chance; use it more often.
 
-mod against;
 mod blocks;
 mod fit;
+mod lag_search;
 mod rank;
-mod sensible;
+mod rounding;
 mod spread;
 mod steps;
 
 use energi_decoders::{Field, Raw};
 
-use self::against::{Against, lags};
 pub use self::fit::Fit;
-use super::metrics::Known;
-use super::series::Series;
-use super::{View, kinds};
+use self::lag_search::{LagSearch, lags};
+use super::metrics::KnownMetric;
+use super::series::RecordSeries;
+use super::{View, record_types};
 
 /// A candidate is a finding if fewer than this are expected by chance in the whole search.
 pub const SIGNIFICANT: f64 = 0.01;
@@ -90,7 +90,7 @@ pub struct Finding<'a> {
     /// Where it is and how it is read.
     pub view: View,
     /// What it follows.
-    pub known: &'a Known,
+    pub known: &'a KnownMetric,
     /// How much later than the metric it is, in s.
     pub lag: f64,
     /// How many candidates as good as this are expected by chance in the whole search.
@@ -111,7 +111,7 @@ pub struct Finding<'a> {
 
 /// What a search came to.
 #[derive(Debug, Clone)]
-pub struct Outcome<'a> {
+pub struct SearchOutcome<'a> {
     /// How many combinations of reading, metric and lag were tried.
     pub tries: u64,
     /// How many blocks of movements the capture holds.
@@ -135,7 +135,11 @@ pub struct RunnerUp {
 
 /// Holds every reading of `series` against every one of `metrics`, up to `max_lag` µs earlier or later.
 #[must_use]
-pub fn search<'a>(series: &Series, metrics: &'a [Known], max_lag: i64) -> Outcome<'a> {
+pub fn search<'a>(
+    series: &RecordSeries,
+    metrics: &'a [KnownMetric],
+    max_lag: i64,
+) -> SearchOutcome<'a> {
     let length = series.key.length;
     among(series, View::numbers(length).chain(View::bits(length)), metrics, max_lag)
 }
@@ -144,28 +148,28 @@ pub fn search<'a>(series: &Series, metrics: &'a [Known], max_lag: i64) -> Outcom
 /// the others.
 #[must_use]
 pub fn among<'a>(
-    series: &Series,
+    series: &RecordSeries,
     views: impl Iterator<Item = View>,
-    metrics: &'a [Known],
+    metrics: &'a [KnownMetric],
     max_lag: i64,
-) -> Outcome<'a> {
+) -> SearchOutcome<'a> {
     let times = series.times();
     let (bits, numbers): (Vec<_>, Vec<_>) =
         moving(series, views).into_iter().partition(|view| matches!(view.raw, Raw::Bit(_)));
-    let views = |known: &Known| if known.is_flag() { &bits } else { &numbers };
+    let views = |known: &KnownMetric| if known.is_flag() { &bits } else { &numbers };
     let tries = metrics.iter().map(|known| views(known).len() * lags(&times, known, max_lag).len());
     let tries = tries.sum::<usize>() as u64;
     let mut candidates = Vec::new();
     let mut blocks = 0;
     for known in metrics {
-        let against = Against::new(&times, known, max_lag, tries);
+        let against = LagSearch::new(&times, known, max_lag, tries);
         blocks = blocks.max(against.blocks());
         candidates.extend(views(known).iter().filter_map(|view| against.judge(*view, series)));
     }
     let (significant, rest): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| candidate.chance < SIGNIFICANT);
     let runner_up = rest.iter().min_by(|a, b| a.chance.total_cmp(&b.chance));
-    Outcome {
+    SearchOutcome {
         tries,
         blocks,
         findings: rank::best(significant, series),
@@ -178,7 +182,7 @@ pub fn among<'a>(
 }
 
 /// The views that do not read the same number always.
-fn moving(series: &Series, views: impl Iterator<Item = View>) -> Vec<View> {
+fn moving(series: &RecordSeries, views: impl Iterator<Item = View>) -> Vec<View> {
     let moves = |view: &View| {
         let read = view.reader();
         let mut numbers = series.records().map(|(_, record)| read(&record));
@@ -191,7 +195,7 @@ fn moving(series: &Series, views: impl Iterator<Item = View>) -> Vec<View> {
 /// The built-in fields, confirmed or not, that share bytes with a view of a record of `length`.
 #[must_use]
 pub fn named(length: u8, view: View) -> Vec<&'static str> {
-    let fields = kinds::built_in(length).map(|layout| layout.fields.iter());
+    let fields = record_types::built_in(length).map(|layout| layout.fields.iter());
     let shares = |field: &&Field| view.overlaps(View { offset: field.offset, raw: field.raw });
     fields.into_iter().flatten().filter(shares).map(Field::key).collect()
 }

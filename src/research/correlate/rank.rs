@@ -1,10 +1,10 @@
 //! Which of the readings that share bytes is meant, and which finding is best.
 
-use super::against::Candidate;
 use super::fit::{Fit, MOST_ROWS};
+use super::lag_search::Candidate;
 use super::{Finding, named};
 use crate::research::View;
-use crate::research::series::{Series, median_step};
+use crate::research::series::{RecordSeries, median_step};
 
 /// How much better, in log-likelihood, a reading must be for each byte that it is wider.
 const BYTE: f64 = 10.0;
@@ -17,7 +17,7 @@ const DIGIT: f64 = 6.0;
 const FINER: i64 = 4;
 
 /// The findings among `candidates`, the best first.
-pub(super) fn best<'a>(candidates: Vec<Candidate<'a>>, series: &Series) -> Vec<Finding<'a>> {
+pub(super) fn best<'a>(candidates: Vec<Candidate<'a>>, series: &RecordSeries) -> Vec<Finding<'a>> {
     let sample = Sample::of(series);
     let mut fitted: Vec<_> =
         candidates.into_iter().filter_map(|candidate| sample.fit(candidate)).collect();
@@ -61,9 +61,9 @@ fn evidence(fit: &Fit) -> f64 {
     fit.rows as f64 * fit.independent
 }
 
-/// Rows of a series, thinned to as many as a line needs.
+/// Rows of a series, downsample to as many as a line needs.
 struct Sample<'s> {
-    series: &'s Series,
+    series: &'s RecordSeries,
     times: Vec<i64>,
     every: usize,
     interval: i64,
@@ -78,7 +78,7 @@ struct Fitted<'a> {
 }
 
 impl<'s> Sample<'s> {
-    fn of(series: &'s Series) -> Self {
+    fn of(series: &'s RecordSeries) -> Self {
         let times = series.times();
         let every = times.len().div_ceil(MOST_ROWS).max(1);
         let interval = median_step(&times);

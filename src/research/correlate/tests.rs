@@ -12,7 +12,7 @@ use self::noise::{Noise, Random};
 use super::*;
 use crate::capture::simulator::{DeviceState, Household, Rate, Settings};
 use crate::research::metrics::Metrics;
-use crate::research::series::{Gathered, Selection};
+use crate::research::series::{Gathered, RecordSelection};
 use crate::research::{declare, verify};
 
 const LENGTH: u8 = 0x2C;
@@ -32,10 +32,14 @@ fn start() -> Timestamp {
 }
 
 /// A simulated day of records 0x2C, of which `rewrite` makes the body anew, and what is known of it.
-fn day(seed: u64, mut rewrite: impl FnMut(&mut [u8], &DeviceState)) -> (Series, Vec<Known>) {
+fn day(
+    seed: u64,
+    mut rewrite: impl FnMut(&mut [u8], &DeviceState),
+) -> (RecordSeries, Vec<KnownMetric>) {
     let end = start() + jiff::SignedDuration::from_hours(24);
     let mut household = household(seed, &[(0x22, 2), (0x20, 12), (LENGTH, 12), (0x1F, 24)]);
-    let mut gathered = Gathered::new(Selection { length: LENGTH, record_type: None, source: None });
+    let mut gathered =
+        Gathered::new(RecordSelection { length: LENGTH, record_type: None, source: None });
     let mut metrics = Metrics::default();
     while let Some((time, frame)) = household.next_frame()
         && time < end
@@ -56,7 +60,7 @@ fn day(seed: u64, mut rewrite: impl FnMut(&mut [u8], &DeviceState)) -> (Series, 
     (gathered.most().unwrap().0, metrics.of(serial))
 }
 
-fn only(metrics: &[Known], key: &str) -> Vec<Known> {
+fn only(metrics: &[KnownMetric], key: &str) -> Vec<KnownMetric> {
     metrics.iter().filter(|known| known.metric.key == key).cloned().collect()
 }
 
@@ -139,7 +143,13 @@ fn a_hidden_field_of_unknown_place_scale_and_offset_ranks_first_in_every_househo
 }
 
 /// The declaration that comes with the findings loads as people paste it, and reads the metric.
-fn as_pasted(series: &Series, metrics: &[Known], outcome: &Outcome<'_>, key: &str, what: &str) {
+fn as_pasted(
+    series: &RecordSeries,
+    metrics: &[KnownMetric],
+    outcome: &SearchOutcome<'_>,
+    key: &str,
+    what: &str,
+) {
     let devices = metrics.iter().map(|known| known.serial).collect();
     let serial = declare::serial_offset(series, &devices);
     let decoder = declare::decoder(series, &outcome.findings, serial, false).unwrap();

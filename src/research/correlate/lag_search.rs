@@ -4,8 +4,8 @@ use super::SIGNIFICANT;
 use super::blocks::{Blocks, Ranks};
 use super::steps::Steps;
 use crate::research::View;
-use crate::research::metrics::Known;
-use crate::research::series::{Series, median_step};
+use crate::research::metrics::KnownMetric;
+use crate::research::series::{RecordSeries, median_step};
 
 /// The number of lags that are tried, at most, but for that of zero.
 const MOST_LAGS: i64 = 60;
@@ -17,7 +17,7 @@ const SHARE_MET: f64 = 0.5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) view: View,
-    pub(super) known: &'a Known,
+    pub(super) known: &'a KnownMetric,
     pub(super) lag: i64,
     /// How many as good are expected by chance.
     pub(super) chance: f64,
@@ -25,7 +25,7 @@ pub(super) struct Candidate<'a> {
 }
 
 /// The lags to try, in µs.
-pub(super) fn lags(times: &[i64], known: &Known, max_lag: i64) -> Vec<i64> {
+pub(super) fn lags(times: &[i64], known: &KnownMetric, max_lag: i64) -> Vec<i64> {
     let finest = if known.is_flag() {
         known.interval.max(median_step(times))
     } else {
@@ -36,8 +36,8 @@ pub(super) fn lags(times: &[i64], known: &Known, max_lag: i64) -> Vec<i64> {
 }
 
 /// A metric, made ready to hold readings against it.
-pub(super) struct Against<'a, 't> {
-    known: &'a Known,
+pub(super) struct LagSearch<'a, 't> {
+    known: &'a KnownMetric,
     times: &'t [i64],
     interval: i64,
     lags: Vec<i64>,
@@ -48,8 +48,8 @@ pub(super) struct Against<'a, 't> {
     steps: Option<Steps>,
 }
 
-impl<'a, 't> Against<'a, 't> {
-    pub(super) fn new(times: &'t [i64], known: &'a Known, max_lag: i64, tries: u64) -> Self {
+impl<'a, 't> LagSearch<'a, 't> {
+    pub(super) fn new(times: &'t [i64], known: &'a KnownMetric, max_lag: i64, tries: u64) -> Self {
         let lags = lags(times, known, max_lag);
         let scales =
             if known.is_flag() { Vec::new() } else { Blocks::scales(times, known.interval) };
@@ -65,7 +65,7 @@ impl<'a, 't> Against<'a, 't> {
     }
 
     /// The reading at its best lag; `None` where it does not move with the metric at all.
-    pub(super) fn judge(&self, view: View, series: &Series) -> Option<Candidate<'a>> {
+    pub(super) fn judge(&self, view: View, series: &RecordSeries) -> Option<Candidate<'a>> {
         let column = series.column(view);
         #[expect(clippy::cast_precision_loss, reason = "32 bits")]
         let values: Vec<f64> = column.iter().map(|raw| *raw as f64).collect();

@@ -3,7 +3,7 @@
 /// At most so many items of a stream, evenly spread over it: every item while there is room, then
 /// every second, every fourth and so on.
 #[derive(Debug, Clone)]
-pub struct Thinned<T> {
+pub struct Downsampled<T> {
     items: Vec<T>,
     most: usize,
     /// One of so many items is kept.
@@ -12,7 +12,7 @@ pub struct Thinned<T> {
     pass_over: usize,
 }
 
-impl<T> Thinned<T> {
+impl<T> Downsampled<T> {
     /// Keeps up to `most` items, two at least.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_is_kept_of_a_stream_is_bounded_and_evenly_spread() {
         for (length, stride) in [(0, 1), (8, 1), (9, 2), (16, 2), (17, 4), (1000, 128)] {
-            let mut sample = Thinned::new(8);
+            let mut sample = Downsampled::new(8);
             (0..length).for_each(|item| sample.push(item));
             assert_eq!(sample.stride(), stride, "{length}");
             assert!(sample.items().len() <= 8);

@@ -6,9 +6,9 @@ use energi_decoders::packets;
 use energi_decoders::{Layout, MacAddress, Record};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Thinned;
+use super::Downsampled;
 
-/// Kinds that are told apart. A site has a few dozen; a hostile capture could have 2^72.
+/// Record types that are told apart. A site has a few dozen; a hostile capture could have 2^72.
 const MOST_KINDS: usize = 4096;
 
 /// Intervals that a median is taken of.
@@ -16,7 +16,7 @@ const INTERVALS: usize = 1024;
 
 /// What tells one kind of record from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct RecordKey {
     /// The length byte.
     pub length: u8,
     /// The record type.
@@ -25,7 +25,7 @@ pub struct Key {
     pub source: Option<MacAddress>,
 }
 
-impl Key {
+impl RecordKey {
     /// The kind of a record from a sender.
     #[must_use]
     pub const fn of(record: &Record<'_>, source: Option<MacAddress>) -> Self {
@@ -35,7 +35,7 @@ impl Key {
 
 /// What was seen of one kind.
 #[derive(Debug, Clone)]
-pub struct Kind {
+pub struct RecordTypeStats {
     /// How many records.
     pub count: u64,
     /// When the first was captured that has a time.
@@ -44,17 +44,17 @@ pub struct Kind {
     pub last: Option<Timestamp>,
     /// The first record, whole.
     pub sample: Vec<u8>,
-    intervals: Thinned<SignedDuration>,
+    intervals: Downsampled<SignedDuration>,
 }
 
-impl Kind {
+impl RecordTypeStats {
     fn new(record: &Record<'_>) -> Self {
         Self {
             count: 0,
             first: None,
             last: None,
             sample: record.bytes().to_vec(),
-            intervals: Thinned::new(INTERVALS),
+            intervals: Downsampled::new(INTERVALS),
         }
     }
 
@@ -80,13 +80,13 @@ impl Kind {
 
 /// The kinds of records seen so far.
 #[derive(Debug, Clone, Default)]
-pub struct Kinds {
-    kinds: BTreeMap<Key, Kind>,
+pub struct RecordTypes {
+    kinds: BTreeMap<RecordKey, RecordTypeStats>,
     /// Records of further kinds, once 4096 are told apart.
     pub untold: u64,
 }
 
-impl Kinds {
+impl RecordTypes {
     /// Takes a record in.
     pub fn add(
         &mut self,
@@ -94,16 +94,16 @@ impl Kinds {
         time: Option<Timestamp>,
         source: Option<MacAddress>,
     ) {
-        let key = Key::of(record, source);
+        let key = RecordKey::of(record, source);
         if self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&key) {
             self.untold += 1;
             return;
         }
-        self.kinds.entry(key).or_insert_with(|| Kind::new(record)).add(time);
+        self.kinds.entry(key).or_insert_with(|| RecordTypeStats::new(record)).add(time);
     }
 
     /// Each kind, by length, then type, then source.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Kind)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RecordKey, &RecordTypeStats)> {
         self.kinds.iter()
     }
 }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn records_are_told_apart_by_length_type_and_source_and_their_rate_is_the_median() {
-        let mut kinds = Kinds::default();
+        let mut kinds = RecordTypes::default();
         let near = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 1]));
         let far = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 2]));
         let mut add = |second: i64, length, record_type, source| {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_hostile_capture_does_not_fill_the_memory() {
-        let mut kinds = Kinds::default();
+        let mut kinds = RecordTypes::default();
         for record_type in 0..u16::MAX {
             let payload = payload(6, record_type);
             let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();

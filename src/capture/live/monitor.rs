@@ -3,18 +3,18 @@
 use std::fmt;
 
 use super::channel::Channel;
-use super::socket::Hearing;
+use super::socket::CaptureFilter;
 use super::{InterfaceName, LiveSettings, is_harmless};
 use crate::capture::CaptureError;
 
 /// A socket that hears every ethertype: the devices' frames whole, of all others the header. What
-/// this machine sends is left out. As for [`super::Live`] the group is joined.
-pub struct Ear {
+/// this machine sends is left out. As for [`super::LiveSource`] the group is joined.
+pub struct TrafficMonitor {
     interface: InterfaceName,
     channel: Channel,
 }
 
-impl Ear {
+impl TrafficMonitor {
     /// Listens on an interface that is up.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Ear {
     /// wrong with the interface.
     pub fn open(interface: InterfaceName) -> Result<Self, CaptureError> {
         let settings = LiveSettings { interface, promiscuous: false };
-        let channel = Channel::open(&settings, Hearing::Everything)
+        let channel = Channel::open(&settings, CaptureFilter::Everything)
             .map_err(|error| error.on(&settings.interface))?;
         Ok(Self { interface: settings.interface, channel })
     }
@@ -50,8 +50,8 @@ impl Ear {
     }
 }
 
-impl fmt::Debug for Ear {
+impl fmt::Debug for TrafficMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ear").field("interface", &self.interface).finish_non_exhaustive()
+        f.debug_struct("TrafficMonitor").field("interface", &self.interface).finish_non_exhaustive()
     }
 }

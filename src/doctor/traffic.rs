@@ -11,7 +11,7 @@ const MOST: usize = 64;
 
 /// What came over an interface.
 #[derive(Debug)]
-pub struct Census {
+pub struct TrafficStats {
     decoders: DecoderTable,
     /// Frames of any kind.
     pub frames: u64,
@@ -41,7 +41,7 @@ pub struct Sender {
     pub records: BTreeMap<u8, u64>,
 }
 
-impl Default for Census {
+impl Default for TrafficStats {
     fn default() -> Self {
         Self {
             decoders: DecoderTable::built_in(),
@@ -57,7 +57,7 @@ impl Default for Census {
     }
 }
 
-impl Census {
+impl TrafficStats {
     /// Counts a frame.
     pub fn count(&mut self, bytes: &[u8]) {
         self.frames += 1;

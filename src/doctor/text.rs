@@ -7,15 +7,15 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::HumanCount;
 
 use super::advice::advice;
-use super::{Census, Heard, Interface, Patient};
+use super::{InterfaceInfo, InterfaceReport, Observation, TrafficStats};
 use crate::capture::live::{LinkState, forbidden, probe};
 
 /// The interfaces of this machine, the loopback left out, and whether it may capture.
 #[must_use]
 pub fn overview() -> String {
-    let rows: Vec<_> = Interface::all()
+    let rows: Vec<_> = InterfaceInfo::all()
         .into_iter()
-        .filter(|interface| interface.kind != super::Kind::Loopback)
+        .filter(|interface| interface.kind != super::InterfaceKind::Loopback)
         .map(|interface| {
             let state = match interface.name.parse().map(|name| probe(&name)) {
                 Ok(probe) => match probe.bridge {
@@ -59,15 +59,15 @@ fn state(state: LinkState) -> &'static str {
 
 /// What was found on one interface, and what to do.
 #[must_use]
-pub fn findings(patient: &Patient) -> String {
-    let mut text = patient.probe.interface.to_string();
-    match &patient.heard {
-        Some(heard) => text.push_str(&heard_frames(heard)),
+pub fn diagnosis(report: &InterfaceReport) -> String {
+    let mut text = report.probe.interface.to_string();
+    match &report.observed {
+        Some(observed) => text.push_str(&received_frames(observed)),
         None => {
-            let _ = writeln!(text, " {}", patient.probe.state);
+            let _ = writeln!(text, " {}", report.probe.state);
         }
     }
-    let advice = advice(patient);
+    let advice = advice(report);
     if !advice.is_empty() {
         text.push_str("\n  What to do\n");
     }
@@ -80,22 +80,22 @@ pub fn findings(patient: &Patient) -> String {
     text
 }
 
-fn heard_frames(heard: &Heard) -> String {
-    let census = &heard.census;
+fn received_frames(observed: &Observation) -> String {
+    let stats = &observed.stats;
     let mut text = format!(
         ", {} s: {} frames, {} of them of myenergi devices\n",
-        heard.time.as_secs_f64().round(),
-        HumanCount(census.frames),
-        HumanCount(census.of_devices)
+        observed.time.as_secs_f64().round(),
+        HumanCount(stats.frames),
+        HumanCount(stats.of_devices)
     );
-    if census.frames > 0 {
-        let _ = write!(text, "\n{}\n", ethertypes(census));
+    if stats.frames > 0 {
+        let _ = write!(text, "\n{}\n", ethertypes(stats));
     }
-    if census.of_devices > 0 {
-        let _ = write!(text, "\n{}\n", senders(census));
+    if stats.of_devices > 0 {
+        let _ = write!(text, "\n{}\n", senders(stats));
     }
-    if !census.devices.is_empty() {
-        let rows = census.devices.iter().map(|(serial, records)| {
+    if !stats.devices.is_empty() {
+        let rows = stats.devices.iter().map(|(serial, records)| {
             let records: Vec<_> = records.iter().map(String::as_str).collect();
             vec![serial.to_string(), records.join(", ")]
         });
@@ -104,8 +104,8 @@ fn heard_frames(heard: &Heard) -> String {
     text
 }
 
-fn ethertypes(census: &Census) -> String {
-    let mut counts: Vec<_> = census.ethertypes.iter().collect();
+fn ethertypes(stats: &TrafficStats) -> String {
+    let mut counts: Vec<_> = stats.ethertypes.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let rows = counts.iter().map(|(ethertype, count)| {
         let number = match ethertype {
@@ -135,12 +135,12 @@ fn meaning(ethertype: u16) -> &'static str {
     }
 }
 
-fn senders(census: &Census) -> String {
-    let rows = census.senders.iter().flat_map(|(mac, sender)| {
+fn senders(stats: &TrafficStats) -> String {
+    let rows = stats.senders.iter().flat_map(|(mac, sender)| {
         sender.records.iter().enumerate().map(move |(number, (length, count))| {
             let mac = if number == 0 { mac.to_string() } else { String::new() };
             let count = HumanCount(*count).to_string();
-            vec![mac, format!("{length:#04X}"), count, census.decoder(*length)]
+            vec![mac, format!("{length:#04X}"), count, stats.decoder(*length)]
         })
     });
     columns(&["Sender", "Record", ">Count", "Read by"], rows)
