@@ -16,7 +16,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Reading};
 use energi_sinks::influxdb::lines::{Encoder, Lines};
-use energi_sinks::mqtt::{Device, Plan};
+use energi_sinks::mqtt::{DeviceState, PublishPlan};
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, mqtt, sqlite};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::json;
@@ -47,8 +47,8 @@ fn stdout(readings: &[Arc<Reading>]) -> usize {
     lines.len()
 }
 
-fn mqtt(readings: &[Arc<Reading>], plan: &Arc<Plan>) -> usize {
-    let mut device = Device::new(household::SERIAL, plan);
+fn mqtt(readings: &[Arc<Reading>], plan: &Arc<PublishPlan>) -> usize {
+    let mut device = DeviceState::new(household::SERIAL, plan);
     let mut messages = Vec::new();
     readings.iter().fold(0, |count, reading| {
         device.take(reading, &mut messages);
@@ -63,10 +63,10 @@ fn influxdb(readings: &[Arc<Reading>], encoder: &Encoder) -> usize {
     readings.iter().filter(|reading| encoder.reading(reading, &mut lines)).count()
 }
 
-fn plan(interval: u32) -> Arc<Plan> {
+fn plan(interval: u32) -> Arc<PublishPlan> {
     let config = json!({"url": "mqtt://broker", "interval": interval});
-    let config: mqtt::Config = serde_json::from_value(config).unwrap();
-    Arc::new(Plan::new(&config, &context()))
+    let config: mqtt::MqttConfig = serde_json::from_value(config).unwrap();
+    Arc::new(PublishPlan::new(&config, &context()))
 }
 
 fn benchmarks(criterion: &mut Criterion) {

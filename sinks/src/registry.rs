@@ -94,7 +94,7 @@ macro_rules! sinks {
 sinks! {
     Stdout "stdout" => crate::stdout::Config,
     Sqlite "sqlite" => crate::sqlite::SqliteConfig,
-    Mqtt "mqtt" => crate::mqtt::Config,
+    Mqtt "mqtt" => crate::mqtt::MqttConfig,
     Influxdb "influxdb" => crate::influxdb::Config,
 }
 

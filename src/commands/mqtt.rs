@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use energi_sinks::mqtt::{self, Cleaned};
+use energi_sinks::mqtt::{self, CleanReport};
 use energi_sinks::registry::AnyConfig;
 use tracing::warn;
 
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// A line for each topic that was freed.
-fn say(name: &str, cleaned: &Cleaned) -> Result<(), Failure> {
+fn say(name: &str, cleaned: &CleanReport) -> Result<(), Failure> {
     let mut lines: Vec<_> =
         cleaned.topics.iter().map(|topic| format!("{name}: removed {topic}\n")).collect();
     if lines.is_empty() {

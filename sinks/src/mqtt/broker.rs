@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 /// The address of a broker: `mqtt://host`, or `mqtts://host` for an encrypted connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker {
+pub struct BrokerUrl {
     text: String,
     /// A name or an address, an IPv6 address without its brackets.
     pub host: String,
@@ -23,7 +23,7 @@ pub struct Broker {
 /// Why a text is no address of a broker. It never repeats the text, which may have a password in
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum BrokerError {
+pub enum BrokerUrlError {
     /// It is no URL.
     #[error("not a URL: {0}; write mqtt://host:1883 or mqtts://host:8883")]
     Url(#[from] url::ParseError),
@@ -41,24 +41,24 @@ pub enum BrokerError {
     Path,
 }
 
-impl Broker {
+impl BrokerUrl {
     /// Whether the host is a name, which somebody has to look up, rather than an address.
     pub(super) fn is_named(&self) -> bool {
         self.host.parse::<IpAddr>().is_err()
     }
 
-    fn parse(text: &str) -> Result<Self, BrokerError> {
+    fn parse(text: &str) -> Result<Self, BrokerUrlError> {
         let url = Url::parse(text)?;
         let (encrypted, usual_port) = match url.scheme() {
             "mqtt" => (false, 1883),
             "mqtts" => (true, 8883),
-            _ => return Err(BrokerError::Scheme),
+            _ => return Err(BrokerUrlError::Scheme),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(BrokerError::Credentials);
+            return Err(BrokerUrlError::Credentials);
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err(BrokerError::Path);
+            return Err(BrokerUrlError::Path);
         }
         let host = match url.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -66,7 +66,7 @@ impl Broker {
             None => String::new(),
         };
         if host.is_empty() {
-            return Err(BrokerError::Host);
+            return Err(BrokerUrlError::Host);
         }
         let port = url.port().unwrap_or(usual_port);
         Ok(Self { text: text.to_owned(), host, port, encrypted })
@@ -74,7 +74,7 @@ impl Broker {
 }
 
 /// Host and port.
-impl fmt::Display for Broker {
+impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
@@ -84,29 +84,29 @@ impl fmt::Display for Broker {
     }
 }
 
-impl Serialize for Broker {
+impl Serialize for BrokerUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
     }
 }
 
-impl<'de> Deserialize<'de> for Broker {
+impl<'de> Deserialize<'de> for BrokerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(BrokerVisitor)
+        deserializer.deserialize_str(BrokerUrlVisitor)
     }
 }
 
-struct BrokerVisitor;
+struct BrokerUrlVisitor;
 
-impl Visitor<'_> for BrokerVisitor {
-    type Value = Broker;
+impl Visitor<'_> for BrokerUrlVisitor {
+    type Value = BrokerUrl;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the address of a broker, such as mqtt://host:1883")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Broker, E> {
-        Broker::parse(text).map_err(E::custom)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<BrokerUrl, E> {
+        BrokerUrl::parse(text).map_err(E::custom)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn an_address_says_host_port_and_whether_to_encrypt() {
         let read = |text| {
-            let broker = Broker::parse(text).unwrap();
+            let broker = BrokerUrl::parse(text).unwrap();
             let named = broker.is_named();
             (broker.host.clone(), named, broker.port, broker.encrypted, broker.to_string())
         };
@@ -143,7 +143,7 @@ mod tests {
             ("mqtt://broker/topic", "`topic`"),
             ("mqtt://broker?topic=a", "`topic`"),
         ] {
-            let error = Broker::parse(text).unwrap_err().to_string();
+            let error = BrokerUrl::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }

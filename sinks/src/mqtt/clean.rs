@@ -7,11 +7,11 @@ use rumqttc::{AsyncClient, ConnectionError, Event, Outgoing, Packet, Publish, Qo
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::config::{Config, Discovery};
+use super::config::{DiscoveryConfig, MqttConfig};
 use super::discovery::{Recalled, every_config};
+use super::failure::ConnectionFailure;
 use super::options::{network, options, unique_client_id};
 use super::topics::{ONLINE, Topics};
-use super::trouble::Trouble;
 use crate::sink::SinkError;
 
 /// A broker hands over what it has kept without a word at the end. It has none left when none came
@@ -26,7 +26,7 @@ const AT_A_TIME: usize = 10;
 
 /// What was taken back.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct CleanReport {
     /// The topics of the messages that the broker had kept.
     pub topics: BTreeSet<String>,
     /// Whether a gateway says that it is running: it may announce everything again.
@@ -38,7 +38,7 @@ pub struct Cleaned {
 ///
 /// # Errors
 /// [`SinkError`] says what failed, where, and what to do.
-pub async fn clean(config: &Config) -> Result<Cleaned, SinkError> {
+pub async fn clean(config: &MqttConfig) -> Result<CleanReport, SinkError> {
     let options = options(config, &unique_client_id(), None)
         .map_err(|error| SinkError::Permanent(error.to_string()))?;
     let (client, mut events) = AsyncClient::new(options, AT_A_TIME);
@@ -54,13 +54,15 @@ pub async fn clean(config: &Config) -> Result<Cleaned, SinkError> {
             }
         }
     });
-    let cleaned = Cleaned::default();
+    let cleaned = CleanReport::default();
     let mut cleaning = Cleaning { ours: Ours::new(config), client, events: heard, cleaned };
     let result = timeout(PATIENCE, cleaning.work()).await;
     polling.abort();
     match result {
         Ok(Ok(())) => Ok(cleaning.cleaned),
-        Ok(Err(error)) => Err(SinkError::Transient(Trouble::of(&error, config, None).to_string())),
+        Ok(Err(error)) => {
+            Err(SinkError::Transient(ConnectionFailure::of(&error, config, None).to_string()))
+        }
         Err(_) => Err(SinkError::Transient(format!(
             "the broker at {} was not done within {} s; try again",
             config.url,
@@ -76,8 +78,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(config: &Config) -> Self {
-        let Discovery { prefix } = config.discovery.clone().unwrap_or_default();
+    fn new(config: &MqttConfig) -> Self {
+        let DiscoveryConfig { prefix } = config.discovery.clone().unwrap_or_default();
         Self { topics: Topics::new(&config.topic), prefix }
     }
 
@@ -100,7 +102,7 @@ struct Cleaning {
     ours: Ours,
     client: AsyncClient,
     events: Events,
-    cleaned: Cleaned,
+    cleaned: CleanReport,
 }
 
 impl Cleaning {

@@ -10,17 +10,17 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::broker::Broker;
-use super::message::Assurance;
+use super::broker::BrokerUrl;
+use super::message::QoS;
 use super::topics;
 use crate::settings::{Period, Problem, Secret, check_pair};
 
 /// An MQTT broker, and how to publish to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct MqttConfig {
     /// Where the broker is.
-    pub url: Broker,
+    pub url: BrokerUrl,
     /// The topic that all others stand below.
     #[serde(default = "default::topic")]
     pub topic: String,
@@ -42,7 +42,7 @@ pub struct Config {
     pub keep_alive: Period,
     /// How surely values arrive.
     #[serde(default)]
-    pub qos: Assurance,
+    pub qos: QoS,
     /// Whether the broker keeps values for those who subscribe later.
     #[serde(default)]
     pub retain: bool,
@@ -64,7 +64,7 @@ pub struct Config {
     pub device_timeout: Period,
     /// How Home Assistant is told of the devices; `false` for not at all.
     #[serde(default = "default::discovery", with = "switch")]
-    pub discovery: Option<Discovery>,
+    pub discovery: Option<DiscoveryConfig>,
     /// The certificate of the authority that vouches for the broker; the system's by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -79,19 +79,19 @@ pub struct Config {
 /// How Home Assistant is told of the devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Discovery {
+pub struct DiscoveryConfig {
     /// The topic that Home Assistant listens below.
     pub prefix: String,
 }
 
-impl Default for Discovery {
+impl Default for DiscoveryConfig {
     fn default() -> Self {
         Self { prefix: "homeassistant".to_owned() }
     }
 }
 
 mod default {
-    use super::{Discovery, Period};
+    use super::{DiscoveryConfig, Period};
 
     pub(super) fn topic() -> String {
         "myenergi".to_owned()
@@ -118,19 +118,19 @@ mod default {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the type of what it is the default of")]
-    pub(super) fn discovery() -> Option<Discovery> {
-        Some(Discovery::default())
+    pub(super) fn discovery() -> Option<DiscoveryConfig> {
+        Some(DiscoveryConfig::default())
     }
 }
 
 /// Something that is either configured or `false`.
 mod switch {
-    use super::{Discovery, Serialize, Serializer, SwitchVisitor};
+    use super::{DiscoveryConfig, Serialize, Serializer, SwitchVisitor};
     use serde::Deserializer;
 
     #[expect(clippy::ref_option, reason = "as serde asks")]
     pub(super) fn serialize<S: Serializer>(
-        discovery: &Option<Discovery>,
+        discovery: &Option<DiscoveryConfig>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match discovery {
@@ -141,7 +141,7 @@ mod switch {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<Discovery>, D::Error> {
+    ) -> Result<Option<DiscoveryConfig>, D::Error> {
         deserializer.deserialize_any(SwitchVisitor)
     }
 }
@@ -149,14 +149,14 @@ mod switch {
 struct SwitchVisitor;
 
 impl<'de> Visitor<'de> for SwitchVisitor {
-    type Value = Option<Discovery>;
+    type Value = Option<DiscoveryConfig>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a mapping such as {prefix: homeassistant}, or false")
     }
 
     fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
-        Ok(on.then(Discovery::default))
+        Ok(on.then(DiscoveryConfig::default))
     }
 
     /// Every key below it may be commented out.
@@ -165,7 +165,7 @@ impl<'de> Visitor<'de> for SwitchVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Discovery::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        DiscoveryConfig::deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
 }
 
@@ -175,14 +175,14 @@ const LONGEST_KEEP_ALIVE: Period = Period::from_secs(65_535);
 /// Longer, and nobody could tell a quiet device from a lost one.
 const LONGEST_THROTTLE: Period = Period::from_days(1);
 
-impl Config {
+impl MqttConfig {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));
         if let Some(fault) = topics::fault(&self.topic) {
             refuse("topic", fault);
         }
-        if let Some(Discovery { prefix }) = &self.discovery
+        if let Some(DiscoveryConfig { prefix }) = &self.discovery
             && let Some(fault) = topics::fault(prefix)
         {
             refuse("discovery.prefix", fault);
@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn read(more: &Value) -> Config {
+    fn read(more: &Value) -> MqttConfig {
         let mut config = json!({"url": "mqtt://broker"});
         for (key, value) in more.as_object().unwrap() {
             config[key] = value.clone();

@@ -6,30 +6,30 @@ use std::sync::Arc;
 use energi_decoders::{Reading, Value};
 use jiff::Timestamp;
 
-use super::config::Config;
-use super::message::{Assurance, Message};
-use super::status::Status;
-use super::throttle::{Change, Gauge, Reported, Rule};
+use super::config::MqttConfig;
+use super::message::{Message, QoS};
+use super::status::DeviceStatus;
+use super::throttle::{Change, Reported, Rule, Throttle};
 use super::topics::Topics;
 use crate::sink::Context;
 
 /// What all devices have in common.
 #[derive(Debug)]
-pub struct Plan {
+pub struct PublishPlan {
     topics: Topics,
     /// The keys that may come, in the order in which JSON gives them, and what each is held to.
     keys: Vec<(Arc<str>, Rule)>,
     general: Rule,
-    qos: Assurance,
+    qos: QoS,
     retain: bool,
     /// Whether all values are published as one JSON object too.
     state: bool,
 }
 
-impl Plan {
+impl PublishPlan {
     /// What a sink's configuration, and the decoders that are on, ask for.
     #[must_use]
-    pub fn new(config: &Config, context: &Context) -> Self {
+    pub fn new(config: &MqttConfig, context: &Context) -> Self {
         let mut keys: Vec<(Arc<str>, Rule)> = Vec::new();
         for field in context.layouts.iter().flat_map(|layout| layout.fields.iter()) {
             if keys.iter().all(|(key, _)| **key != *field.key()) {
@@ -53,17 +53,17 @@ impl Plan {
 
 /// A device that was heard.
 #[derive(Debug)]
-pub struct Device {
-    plan: Arc<Plan>,
+pub struct DeviceState {
+    plan: Arc<PublishPlan>,
     /// When its newest reading was captured.
     time: Option<Timestamp>,
     serial: Slot,
     slots: Vec<Slot>,
-    status: Option<Status>,
+    status: Option<DeviceStatus>,
     status_topic: String,
-    status_gauge: Gauge<Status>,
+    status_throttle: Throttle<DeviceStatus>,
     state_topic: String,
-    state_gauge: Gauge<Snapshot>,
+    state_throttle: Throttle<Snapshot>,
 }
 
 /// One value of a device.
@@ -73,7 +73,7 @@ struct Slot {
     rule: Rule,
     topic: String,
     newest: Option<Value>,
-    gauge: Gauge<Value>,
+    throttle: Throttle<Value>,
 }
 
 impl Slot {
@@ -82,11 +82,11 @@ impl Slot {
         &mut self,
         value: Value,
         at: Option<Timestamp>,
-        plan: &Plan,
+        plan: &PublishPlan,
         messages: &mut Vec<Message>,
     ) {
         self.newest = Some(value);
-        if let Some(value) = self.gauge.offer(value, at, &self.rule) {
+        if let Some(value) = self.throttle.offer(value, at, &self.rule) {
             messages.push(plan.message(&self.topic, payload(value)));
         }
     }
@@ -105,17 +105,17 @@ impl Reported for Snapshot {
     }
 }
 
-impl Device {
+impl DeviceState {
     /// A device of which nothing is known yet.
     #[must_use]
-    pub fn new(serial: u32, plan: &Arc<Plan>) -> Self {
+    pub fn new(serial: u32, plan: &Arc<PublishPlan>) -> Self {
         let topics = &plan.topics;
         let slot = |key: &Arc<str>, rule, topic| Slot {
             key: Arc::clone(key),
             rule,
             topic,
             newest: None,
-            gauge: Gauge::default(),
+            throttle: Throttle::default(),
         };
         Self {
             serial: slot(&"serial".into(), plan.general, topics.serial(serial)),
@@ -127,9 +127,9 @@ impl Device {
             time: None,
             status: None,
             status_topic: topics.status(serial),
-            status_gauge: Gauge::default(),
+            status_throttle: Throttle::default(),
             state_topic: topics.state(serial),
-            state_gauge: Gauge::default(),
+            state_throttle: Throttle::default(),
             plan: Arc::clone(plan),
         }
     }
@@ -145,25 +145,25 @@ impl Device {
                 slot.take(value, at, &self.plan, messages);
             }
         }
-        if reading.fields().any(|(field, _)| Status::INPUTS.contains(&field.key())) {
-            self.status = Status::of(|key| self.newest(key));
+        if reading.fields().any(|(field, _)| DeviceStatus::INPUTS.contains(&field.key())) {
+            self.status = DeviceStatus::of(|key| self.newest(key));
             if let Some(status) = self.status
-                && let Some(status) = self.status_gauge.offer(status, at, &self.plan.general)
+                && let Some(status) = self.status_throttle.offer(status, at, &self.plan.general)
             {
                 messages.push(self.status_message(status));
             }
         }
         // What was held back goes at the device's next reading past the interval, of whatever kind.
         for slot in &mut self.slots {
-            if let Some(value) = slot.gauge.due(at, &slot.rule) {
+            if let Some(value) = slot.throttle.due(at, &slot.rule) {
                 messages.push(self.plan.message(&slot.topic, payload(value)));
             }
         }
-        if let Some(status) = self.status_gauge.due(at, &self.plan.general) {
+        if let Some(status) = self.status_throttle.due(at, &self.plan.general) {
             messages.push(self.status_message(status));
         }
         if self.plan.state
-            && self.state_gauge.offer(self.snapshot(), at, &self.plan.general).is_some()
+            && self.state_throttle.offer(self.snapshot(), at, &self.plan.general).is_some()
         {
             messages.push(self.state_message());
         }
@@ -172,14 +172,14 @@ impl Device {
     /// Adds what is still held back and says something new.
     pub(super) fn finish(&mut self, messages: &mut Vec<Message>) {
         for slot in &mut self.slots {
-            if let Some(value) = slot.gauge.last() {
+            if let Some(value) = slot.throttle.last() {
                 messages.push(self.plan.message(&slot.topic, payload(value)));
             }
         }
-        if let Some(status) = self.status_gauge.last() {
+        if let Some(status) = self.status_throttle.last() {
             messages.push(self.status_message(status));
         }
-        if self.state_gauge.last().is_some() {
+        if self.state_throttle.last().is_some() {
             messages.push(self.state_message());
         }
     }
@@ -206,7 +206,7 @@ impl Device {
         self.slots.iter().find(|slot| *slot.key == *key)?.newest
     }
 
-    fn status_message(&self, status: Status) -> Message {
+    fn status_message(&self, status: DeviceStatus) -> Message {
         self.plan.message(&self.status_topic, status.word().to_owned())
     }
 

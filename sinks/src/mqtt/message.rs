@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use rumqttc::QoS;
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,7 +13,7 @@ pub struct Message {
     /// What it says. Nothing and [`retain`](Self::retain) together take a retained message away.
     pub payload: String,
     /// How surely it arrives.
-    pub qos: Assurance,
+    pub qos: QoS,
     /// Whether the broker keeps it for those who subscribe later.
     pub retain: bool,
 }
@@ -23,7 +22,7 @@ impl Message {
     /// A message for those who come later as well: retained, and acknowledged by the broker.
     #[must_use]
     pub fn lasting(topic: String, payload: impl Into<String>) -> Self {
-        Self { topic, payload: payload.into(), qos: Assurance::AtLeastOnce, retain: true }
+        Self { topic, payload: payload.into(), qos: QoS::AtLeastOnce, retain: true }
     }
 }
 
@@ -32,7 +31,7 @@ impl Message {
 /// Not its level 2: who has to hear each message once asks for a session that outlives the
 /// connection, which this sink does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Assurance {
+pub enum QoS {
     /// Level 0: what is under way when a connection breaks is lost.
     #[default]
     AtMostOnce,
@@ -40,16 +39,16 @@ pub enum Assurance {
     AtLeastOnce,
 }
 
-impl From<Assurance> for QoS {
-    fn from(assurance: Assurance) -> Self {
-        match assurance {
-            Assurance::AtMostOnce => Self::AtMostOnce,
-            Assurance::AtLeastOnce => Self::AtLeastOnce,
+impl From<QoS> for rumqttc::QoS {
+    fn from(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::AtMostOnce,
+            QoS::AtLeastOnce => Self::AtLeastOnce,
         }
     }
 }
 
-impl Serialize for Assurance {
+impl Serialize for QoS {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match self {
             Self::AtMostOnce => 0,
@@ -58,30 +57,30 @@ impl Serialize for Assurance {
     }
 }
 
-impl<'de> Deserialize<'de> for Assurance {
+impl<'de> Deserialize<'de> for QoS {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AssuranceVisitor)
+        deserializer.deserialize_any(QosVisitor)
     }
 }
 
-struct AssuranceVisitor;
+struct QosVisitor;
 
-impl Visitor<'_> for AssuranceVisitor {
-    type Value = Assurance;
+impl Visitor<'_> for QosVisitor {
+    type Value = QoS;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("0 (at most once) or 1 (at least once)")
     }
 
-    fn visit_u64<E: de::Error>(self, level: u64) -> Result<Assurance, E> {
+    fn visit_u64<E: de::Error>(self, level: u64) -> Result<QoS, E> {
         match level {
-            0 => Ok(Assurance::AtMostOnce),
-            1 => Ok(Assurance::AtLeastOnce),
+            0 => Ok(QoS::AtMostOnce),
+            1 => Ok(QoS::AtLeastOnce),
             other => Err(E::invalid_value(Unexpected::Unsigned(other), &self)),
         }
     }
 
-    fn visit_str<E: de::Error>(self, level: &str) -> Result<Assurance, E> {
+    fn visit_str<E: de::Error>(self, level: &str) -> Result<QoS, E> {
         match level.parse() {
             Ok(level) => self.visit_u64(level),
             Err(_) => Err(E::invalid_value(Unexpected::Str(level), &self)),

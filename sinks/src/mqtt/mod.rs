@@ -1,9 +1,9 @@
 //! `mqtt`: values on the topics of `mqtt-energi`, and everything that Home Assistant likes to know.
 //!
-//! A reading goes to the `session`, the task that holds the connection. There the `publisher` keeps
-//! each `device`, whose `throttle` decides what is sent; the `outbox` keeps messages until the
+//! A reading goes to the `session`, the task that holds the connection. There the `tracker` keeps
+//! each `device`, whose `throttle` decides what is sent; the `queue` keeps messages until the
 //! broker has them. `topics`, `status` and `message` say what goes over the wire, `discovery` what
-//! Home Assistant is told, `trouble` what a user is told when there is no connection.
+//! Home Assistant is told, `failure` what a user is told when there is no connection.
 //!
 //! Live, the newest value of each topic is kept while there is no connection, and no more. In a
 //! replay nothing is dropped: a batch is delivered once everything that follows from it has been
@@ -14,16 +14,16 @@ mod clean;
 mod config;
 mod device;
 mod discovery;
+mod failure;
 mod message;
 mod options;
-mod outbox;
 mod probe;
-mod publisher;
+mod queue;
 mod session;
 mod status;
 mod throttle;
 mod topics;
-mod trouble;
+mod tracker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +36,13 @@ use tokio::task::JoinHandle;
 use crate::settings::Problem;
 use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
 
-pub use broker::{Broker, BrokerError};
-pub use clean::{Cleaned, clean};
-pub use config::{Config, Discovery};
+pub use broker::{BrokerUrl, BrokerUrlError};
+pub use clean::{CleanReport, clean};
+pub use config::{DiscoveryConfig, MqttConfig};
 // For the benchmark, which weighs what a reading costs without a connection.
 #[doc(hidden)]
-pub use device::{Device, Plan};
-pub use message::{Assurance, Message};
+pub use device::{DeviceState, PublishPlan};
+pub use message::{Message, QoS};
 pub use topics::{OFFLINE, ONLINE, Topics};
 
 use session::{Request, Session};
@@ -51,7 +51,7 @@ use session::{Request, Session};
 const BATCHING: Batching = Batching { readings: 256, wait: Duration::ZERO };
 
 #[async_trait]
-impl SinkConfig for Config {
+impl SinkConfig for MqttConfig {
     fn validate(&self) -> Vec<Problem> {
         self.problems()
     }

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use thiserror::Error;
 
-use super::config::Config;
+use super::config::MqttConfig;
 use super::message::Message;
 use crate::settings::{SecretError, resolve};
 use crate::tls::{AuthorityError, authorities};
@@ -68,7 +68,7 @@ pub(super) fn unique_client_id() -> String {
 ///
 /// It reads files, and so may block.
 pub(super) fn options(
-    config: &Config,
+    config: &MqttConfig,
     client_id: &str,
     will: Option<Message>,
 ) -> Result<MqttOptions, OptionsError> {
@@ -100,7 +100,7 @@ pub(super) fn network() -> NetworkOptions {
     network
 }
 
-fn encryption(config: &Config) -> Result<ClientConfig, OptionsError> {
+fn encryption(config: &MqttConfig) -> Result<ClientConfig, OptionsError> {
     let mut roots = RootCertStore::empty();
     // Among a system's certificates there may be some that this library does not read.
     roots.add_parsable_certificates(authorities(config.ca_file.as_deref())?);

@@ -2,14 +2,14 @@
 
 use rumqttc::{AsyncClient, Event, Incoming, Outgoing};
 
-use super::config::Config;
+use super::config::MqttConfig;
+use super::failure::ConnectionFailure;
 use super::options::{self, options, unique_client_id};
-use super::trouble::Trouble;
 use crate::sink::{Context, SinkError};
 
 /// Connects and says goodbye, without a last will, and under a client id of its own: a gateway that
 /// runs with the same configuration keeps its connection.
-pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String, SinkError> {
+pub(super) async fn probe(config: &MqttConfig, _context: &Context) -> Result<String, SinkError> {
     let (own, id) = (config.clone(), unique_client_id());
     let options = tokio::task::spawn_blocking(move || options(&own, &id, None)).await;
     let options = options.map_err(|error| SinkError::Transient(error.to_string()))?;
@@ -29,8 +29,8 @@ pub(super) async fn probe(config: &Config, _context: &Context) -> Result<String,
             Ok(_) => {}
             Err(_) if stood => break,
             Err(error) => {
-                let trouble = Trouble::of(&error, config, None);
-                return Err(SinkError::Transient(trouble.to_string()));
+                let failure = ConnectionFailure::of(&error, config, None);
+                return Err(SinkError::Transient(failure.to_string()));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::throttle::{Change, Reported};
 
 /// What a device does, worked out from its flags and its power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum DeviceStatus {
     /// Diversion is switched off.
     Stopped,
     /// It heats from the grid at the owner's wish.
@@ -19,16 +19,16 @@ pub(super) enum Status {
 
 /// All the words, for whoever has to be told them beforehand.
 pub(super) const WORDS: [&str; 4] = [
-    Status::Stopped.word(),
-    Status::Boosting.word(),
-    Status::Diverting.word(),
-    Status::Paused.word(),
+    DeviceStatus::Stopped.word(),
+    DeviceStatus::Boosting.word(),
+    DeviceStatus::Diverting.word(),
+    DeviceStatus::Paused.word(),
 ];
 
 /// Less than this into the heater is the noise of a current transformer.
 const DIVERTING_FROM: f64 = 20.0;
 
-impl Status {
+impl DeviceStatus {
     /// The keys that it is worked out from.
     pub(super) const INPUTS: [&'static str; 3] = ["stopped", "boost", "divert_pwr"];
 
@@ -60,7 +60,7 @@ impl Status {
 }
 
 /// It changes with a flag at once, and with the power at the interval.
-impl Reported for Status {
+impl Reported for DeviceStatus {
     fn change(&self, sent: &Self, _deadband: f64) -> Change {
         match (self, sent) {
             _ if self == sent => Change::None,
@@ -77,13 +77,13 @@ mod tests {
     #[test]
     fn stopped_comes_before_boosting_before_diverting() {
         let of = |stopped: Option<bool>, boost: Option<bool>, power: Option<i64>| {
-            Status::of(|key| match key {
+            DeviceStatus::of(|key| match key {
                 "stopped" => stopped.map(Value::Flag),
                 "boost" => boost.map(Value::Flag),
                 "divert_pwr" => power.map(Value::Integer),
                 _ => None,
             })
-            .map(Status::word)
+            .map(DeviceStatus::word)
         };
         for (stopped, boost, power, expected) in [
             (Some(true), Some(true), Some(3000), Some("Stopped")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use energi_decoders::Value;
 use jiff::Timestamp;
 
-use super::config::Config;
+use super::config::MqttConfig;
 
 /// What a topic is held to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,12 +50,12 @@ impl Reported for Value {
 
 impl Rule {
     /// The rule for the values of `key`.
-    pub(super) fn of(key: &str, config: &Config) -> Self {
+    pub(super) fn of(key: &str, config: &MqttConfig) -> Self {
         Self { deadband: config.deadband.get(key).copied(), ..Self::general(config) }
     }
 
     /// The rule for everything that has no deadband.
-    pub(super) fn general(config: &Config) -> Self {
+    pub(super) fn general(config: &MqttConfig) -> Self {
         Self {
             interval: config.interval.duration(),
             heartbeat: config.heartbeat.duration(),
@@ -82,7 +82,7 @@ impl Rule {
 
 /// What a topic has been sent, and what waits to be.
 #[derive(Debug, Clone)]
-pub(super) struct Gauge<T> {
+pub(super) struct Throttle<T> {
     sent: Option<Sent<T>>,
     held: Option<T>,
 }
@@ -93,13 +93,13 @@ struct Sent<T> {
     at: Option<Timestamp>,
 }
 
-impl<T> Default for Gauge<T> {
+impl<T> Default for Throttle<T> {
     fn default() -> Self {
         Self { sent: None, held: None }
     }
 }
 
-impl<T: Reported> Gauge<T> {
+impl<T: Reported> Throttle<T> {
     /// Takes a new value, and returns it if it is to be sent now. Otherwise it is held.
     pub(super) fn offer(&mut self, value: T, at: Option<Timestamp>, rule: &Rule) -> Option<T> {
         self.held = Some(value);
@@ -145,9 +145,9 @@ mod tests {
 
     /// The seconds at which these numbers, one a second, are sent.
     fn sent(rule: &Rule, numbers: &[i64]) -> Vec<usize> {
-        let mut gauge = Gauge::default();
+        let mut throttle = Throttle::default();
         let offered = numbers.iter().zip(0..).map(|(number, second)| {
-            gauge.offer(Value::Integer(*number), Some(at(second)), rule).is_some()
+            throttle.offer(Value::Integer(*number), Some(at(second)), rule).is_some()
         });
         let offered: Vec<_> = offered.collect();
         (0..numbers.len()).filter(|second| offered[*second]).collect()
@@ -169,9 +169,10 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_silences_nothing_and_frames_out_of_order_flood_nothing() {
         let rule = rule(10, 60, None);
-        let mut gauge = Gauge::default();
-        let mut offer =
-            |number, second| gauge.offer(Value::Integer(number), Some(at(second)), &rule).is_some();
+        let mut throttle = Throttle::default();
+        let mut offer = |number, second| {
+            throttle.offer(Value::Integer(number), Some(at(second)), &rule).is_some()
+        };
         assert!(offer(1, 10_000));
         assert!(!offer(2, 9_999));
         assert!(offer(3, 5_000));
@@ -190,11 +191,11 @@ mod tests {
             let rule = rule(interval, heartbeat, deadband.map(f64::from));
             let every = interval == 0 && deadband.is_none();
             let width = deadband.map_or(0, i64::from);
-            let mut gauge = Gauge::default();
+            let mut throttle = Throttle::default();
             let (mut second, mut last): (i64, Option<(i64, i64)>) = (0, None);
             for (elapsed, number) in &readings {
                 second += elapsed;
-                let sends = gauge.offer(Value::Integer(*number), Some(at(second)), &rule).is_some();
+                let sends = throttle.offer(Value::Integer(*number), Some(at(second)), &rule).is_some();
                 let Some((then, before)) = last else {
                     prop_assert!(sends, "the first one goes");
                     last = Some((second, *number));
@@ -214,7 +215,7 @@ mod tests {
                     last = Some((second, *number));
                 }
             }
-            let end = gauge.last().map(Value::as_f64);
+            let end = throttle.last().map(Value::as_f64);
             let (newest, told) = (readings.last().unwrap().1, last.unwrap().1);
             prop_assert_eq!(end, (newest != told).then(|| Value::Integer(newest).as_f64()));
         }
@@ -222,11 +223,11 @@ mod tests {
         #[test]
         fn every_change_of_a_flag_goes_at_once(flags: Vec<bool>) {
             let rule = rule(10, 60, None);
-            let mut gauge = Gauge::default();
+            let mut throttle = Throttle::default();
             let mut told = None;
             for flag in flags {
                 // All within one second.
-                let sends = gauge.offer(Value::Flag(flag), Some(at(0)), &rule).is_some();
+                let sends = throttle.offer(Value::Flag(flag), Some(at(0)), &rule).is_some();
                 prop_assert_eq!(sends, told != Some(flag));
                 told = Some(flag);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use energi_decoders::{DecoderTable, Frame, Reading};
-use energi_sinks::mqtt::Config;
+use energi_sinks::mqtt::MqttConfig;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -75,12 +75,12 @@ pub(crate) fn diverter(seconds: i64, stopped: bool, boost: bool, power: u16) -> 
 }
 
 /// A sink's configuration: the broker, and what a test says beside it.
-pub(crate) fn config(broker: &Mosquitto, more: &Value) -> Config {
+pub(crate) fn config(broker: &Mosquitto, more: &Value) -> MqttConfig {
     let mut config = json!({ "url": broker.url(), "discovery": false });
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
     }
-    let config: Config = serde_json::from_value(config).unwrap();
+    let config: MqttConfig = serde_json::from_value(config).unwrap();
     assert_eq!(config.validate(), []);
     config
 }

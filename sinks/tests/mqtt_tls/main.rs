@@ -15,7 +15,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
-use energi_sinks::mqtt::Config;
+use energi_sinks::mqtt::MqttConfig;
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn broker_as(Identity { certificate, key }: &Identity, more: &str) -> Option<Mos
 async fn ask(broker: &Mosquitto, host: &str, options: Value) -> Result<String, String> {
     let mut config = options;
     config["url"] = json!(format!("mqtts://{host}:{}", broker.port));
-    let config: Config = serde_json::from_value(config).unwrap();
+    let config: MqttConfig = serde_json::from_value(config).unwrap();
     assert_eq!(config.validate(), []);
     config.probe(&context()).await.map_err(|error| error.to_string())
 }
@@ -199,7 +199,7 @@ async fn the_wrong_kind_of_port_is_recognised() {
     expect(said, Err(&["encrypted"]));
 
     let config = json!({"url": format!("mqtt://127.0.0.1:{}", encrypted.port)});
-    let config: Config = serde_json::from_value(config).unwrap();
+    let config: MqttConfig = serde_json::from_value(config).unwrap();
     let said = config.probe(&context()).await.map_err(|error| error.to_string());
     expect(said, Err(&["encrypted"]));
 }

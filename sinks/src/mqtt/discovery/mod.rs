@@ -12,8 +12,8 @@
 //!
 //! Source: <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>.
 
-mod component;
-mod composer;
+mod builder;
+mod entity;
 mod payload;
 mod recall;
 mod schedule;
@@ -28,12 +28,12 @@ use std::time::Duration;
 use energi_decoders::Reading;
 use tokio::time::Instant;
 
-use composer::{Composer, Known};
+use builder::{AnnouncedDevice, DiscoveryBuilder};
 use recall::config_topic;
 pub(super) use recall::{Recalled, every_config};
 use schedule::{Due, Schedule};
 
-use super::config::Config;
+use super::config::MqttConfig;
 use super::message::Message;
 use super::topics::{ONLINE, Topics};
 use crate::sink::Context;
@@ -59,8 +59,8 @@ pub(super) struct Announcer {
     prefix: String,
     topics: Topics,
     only: Option<Arc<BTreeSet<u32>>>,
-    composer: Composer,
-    devices: BTreeMap<u32, Known>,
+    builder: DiscoveryBuilder,
+    devices: BTreeMap<u32, AnnouncedDevice>,
     /// Devices whose announcements are to be taken back.
     dismissed: BTreeSet<u32>,
     schedule: Schedule,
@@ -82,10 +82,10 @@ pub(super) struct Announcement {
 
 impl Announcer {
     /// Nothing is announced yet. `None` where the configuration has discovery off.
-    pub(super) fn new(config: &Config, topics: &Topics, context: &Context) -> Option<Self> {
+    pub(super) fn new(config: &MqttConfig, topics: &Topics, context: &Context) -> Option<Self> {
         let prefix = config.discovery.as_ref()?.prefix.clone();
         Some(Self {
-            composer: Composer::new(&prefix, config, topics, context),
+            builder: DiscoveryBuilder::new(&prefix, config, topics, context),
             prefix,
             topics: topics.clone(),
             only: context.only_devices.clone(),
@@ -118,9 +118,9 @@ impl Announcer {
 
     /// Takes in what a reading shows: a device, and a packet that it sends.
     pub(super) fn observe(&mut self, reading: &Reading, now: Instant) {
-        let Some(layout) = self.composer.position(reading.layout()) else { return };
+        let Some(layout) = self.builder.position(reading.layout()) else { return };
         let known = self.devices.entry(reading.serial);
-        let known = known.or_insert_with(|| self.composer.first_sight());
+        let known = known.or_insert_with(|| self.builder.first_sight());
         if known.hear(layout) {
             self.schedule.soon(now);
         }
@@ -145,10 +145,10 @@ impl Announcer {
         let news = if self.only.as_ref().is_some_and(|only| !only.contains(&serial)) {
             self.dismissed.insert(serial)
         } else if let Some(known) = self.devices.get_mut(&serial) {
-            self.composer.recall(known, platforms)
+            self.builder.recall(known, platforms)
         } else if self.devices.len() < MOST_RECALLED {
-            let mut known = self.composer.first_sight();
-            self.composer.recall(&mut known, platforms);
+            let mut known = self.builder.first_sight();
+            self.builder.recall(&mut known, platforms);
             self.devices.insert(serial, known);
             true
         } else {
@@ -196,7 +196,7 @@ impl Announcer {
             .map(|topic| Message::lasting(topic, ""))
             .collect();
         for (serial, known) in &mut self.devices {
-            messages.push(self.composer.message(*serial, known));
+            messages.push(self.builder.message(*serial, known));
             // It is said that they are gone; the next message does without them.
             if known.forget_removed() {
                 self.schedule.soon(now);

@@ -4,29 +4,29 @@
 
 use serde::{Serialize, Serializer};
 
-use super::component::Component;
-use crate::mqtt::message::Assurance;
+use super::entity::EntityConfig;
+use crate::mqtt::message::QoS;
 
 /// What Home Assistant's log and ours know these messages by.
 pub(super) const ORIGIN: &str = "energi-gateway";
 
 /// A device and its entities.
 #[derive(Debug, Serialize)]
-pub(super) struct Payload<'a> {
-    pub(super) dev: Device<'a>,
-    pub(super) o: Origin,
+pub(super) struct DiscoveryPayload<'a> {
+    pub(super) dev: DeviceInfo<'a>,
+    pub(super) o: DiscoveryOrigin,
     /// What all entities follow that do not say otherwise.
     pub(super) availability: &'a [Availability],
     pub(super) availability_mode: &'static str,
     /// The quality of service that states are asked for with.
-    pub(super) qos: Assurance,
+    pub(super) qos: QoS,
     #[serde(serialize_with = "as_map")]
-    pub(super) cmps: Vec<(&'a str, Entry<'a>)>,
+    pub(super) cmps: Vec<(&'a str, EntityEntry<'a>)>,
 }
 
 /// The device itself.
 #[derive(Debug, Serialize)]
-pub(super) struct Device<'a> {
+pub(super) struct DeviceInfo<'a> {
     ids: [String; 1],
     name: String,
     mf: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct Device<'a> {
     suggested_area: Option<&'a str>,
 }
 
-impl<'a> Device<'a> {
+impl<'a> DeviceInfo<'a> {
     pub(super) fn new(serial: u32, name: Option<&str>, site: Option<&'a str>) -> Self {
         Self {
             ids: [object_id(serial)],
@@ -56,14 +56,14 @@ pub(super) fn object_id(serial: u32) -> String {
 
 /// Who sends the message.
 #[derive(Debug, Serialize)]
-pub(super) struct Origin {
+pub(super) struct DiscoveryOrigin {
     name: &'static str,
     sw: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'static str>,
 }
 
-impl Origin {
+impl DiscoveryOrigin {
     pub(super) const THIS: Self =
         Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: link(env!("CARGO_PKG_HOMEPAGE")) };
 }
@@ -82,12 +82,15 @@ pub(super) struct Availability {
 /// An entity that there is, or one that there is no longer: only its platform is said then.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Entry<'a> {
+pub(super) enum EntityEntry<'a> {
     Removed { p: &'a str },
-    Present(Box<Component<'a>>),
+    Present(Box<EntityConfig<'a>>),
 }
 
-fn as_map<S: Serializer>(cmps: &[(&str, Entry<'_>)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: Serializer>(
+    cmps: &[(&str, EntityEntry<'_>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(cmps.iter().map(|(id, entry)| (id, entry)))
 }
 
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_origin_has_a_version_and_the_homepage_once_there_is_one() {
-        let origin = |homepage| Origin { url: link(homepage), ..Origin::THIS };
+        let origin = |homepage| DiscoveryOrigin { url: link(homepage), ..DiscoveryOrigin::THIS };
         let plain = json!({"name": "energi-gateway", "sw": env!("CARGO_PKG_VERSION")});
         assert_eq!(json!(origin("")), plain);
         let mut linked = plain;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Announcer, Message};
-use crate::mqtt::config::Config;
+use crate::mqtt::config::MqttConfig;
 use crate::mqtt::topics::Topics;
 use crate::sink::{Backpressure, Context};
 
@@ -50,7 +50,7 @@ impl Plan<'_> {
     fn build(self) -> House {
         let mut config = self.config;
         config["url"] = json!("mqtt://broker");
-        let config: Config = serde_json::from_value(config).unwrap();
+        let config: MqttConfig = serde_json::from_value(config).unwrap();
         let confirmed = |layout: &&Layout| layout.status == Status::Confirmed;
         let on = |layout: &&Layout| confirmed(layout) || self.experimental.contains(&layout.length);
         let built_in = packets::ALL.iter().copied().filter(on).cloned();

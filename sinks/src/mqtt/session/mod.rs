@@ -4,7 +4,7 @@
 //! always served: the answer to a ping is not late because something is published, and nobody who
 //! publishes waits for a broker unless a recording is replayed.
 
-mod notices;
+mod log;
 mod requests;
 mod wire;
 
@@ -17,16 +17,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::config::Config;
+use super::config::MqttConfig;
 use super::discovery::Announcement;
+use super::failure::{ConnectionFailure, is_too_large};
 use super::options::{self, options, unique_client_id};
-use super::outbox::Outbox;
-use super::publisher::Publisher;
-use super::trouble::{Trouble, is_too_large};
+use super::queue::MessageQueue;
+use super::tracker::DeviceTracker;
 use crate::backoff::Backoff;
 use crate::sink::{Backpressure, Context, SinkError};
 
-use notices::Notices;
+use log::ConnectionLog;
 pub(super) use wire::STOOD;
 
 /// How many messages the connection takes before it has written the first of them.
@@ -49,29 +49,29 @@ type Answer<T> = oneshot::Sender<Result<T, SinkError>>;
 /// How a connection ended.
 enum End {
     /// It broke, or did not come to stand.
-    Lost(Trouble),
+    Lost(ConnectionFailure),
     /// It was ended by us, or there is nobody left to hold it for.
     Over,
 }
 
 /// Everything that happens around a connection.
 pub(super) struct Session {
-    config: Arc<Config>,
+    config: Arc<MqttConfig>,
     /// The sink's name, for messages.
     name: String,
     backpressure: Backpressure,
     client_id: String,
     requests: mpsc::Receiver<Request>,
-    publisher: Publisher,
-    outbox: Outbox,
+    tracker: DeviceTracker,
+    queue: MessageQueue,
     link: Link,
     /// Whoever waits until everything is delivered; only while a recording is replayed.
     delivering: Option<Answer<usize>>,
     closing: Option<Answer<()>>,
     backoff: Backoff,
     /// Why there is no connection.
-    trouble: Option<Trouble>,
-    notices: Notices,
+    failure: Option<ConnectionFailure>,
+    log: ConnectionLog,
     /// When the connection will have stood long enough to be a good one.
     holds: Option<Instant>,
     /// Whether the current values are to be sent once nothing older waits.
@@ -97,24 +97,24 @@ enum Link {
 
 impl Session {
     pub(super) fn new(
-        config: Config,
+        config: MqttConfig,
         context: &Context,
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         Self {
             client_id: config.client_id.clone().unwrap_or_else(unique_client_id),
-            publisher: Publisher::new(&config, context),
+            tracker: DeviceTracker::new(&config, context),
             config: Arc::new(config),
-            notices: Notices::new(&context.name),
+            log: ConnectionLog::new(&context.name),
             name: context.name.clone(),
             backpressure: context.backpressure,
             requests,
-            outbox: Outbox::default(),
+            queue: MessageQueue::default(),
             link: Link::Down,
             delivering: None,
             closing: None,
             backoff: Backoff::default(),
-            trouble: None,
+            failure: None,
             holds: None,
             restate: false,
             remind: None,
@@ -126,15 +126,15 @@ impl Session {
     pub(super) async fn run(mut self) {
         loop {
             self.link = Link::Connecting;
-            let trouble = match self.connection().await {
-                End::Lost(trouble) => trouble,
+            let failure = match self.connection().await {
+                End::Lost(failure) => failure,
                 End::Over => return,
             };
-            self.lost(trouble.clone());
+            self.lost(failure.clone());
             if self.gives_up() {
                 return;
             }
-            self.notices.failed(&trouble);
+            self.log.failed(&failure);
             let wait = self.backoff.next_wait();
             if self.serve(tokio::time::sleep(wait), None).await.is_none() || self.gives_up() {
                 return;
@@ -145,7 +145,7 @@ impl Session {
     /// Makes a connection and holds it until it ends.
     async fn connection(&mut self) -> End {
         let (config, id) = (Arc::clone(&self.config), self.client_id.clone());
-        let will = self.publisher.offline();
+        let will = self.tracker.offline();
         // Files are read anew each time: a password may have been mended.
         let options = tokio::task::spawn_blocking(move || options(&config, &id, Some(will)));
         let options = match self.serve(options, None).await {
@@ -175,9 +175,9 @@ impl Session {
                 }
                 Some(Err(error)) => {
                     if is_too_large(&error) {
-                        self.publisher.hear_no_others();
+                        self.tracker.hear_no_others();
                     }
-                    return End::Lost(self.trouble_of(&error));
+                    return End::Lost(self.failure_of(&error));
                 }
                 None => return End::Over,
             }
@@ -217,9 +217,8 @@ impl Session {
 
     /// When there is something to do that nobody asks for.
     fn wake(&self) -> Option<Instant> {
-        let always = [self.publisher.next_tick(), self.remind];
-        let connected =
-            [self.holds, self.outbox.resumes(Instant::now()), self.publisher.announces()];
+        let always = [self.tracker.next_tick(), self.remind];
+        let connected = [self.holds, self.queue.resumes(Instant::now()), self.tracker.announces()];
         let connected = connected.into_iter().filter(|_| self.is_up());
         always.into_iter().chain(connected).flatten().min()
     }
@@ -227,24 +226,24 @@ impl Session {
     fn tick(&mut self) {
         let now = Instant::now();
         let mut messages = Vec::new();
-        self.publisher.tick(now, &mut messages);
+        self.tracker.tick(now, &mut messages);
         self.enqueue(messages);
         if self.is_up()
-            && let Some(Announcement { messages, values }) = self.publisher.announcement(now)
+            && let Some(Announcement { messages, values }) = self.tracker.announcement(now)
         {
-            self.outbox.introduce(messages);
+            self.queue.introduce(messages);
             self.restate |= values;
         }
         if self.holds.is_some_and(|at| at <= now) {
             self.holds = None;
-            self.notices.held(&self.config.url, self.backoff.tries());
+            self.log.held(&self.config.url, self.backoff.tries());
             self.backoff.reset();
         }
         if self.remind.is_some_and(|at| at <= now) {
             self.remind = self.is_waiting().then(|| now + REMIND_EVERY);
-            if let (Some(_), Some(trouble)) = (self.remind, &self.trouble) {
+            if let (Some(_), Some(failure)) = (self.remind, &self.failure) {
                 let tries = self.backoff.tries();
-                warn!(sink = self.name, tries, "the recording waits for the broker: {trouble}");
+                warn!(sink = self.name, tries, "the recording waits for the broker: {failure}");
             }
         }
     }

@@ -25,13 +25,13 @@ impl Session {
         let now = Instant::now();
         let mut messages = Vec::new();
         for reading in batch {
-            self.publisher.take(reading, now, &mut messages);
+            self.tracker.take(reading, now, &mut messages);
         }
         self.enqueue(messages);
         match self.backpressure {
             Backpressure::DropOldest => {
                 let skipped = if self.is_up() { 0 } else { batch.len() };
-                self.notices.skipped(skipped);
+                self.log.skipped(skipped);
                 // Whoever asked may have gone.
                 let _ = answer.send(Ok(skipped));
             }
@@ -44,13 +44,13 @@ impl Session {
     }
 
     fn close(&mut self, answer: Answer<()>) {
-        if !self.introduced && self.publisher.is_empty() {
+        if !self.introduced && self.tracker.is_empty() {
             // There is nothing to say, and nobody has heard of us.
             let _ = answer.send(Ok(()));
             return;
         }
-        let farewell = self.publisher.farewell(Instant::now());
-        self.enqueue(farewell);
+        let last_messages = self.tracker.last_messages(Instant::now());
+        self.enqueue(last_messages);
         self.closing = Some(answer);
         self.remind.get_or_insert(Instant::now() + REMIND_EVERY);
     }
@@ -61,20 +61,19 @@ impl Session {
         if self.backpressure == Backpressure::DropOldest && !self.is_up() {
             return;
         }
-        self.outbox.add(messages);
-        if self.backpressure == Backpressure::DropOldest && self.outbox.backlog() > LONGEST_BACKLOG
-        {
-            let dropped = self.outbox.forget();
-            self.publisher.connected(Instant::now());
-            self.outbox.introduce(self.publisher.presence());
+        self.queue.add(messages);
+        if self.backpressure == Backpressure::DropOldest && self.queue.backlog() > LONGEST_BACKLOG {
+            let dropped = self.queue.forget();
+            self.tracker.connected(Instant::now());
+            self.queue.introduce(self.tracker.online_messages());
             self.restate = true;
-            self.notices.overtaken(dropped);
+            self.log.overtaken(dropped);
         }
     }
 
     /// Answers whoever waits for everything to be delivered.
     pub(super) fn settle(&mut self) {
-        if !self.outbox.is_empty() || self.restate {
+        if !self.queue.is_empty() || self.restate {
             return;
         }
         if let Some(answer) = self.delivering.take() {
@@ -84,21 +83,21 @@ impl Session {
 
     /// Whether the session ends without a connection. Whoever waits is told why.
     pub(super) fn gives_up(&mut self) -> bool {
-        let Some(trouble) = self.trouble.as_ref().filter(|_| self.link == Link::Down) else {
+        let Some(failure) = self.failure.as_ref().filter(|_| self.link == Link::Down) else {
             return false;
         };
         match self.backpressure {
             // Nothing is lost that would still be of use.
             Backpressure::DropOldest => {
                 if self.closing.is_some() {
-                    warn!(sink = self.name, "the last values are not delivered: {trouble}");
+                    warn!(sink = self.name, "the last values are not delivered: {failure}");
                     self.closed(Ok(()));
                     return true;
                 }
                 false
             }
-            Backpressure::Wait if trouble.lasting => {
-                let broken = || SinkError::Permanent(trouble.to_string());
+            Backpressure::Wait if failure.lasting => {
+                let broken = || SinkError::Permanent(failure.to_string());
                 if let Some(answer) = self.delivering.take() {
                     let _ = answer.send(Err(broken()));
                     return true;

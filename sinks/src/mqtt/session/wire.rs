@@ -8,9 +8,9 @@ use tracing::warn;
 
 use super::{Link, Session};
 use crate::backoff::CEILING;
+use crate::mqtt::failure::ConnectionFailure;
 use crate::mqtt::message::Message;
 use crate::mqtt::options::{ANSWER_WITHIN, LARGEST_PACKET};
-use crate::mqtt::trouble::Trouble;
 use crate::sink::Backpressure;
 
 /// A connection that stood for so long was a good one. It is longer than the longest wait between
@@ -25,25 +25,25 @@ impl Session {
     pub(super) fn feed(&mut self, client: &AsyncClient) {
         let now = Instant::now();
         loop {
-            if self.restate && self.outbox.backlog() == 0 {
+            if self.restate && self.queue.backlog() == 0 {
                 self.restate = false;
-                self.outbox.introduce(self.publisher.current());
+                self.queue.introduce(self.tracker.current());
             }
-            let Some(message) = self.outbox.next(now) else { break };
+            let Some(message) = self.queue.next(now) else { break };
             let Message { topic, payload, qos, retain } = message;
             if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_PACKET {
                 warn!(sink = self.name, topic, "a message of more than 1 MiB is not sent");
-                self.outbox.skip();
+                self.queue.skip();
                 continue;
             }
             match client.try_publish(topic, (*qos).into(), *retain, payload.as_bytes()) {
-                Ok(()) => self.outbox.hand_over(now),
+                Ok(()) => self.queue.hand_over(now),
                 // The channel is full: the rest follows once something was written.
                 Err(ClientError::TryRequest(_) | ClientError::Request(_)) => return,
             }
         }
         self.settle();
-        let leaves = self.closing.is_some() && self.outbox.is_empty();
+        let leaves = self.closing.is_some() && self.queue.is_empty();
         if leaves && client.try_disconnect().is_ok() {
             self.link = Link::Leaving;
         }
@@ -54,17 +54,17 @@ impl Session {
             Event::Incoming(Incoming::ConnAck(_)) => self.connected(client),
             Event::Incoming(Incoming::Publish(heard)) => {
                 let (topic, payload) = (&heard.topic, &heard.payload);
-                let answer = self.publisher.hear(topic, payload, heard.retain, Instant::now());
+                let answer = self.tracker.hear(topic, payload, heard.retain, Instant::now());
                 if self.closing.is_none() {
                     self.enqueue(answer.into_iter().collect());
                 }
             }
             Event::Incoming(Incoming::PubAck(acknowledged)) => {
-                self.outbox.acknowledged(acknowledged.pkid);
+                self.queue.acknowledged(acknowledged.pkid);
                 self.settle();
             }
             Event::Outgoing(Outgoing::Publish(number)) => {
-                self.outbox.written(number);
+                self.queue.written(number);
                 self.settle();
             }
             _ => {}
@@ -75,10 +75,10 @@ impl Session {
         let now = Instant::now();
         self.link = Link::Up(now);
         self.holds = Some(now + STOOD);
-        self.trouble = None;
-        self.notices.connected(&self.config.url, self.backoff.tries());
-        self.publisher.connected(now);
-        for filter in self.publisher.subscriptions() {
+        self.failure = None;
+        self.log.connected(&self.config.url, self.backoff.tries());
+        self.tracker.connected(now);
+        for filter in self.tracker.subscriptions() {
             // There are fewer than the empty channel takes.
             if client.try_subscribe(&filter, QoS::AtLeastOnce).is_err() {
                 warn!(sink = self.name, filter, "cannot subscribe");
@@ -88,32 +88,32 @@ impl Session {
             // A replay that was never connected has everything among what waits.
             self.restate = self.introduced || self.backpressure == Backpressure::DropOldest;
             if self.restate {
-                self.outbox.introduce(self.publisher.presence());
+                self.queue.introduce(self.tracker.online_messages());
             } else {
-                self.outbox.introduce([self.publisher.online()]);
+                self.queue.introduce([self.tracker.online()]);
             }
         } else if self.backpressure == Backpressure::DropOldest {
-            self.outbox.add(self.publisher.current());
-            self.outbox.add(self.publisher.absence());
+            self.queue.add(self.tracker.current());
+            self.queue.add(self.tracker.offline_messages());
         }
         self.introduced = true;
     }
 
-    pub(super) fn lost(&mut self, trouble: Trouble) {
+    pub(super) fn lost(&mut self, failure: ConnectionFailure) {
         if self.holds.take().is_some() {
-            self.notices.broke_early();
+            self.log.broke_early();
         }
         self.link = Link::Down;
         self.restate = false;
-        self.outbox.take_back();
+        self.queue.take_back();
         if self.backpressure == Backpressure::DropOldest {
-            self.outbox.forget();
+            self.queue.forget();
         }
-        self.trouble = Some(trouble);
+        self.failure = Some(failure);
     }
 
-    pub(super) fn trouble_of(&self, error: &ConnectionError) -> Trouble {
-        Trouble::of(error, &self.config, self.stood())
+    pub(super) fn failure_of(&self, error: &ConnectionError) -> ConnectionFailure {
+        ConnectionFailure::of(error, &self.config, self.stood())
     }
 
     /// For how long the connection has stood.

@@ -30,7 +30,7 @@ impl Platform {
 
 /// What a metric is in Home Assistant's terms: the part that is the same for every device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Kind {
+pub(super) struct EntityKind {
     #[serde(rename = "p")]
     platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub(super) struct Kind {
     enabled_by_default: Option<bool>,
 }
 
-impl Kind {
+impl EntityKind {
     const fn of(platform: Platform, device_class: Option<&'static str>) -> Self {
         Self {
             platform,
@@ -128,7 +128,7 @@ pub(super) struct Entity {
     name: String,
     unit: Option<String>,
     precision: Option<u8>,
-    kind: Kind,
+    kind: EntityKind,
     lasting: bool,
 }
 
@@ -136,7 +136,7 @@ impl Entity {
     /// The entity of a row of a field table.
     pub(super) fn of(field: &Field, layout: &Layout) -> Self {
         let metric = &field.metric;
-        let kind = Kind::of_class(metric.class);
+        let kind = EntityKind::of_class(metric.class);
         let (kind, name) = match layout.status {
             Status::Confirmed => (kind, metric.label.to_string()),
             // The labels of several packets are alike.
@@ -164,7 +164,7 @@ impl Entity {
             name: "Status".to_owned(),
             unit: None,
             precision: None,
-            kind: Kind { options: Some(&status::WORDS), ..Kind::sensor("enum") },
+            kind: EntityKind { options: Some(&status::WORDS), ..EntityKind::sensor("enum") },
             lasting: false,
         }
     }
@@ -186,9 +186,9 @@ impl Entity {
         serial: u32,
         state_topic: String,
         until: Until<'a>,
-    ) -> Component<'a> {
+    ) -> EntityConfig<'a> {
         let unique_id = format!("energi_{serial}_{}", self.id);
-        Component {
+        EntityConfig {
             // An entity's id is made of small letters, digits and `_`.
             default_entity_id: format!("{}.{}", self.platform(), unique_id.replace('-', "_")),
             unique_id,
@@ -217,9 +217,9 @@ pub(super) enum Until<'a> {
 
 /// One entity of one device.
 #[derive(Debug, Serialize)]
-pub(super) struct Component<'a> {
+pub(super) struct EntityConfig<'a> {
     #[serde(flatten)]
-    kind: &'a Kind,
+    kind: &'a EntityKind,
     unique_id: String,
     default_entity_id: String,
     name: &'a str,

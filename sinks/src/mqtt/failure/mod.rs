@@ -1,6 +1,6 @@
 //! What is wrong with a connection, in words that tell what to do.
 
-mod encryption;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -9,32 +9,32 @@ use std::time::Duration;
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
 
-use super::config::Config;
+use super::config::MqttConfig;
 use super::options::{ANSWER_WITHIN, OptionsError};
 use super::session::STOOD;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct ConnectionFailure {
     text: String,
     /// Whether somebody has to change something: the network and the broker cannot mend it by
     /// themselves.
     pub(super) lasting: bool,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ConnectionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<OptionsError> for Trouble {
+impl From<OptionsError> for ConnectionFailure {
     fn from(error: OptionsError) -> Self {
         Self::lasting(error.to_string())
     }
 }
 
-impl Trouble {
+impl ConnectionFailure {
     pub(super) fn passing(text: String) -> Self {
         Self { text, lasting: false }
     }
@@ -43,12 +43,16 @@ impl Trouble {
         Self { text, lasting: true }
     }
 
-    /// The trouble that `error` tells of, where a connection had `stood` for some time or none was
+    /// The failure that `error` tells of, where a connection had `stood` for some time or none was
     /// made.
-    pub(super) fn of(error: &ConnectionError, config: &Config, stood: Option<Duration>) -> Self {
+    pub(super) fn of(
+        error: &ConnectionError,
+        config: &MqttConfig,
+        stood: Option<Duration>,
+    ) -> Self {
         let broker = &config.url;
-        if let Some(error) = encryption::cause(error) {
-            return encryption::trouble(error, config);
+        if let Some(error) = tls::cause(error) {
+            return tls::failure(error, config);
         }
         match error {
             ConnectionError::ConnectionRefused(code) => refused(*code, config),
@@ -98,9 +102,9 @@ pub(super) fn is_too_large(error: &ConnectionError) -> bool {
 }
 
 /// The other side ended the connection before it had said anything.
-fn hung_up(config: &Config) -> Trouble {
+fn hung_up(config: &MqttConfig) -> ConnectionFailure {
     let broker = &config.url;
-    Trouble::passing(format!(
+    ConnectionFailure::passing(format!(
         "{broker} closed the connection without a word; {}",
         if broker.encrypted {
             "is it the port for encrypted connections?"
@@ -110,38 +114,38 @@ fn hung_up(config: &Config) -> Trouble {
     ))
 }
 
-fn refused(code: ConnectReturnCode, config: &Config) -> Trouble {
+fn refused(code: ConnectReturnCode, config: &MqttConfig) -> ConnectionFailure {
     let broker = &config.url;
     match (code, &config.username) {
         (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, None) => {
-            Trouble::lasting(format!(
+            ConnectionFailure::lasting(format!(
                 "the broker at {broker} wants to know who connects; set `username` and `password`"
             ))
         }
         (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, Some(user)) => {
-            Trouble::lasting(format!(
+            ConnectionFailure::lasting(format!(
                 "the broker at {broker} refuses the user `{user}`; check `username` and `password`"
             ))
         }
-        (ConnectReturnCode::BadClientId, _) => Trouble::lasting(format!(
+        (ConnectReturnCode::BadClientId, _) => ConnectionFailure::lasting(format!(
             "the broker at {broker} refuses the client id; set a `client_id` that it takes"
         )),
-        (ConnectReturnCode::RefusedProtocolVersion, _) => Trouble::lasting(format!(
+        (ConnectReturnCode::RefusedProtocolVersion, _) => ConnectionFailure::lasting(format!(
             "the broker at {broker} does not take MQTT 3.1.1; switch it on there"
         )),
         (ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success, _) => {
-            Trouble::passing(format!("the broker at {broker} is not available now"))
+            ConnectionFailure::passing(format!("the broker at {broker} is not available now"))
         }
     }
 }
 
-fn of_io(error: &io::Error, config: &Config, stood: bool) -> Trouble {
+fn of_io(error: &io::Error, config: &MqttConfig, stood: bool) -> ConnectionFailure {
     let broker = &config.url;
     let said = error.to_string();
     if error.kind() == io::ErrorKind::ConnectionReset && !stood {
         return hung_up(config);
     }
-    Trouble::passing(match error.kind() {
+    ConnectionFailure::passing(match error.kind() {
         io::ErrorKind::ConnectionRefused => format!(
             "nobody listens at {broker} (connection refused); is the broker running, and the port \
              in `url` right?"

@@ -8,8 +8,8 @@ use energi_decoders::Reading;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::config::Config;
-use super::device::{Device, Plan};
+use super::config::MqttConfig;
+use super::device::{DeviceState, PublishPlan};
 use super::discovery::{Announcement, Announcer};
 use super::message::Message;
 use super::topics::{OFFLINE, ONLINE, Topics};
@@ -20,27 +20,27 @@ use crate::sink::{Backpressure, Context};
 /// There are as many devices as the gateway lets in: those that are listed, and `devices.max`
 /// others. Each has as many topics as there are keys switched on.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(super) struct DeviceTracker {
     topics: Topics,
-    plan: Arc<Plan>,
+    plan: Arc<PublishPlan>,
     announcer: Option<Announcer>,
-    devices: BTreeMap<u32, Known>,
+    devices: BTreeMap<u32, TrackedDevice>,
     timeout: Duration,
     backpressure: Backpressure,
 }
 
 #[derive(Debug)]
-struct Known {
-    device: Device,
+struct TrackedDevice {
+    device: DeviceState,
     heard: Instant,
     available: bool,
 }
 
-impl Publisher {
-    pub(super) fn new(config: &Config, context: &Context) -> Self {
+impl DeviceTracker {
+    pub(super) fn new(config: &MqttConfig, context: &Context) -> Self {
         let topics = Topics::new(&config.topic);
         Self {
-            plan: Arc::new(Plan::new(config, context)),
+            plan: Arc::new(PublishPlan::new(config, context)),
             announcer: Announcer::new(config, &topics, context),
             devices: BTreeMap::new(),
             timeout: config.device_timeout.duration(),
@@ -63,8 +63,8 @@ impl Publisher {
             announcer.observe(reading, now);
         }
         let known = devices.entry(reading.serial).or_insert_with(|| {
-            let device = Device::new(reading.serial, plan);
-            Known { device, heard: now, available: false }
+            let device = DeviceState::new(reading.serial, plan);
+            TrackedDevice { device, heard: now, available: false }
         });
         known.heard = now;
         if !known.available {
@@ -100,7 +100,7 @@ impl Publisher {
             .map(|heard| heard + self.timeout)
     }
 
-    fn silent(&mut self, is_silent: impl Fn(&Known) -> bool, messages: &mut Vec<Message>) {
+    fn silent(&mut self, is_silent: impl Fn(&TrackedDevice) -> bool, messages: &mut Vec<Message>) {
         for (serial, known) in &mut self.devices {
             if known.available && is_silent(known) {
                 known.available = false;
@@ -118,7 +118,7 @@ impl Publisher {
     }
 
     /// Who is there: the gateway, and each device that was heard.
-    pub(super) fn presence(&self) -> Vec<Message> {
+    pub(super) fn online_messages(&self) -> Vec<Message> {
         let mut messages = vec![self.online()];
         for (serial, known) in &self.devices {
             let word = if known.available { ONLINE } else { OFFLINE };
@@ -138,7 +138,7 @@ impl Publisher {
     }
 
     /// That nobody is there any more: no device that was heard, and not the gateway.
-    pub(super) fn absence(&self) -> Vec<Message> {
+    pub(super) fn offline_messages(&self) -> Vec<Message> {
         let devices = self.devices.keys().map(|serial| self.topics.availability(*serial));
         let offline = devices.map(|topic| Message::lasting(topic, OFFLINE));
         offline.chain([self.offline()]).collect()
@@ -180,7 +180,7 @@ impl Publisher {
     }
 
     /// The last values, and that nothing follows them.
-    pub(super) fn farewell(&mut self, now: Instant) -> Vec<Message> {
+    pub(super) fn last_messages(&mut self, now: Instant) -> Vec<Message> {
         let announcer = self.announcer.as_mut();
         let mut messages = announcer.map(|it| it.finish(now)).unwrap_or_default();
         for (serial, known) in &mut self.devices {
@@ -214,7 +214,7 @@ impl Publisher {
     }
 }
 
-fn is_past(known: &Known, time: Timestamp, timeout: Duration) -> bool {
+fn is_past(known: &TrackedDevice, time: Timestamp, timeout: Duration) -> bool {
     let silent = known.device.time().map(|heard| time.duration_since(heard));
     silent.is_some_and(|silent| silent.try_into().is_ok_and(|silent: Duration| silent >= timeout))
 }

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// that was asked for. It is kept until the end of that way, so that what a broken connection has
 /// not delivered can be sent again.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct MessageQueue {
     /// What a new connection is told first, in portions. It is of no use to the next one.
     introduction: VecDeque<Message>,
     portion: Portion,
@@ -36,7 +36,7 @@ struct Portion {
 /// A message that the connection has taken; nothing where it is not worth sending again.
 type Handed = Option<Message>;
 
-impl Outbox {
+impl MessageQueue {
     /// Adds messages after all others.
     pub(super) fn add(&mut self, messages: impl IntoIterator<Item = Message>) {
         self.waiting.extend(messages);
@@ -138,25 +138,25 @@ mod tests {
         Message::lasting(number.to_string(), "")
     }
 
-    fn topics(outbox: &mut Outbox, now: Instant) -> Vec<String> {
+    fn topics(queue: &mut MessageQueue, now: Instant) -> Vec<String> {
         let mut topics = Vec::new();
-        while let Some(message) = outbox.next(now) {
+        while let Some(message) = queue.next(now) {
             topics.push(message.topic.clone());
-            outbox.hand_over(now);
+            queue.hand_over(now);
         }
         topics
     }
 
     #[test]
     fn an_introduction_goes_first_and_in_portions() {
-        let (mut outbox, now) = (Outbox::default(), Instant::now());
-        outbox.add([message(1000)]);
-        outbox.introduce((0..120).map(message));
+        let (mut queue, now) = (MessageQueue::default(), Instant::now());
+        queue.add([message(1000)]);
+        queue.introduce((0..120).map(message));
         let mut sizes = Vec::new();
         let mut clock = now;
-        while let Some(count) = Some(topics(&mut outbox, clock).len()).filter(|it| *it > 0) {
+        while let Some(count) = Some(topics(&mut queue, clock).len()).filter(|it| *it > 0) {
             sizes.push(count);
-            clock = outbox.resumes(clock).unwrap_or(clock);
+            clock = queue.resumes(clock).unwrap_or(clock);
         }
         assert_eq!(sizes, [50, 50, 21]);
         assert_eq!(clock - now, 2 * PAUSE);
@@ -164,25 +164,25 @@ mod tests {
 
     #[test]
     fn a_broken_connection_gives_back_what_it_may_not_have_delivered_in_order() {
-        let (mut outbox, now) = (Outbox::default(), Instant::now());
-        outbox.introduce([message(99)]);
-        outbox.add((0..4).map(message));
-        assert_eq!(topics(&mut outbox, now), ["99", "0", "1", "2", "3"]);
+        let (mut queue, now) = (MessageQueue::default(), Instant::now());
+        queue.introduce([message(99)]);
+        queue.add((0..4).map(message));
+        assert_eq!(topics(&mut queue, now), ["99", "0", "1", "2", "3"]);
         // The introduction, then 0 to 2 are written; 1 without an acknowledgement to come.
         for number in [7, 8, 0, 9] {
-            outbox.written(number);
+            queue.written(number);
         }
-        outbox.acknowledged(8);
-        assert!(!outbox.is_empty());
-        outbox.take_back();
-        outbox.add([message(4)]);
-        assert_eq!(topics(&mut outbox, now), ["2", "3", "4"]);
+        queue.acknowledged(8);
+        assert!(!queue.is_empty());
+        queue.take_back();
+        queue.add([message(4)]);
+        assert_eq!(topics(&mut queue, now), ["2", "3", "4"]);
         for number in [1, 2, 3] {
-            outbox.written(number);
+            queue.written(number);
         }
         for number in [3, 1, 2] {
-            outbox.acknowledged(number);
+            queue.acknowledged(number);
         }
-        assert!(outbox.is_empty());
+        assert!(queue.is_empty());
     }
 }

@@ -3,8 +3,8 @@
 use rumqttc::{ConnectionError, TlsError};
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::{Trouble, io_error};
-use crate::mqtt::config::Config;
+use super::{ConnectionFailure, io_error};
+use crate::mqtt::config::MqttConfig;
 use crate::mqtt::options::is_of_version_1;
 
 /// What went wrong with the encryption, which the input and output on top of it pass on.
@@ -15,10 +15,12 @@ pub(super) fn cause(error: &ConnectionError) -> Option<&Error> {
     }
 }
 
-pub(super) fn trouble(error: &Error, config: &Config) -> Trouble {
+pub(super) fn failure(error: &Error, config: &MqttConfig) -> ConnectionFailure {
     let broker = &config.url;
     match error {
-        Error::InvalidCertificate(error) => Trouble::lasting(of_certificate(error, config)),
+        Error::InvalidCertificate(error) => {
+            ConnectionFailure::lasting(of_certificate(error, config))
+        }
         Error::AlertReceived(
             alert @ (AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -27,7 +29,7 @@ pub(super) fn trouble(error: &Error, config: &Config) -> Trouble {
             | AlertDescription::AccessDenied
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateExpired),
-        ) => Trouble::lasting(format!(
+        ) => ConnectionFailure::lasting(format!(
             "the broker at {broker} does not accept this client's certificate ({alert:?}); {}",
             if config.client_cert.is_some() {
                 "`client_cert` must be signed by an authority that it trusts"
@@ -35,14 +37,14 @@ pub(super) fn trouble(error: &Error, config: &Config) -> Trouble {
                 "set `client_cert` and `client_key`"
             }
         )),
-        error => Trouble::passing(format!(
+        error => ConnectionFailure::passing(format!(
             "no encrypted connection to {broker}: {error}; is it the port for encrypted \
              connections?"
         )),
     }
 }
 
-fn of_certificate(error: &CertificateError, config: &Config) -> String {
+fn of_certificate(error: &CertificateError, config: &MqttConfig) -> String {
     let broker = &config.url;
     let authority = if config.ca_file.is_some() {
         "`ca_file` must hold the authority that signed its certificate"

@@ -2,19 +2,19 @@
 
 use tracing::{info, warn};
 
-use crate::mqtt::broker::Broker;
-use crate::mqtt::trouble::Trouble;
+use crate::mqtt::broker::BrokerUrl;
+use crate::mqtt::failure::ConnectionFailure;
 
 /// There are fewer reasons, but for texts that a strange server puts together.
 const MOST_SAID: usize = 16;
 
 /// What was said of the connection, and what is to be counted.
 #[derive(Debug)]
-pub(super) struct Notices {
+pub(super) struct ConnectionLog {
     /// The sink's name.
     sink: String,
     /// The reasons that were given since it was last said that there is a connection.
-    said: Vec<Trouble>,
+    said: Vec<ConnectionFailure>,
     /// Whether the last connection broke before it held. To say of each of its kind that it is
     /// there, and that it is gone, would fill the log.
     brittle: bool,
@@ -23,7 +23,7 @@ pub(super) struct Notices {
     overtaken: bool,
 }
 
-impl Notices {
+impl ConnectionLog {
     pub(super) fn new(sink: &str) -> Self {
         Self {
             sink: sink.to_owned(),
@@ -35,26 +35,26 @@ impl Notices {
     }
 
     /// There is no connection, or none any more.
-    pub(super) fn failed(&mut self, trouble: &Trouble) {
-        if self.said.contains(trouble) {
+    pub(super) fn failed(&mut self, failure: &ConnectionFailure) {
+        if self.said.contains(failure) {
             return;
         }
-        warn!(sink = self.sink, "{trouble}; trying again");
+        warn!(sink = self.sink, "{failure}; trying again");
         if self.said.len() == MOST_SAID {
             self.said.remove(0);
         }
-        self.said.push(trouble.clone());
+        self.said.push(failure.clone());
     }
 
     /// A connection stands, after so many waits.
-    pub(super) fn connected(&mut self, broker: &Broker, tries: u64) {
+    pub(super) fn connected(&mut self, broker: &BrokerUrl, tries: u64) {
         if !self.brittle {
             self.say_connected(broker, tries);
         }
     }
 
     /// It has stood long enough to be a good one.
-    pub(super) fn held(&mut self, broker: &Broker, tries: u64) {
+    pub(super) fn held(&mut self, broker: &BrokerUrl, tries: u64) {
         if self.brittle {
             self.say_connected(broker, tries);
         }
@@ -67,7 +67,7 @@ impl Notices {
     }
 
     /// What goes wrong from here on is new: the log must not end on a connection that is gone.
-    fn say_connected(&mut self, broker: &Broker, tries: u64) {
+    fn say_connected(&mut self, broker: &BrokerUrl, tries: u64) {
         self.overtaken = false;
         let skipped = std::mem::take(&mut self.skipped);
         if self.said.is_empty() {
@@ -104,29 +104,29 @@ mod tests {
 
     use super::logs::Logs;
     use super::*;
-    use crate::mqtt::config::Config;
+    use crate::mqtt::config::MqttConfig;
 
-    fn broker() -> Broker {
-        serde_json::from_value::<Config>(json!({"url": "mqtt://broker"})).unwrap().url
+    fn broker() -> BrokerUrl {
+        serde_json::from_value::<MqttConfig>(json!({"url": "mqtt://broker"})).unwrap().url
     }
 
-    fn trouble(text: &str) -> Trouble {
-        Trouble::passing(text.to_owned())
+    fn failure(text: &str) -> ConnectionFailure {
+        ConnectionFailure::passing(text.to_owned())
     }
 
     #[test]
     fn each_reason_is_given_once_until_there_is_a_connection() {
         let (logs, broker) = (Logs::capture(), broker());
-        let mut notices = Notices::new("mqtt");
+        let mut log = ConnectionLog::new("mqtt");
         for _ in 0..3 {
-            notices.failed(&trouble("nobody listens"));
-            notices.failed(&trouble("no answer"));
+            log.failed(&failure("nobody listens"));
+            log.failed(&failure("no answer"));
         }
-        notices.skipped(7);
-        notices.connected(&broker, 6);
-        notices.held(&broker, 6);
-        notices.failed(&trouble("no answer"));
-        notices.connected(&broker, 1);
+        log.skipped(7);
+        log.connected(&broker, 6);
+        log.held(&broker, 6);
+        log.failed(&failure("no answer"));
+        log.connected(&broker, 1);
         assert_eq!(
             logs.lines(),
             [
@@ -142,14 +142,14 @@ mod tests {
     #[test]
     fn a_connection_that_breaks_again_and_again_is_there_once_it_holds() {
         let (logs, broker) = (Logs::capture(), broker());
-        let mut notices = Notices::new("mqtt");
+        let mut log = ConnectionLog::new("mqtt");
         for tries in 0..3 {
-            notices.connected(&broker, tries);
-            notices.broke_early();
-            notices.failed(&trouble("somebody else uses the id"));
-            notices.skipped(1);
+            log.connected(&broker, tries);
+            log.broke_early();
+            log.failed(&failure("somebody else uses the id"));
+            log.skipped(1);
         }
-        notices.connected(&broker, 3);
+        log.connected(&broker, 3);
         assert_eq!(
             logs.lines(),
             [
@@ -157,7 +157,7 @@ mod tests {
                 "WARN somebody else uses the id; trying again sink=\"mqtt\"",
             ]
         );
-        notices.held(&broker, 3);
+        log.held(&broker, 3);
         let last = "INFO connected to broker:1883 after all sink=\"mqtt\" tries=3 skipped=3";
         assert_eq!(logs.lines()[2..], [last]);
     }
@@ -165,12 +165,12 @@ mod tests {
     #[test]
     fn a_connection_that_was_said_and_breaks_soon_is_not_the_last_that_is_said() {
         let (logs, broker) = (Logs::capture(), broker());
-        let mut notices = Notices::new("mqtt");
-        notices.failed(&trouble("nobody listens"));
+        let mut log = ConnectionLog::new("mqtt");
+        log.failed(&failure("nobody listens"));
         for tries in 1..4 {
-            notices.connected(&broker, tries);
-            notices.broke_early();
-            notices.failed(&trouble("nobody listens"));
+            log.connected(&broker, tries);
+            log.broke_early();
+            log.failed(&failure("nobody listens"));
         }
         assert_eq!(
             logs.lines(),
@@ -185,17 +185,17 @@ mod tests {
     #[test]
     fn a_broker_that_is_too_slow_is_said_once_a_connection_that_is_said() {
         let (logs, broker) = (Logs::capture(), broker());
-        let mut notices = Notices::new("mqtt");
+        let mut log = ConnectionLog::new("mqtt");
         let slow = || logs.lines().iter().filter(|line| line.contains("too slow")).count();
-        notices.connected(&broker, 0);
+        log.connected(&broker, 0);
         for _ in 0..2 {
-            notices.overtaken(1);
-            notices.broke_early();
-            notices.connected(&broker, 1);
+            log.overtaken(1);
+            log.broke_early();
+            log.connected(&broker, 1);
         }
         assert_eq!(slow(), 1);
-        notices.held(&broker, 1);
-        notices.overtaken(1);
+        log.held(&broker, 1);
+        log.overtaken(1);
         assert_eq!(slow(), 2);
     }
 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use energi_decoders::{Layout, Status};
 use tracing::warn;
 
-use super::component::{Entity, Until};
-use super::payload::{Availability, Device, Entry, Origin, Payload};
+use super::entity::{Entity, Until};
+use super::payload::{Availability, DeviceInfo, DiscoveryOrigin, DiscoveryPayload, EntityEntry};
 use super::recall::config_topic;
-use crate::mqtt::config::Config;
-use crate::mqtt::message::{Assurance, Message};
+use crate::mqtt::config::MqttConfig;
+use crate::mqtt::message::{Message, QoS};
 use crate::mqtt::topics::Topics;
 use crate::sink::Context;
 
 /// What is known of one device.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    /// The packets whose metrics are announced, by their place in the composer's list.
+pub(super) struct AnnouncedDevice {
+    /// The packets whose metrics are announced, by their place in the builder's list.
     packets: BTreeSet<usize>,
     /// Entities that were announced before and are not any more: ids and platforms.
     removed: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub(super) struct Known {
     heard: bool,
 }
 
-impl Known {
+impl AnnouncedDevice {
     /// Notes that the device has sent a packet; whether that is news to Home Assistant.
     pub(super) fn hear(&mut self, packet: usize) -> bool {
         let first = !std::mem::replace(&mut self.heard, true);
@@ -52,7 +52,7 @@ struct Packet {
 
 /// Everything that announcements have in common.
 #[derive(Debug)]
-pub(super) struct Composer {
+pub(super) struct DiscoveryBuilder {
     prefix: String,
     topics: Topics,
     site: Option<String>,
@@ -61,11 +61,16 @@ pub(super) struct Composer {
     status: Entity,
     bridge: [Availability; 1],
     expire_after: Option<u64>,
-    qos: Assurance,
+    qos: QoS,
 }
 
-impl Composer {
-    pub(super) fn new(prefix: &str, config: &Config, topics: &Topics, context: &Context) -> Self {
+impl DiscoveryBuilder {
+    pub(super) fn new(
+        prefix: &str,
+        config: &MqttConfig,
+        topics: &Topics,
+        context: &Context,
+    ) -> Self {
         let packets: Vec<Packet> = context
             .layouts
             .iter()
@@ -98,18 +103,18 @@ impl Composer {
     }
 
     /// What is announced of a device as soon as it is heard.
-    pub(super) fn first_sight(&self) -> Known {
+    pub(super) fn first_sight(&self) -> AnnouncedDevice {
         let confirmed = |packet: &Packet| packet.layout.status == Status::Confirmed;
         let packets = self.packets.iter().enumerate();
         let packets = packets.filter(|(_, packet)| confirmed(packet)).map(|(place, _)| place);
-        Known { packets: packets.collect(), ..Known::default() }
+        AnnouncedDevice { packets: packets.collect(), ..AnnouncedDevice::default() }
     }
 
     /// Adds the packets whose entities were announced before; what no packet has any more, or has
     /// as something else, is removed. Whether that is news to Home Assistant.
     pub(super) fn recall(
         &self,
-        known: &mut Known,
+        known: &mut AnnouncedDevice,
         mut platforms: BTreeMap<String, String>,
     ) -> bool {
         let mut news = false;
@@ -131,12 +136,12 @@ impl Composer {
     }
 
     /// The announcement of a device.
-    pub(super) fn message(&self, serial: u32, known: &Known) -> Message {
+    pub(super) fn message(&self, serial: u32, known: &AnnouncedDevice) -> Message {
         let device = Availability { topic: self.topics.availability(serial) };
         let [bridge] = &self.bridge;
-        let payload = Payload {
-            dev: Device::new(serial, self.names.get(&serial).map(String::as_str), self.site()),
-            o: Origin::THIS,
+        let payload = DiscoveryPayload {
+            dev: DeviceInfo::new(serial, self.names.get(&serial).map(String::as_str), self.site()),
+            o: DiscoveryOrigin::THIS,
             availability: &[bridge.clone(), device],
             availability_mode: "all",
             qos: self.qos,
@@ -146,10 +151,14 @@ impl Composer {
         Message::lasting(config_topic(&self.prefix, serial), text)
     }
 
-    fn entries<'a>(&'a self, serial: u32, known: &'a Known) -> Vec<(&'a str, Entry<'a>)> {
+    fn entries<'a>(
+        &'a self,
+        serial: u32,
+        known: &'a AnnouncedDevice,
+    ) -> Vec<(&'a str, EntityEntry<'a>)> {
         // First, since Home Assistant may leave the rest of a message for the next one.
         let mut entries: Vec<_> =
-            known.removed.iter().map(|(id, p)| (id.as_str(), Entry::Removed { p })).collect();
+            known.removed.iter().map(|(id, p)| (id.as_str(), EntityEntry::Removed { p })).collect();
         // What becomes something else is in the next message.
         let mut present: BTreeSet<_> = known.removed.keys().map(String::as_str).collect();
         let packets = known.packets.iter().filter_map(|place| self.packets.get(*place));
@@ -163,7 +172,7 @@ impl Composer {
             };
             let topic = self.topics.value(serial, &entity.key);
             let component = entity.component(serial, topic, until);
-            entries.push((&entity.id, Entry::Present(Box::new(component))));
+            entries.push((&entity.id, EntityEntry::Present(Box::new(component))));
         }
         entries
     }
@@ -175,7 +184,7 @@ impl Composer {
 
 /// The seconds after which a value is no longer true. Whatever holds values back, each is said again
 /// in a third of that.
-fn expire_after(config: &Config) -> Option<u64> {
+fn expire_after(config: &MqttConfig) -> Option<u64> {
     let longest = config.heartbeat.max(config.interval).duration() * 3;
     // Home Assistant takes whole seconds.
     let seconds = longest.as_secs() + u64::from(longest.subsec_nanos() > 0);
