@@ -18,7 +18,7 @@ use energi_gateway::gateway::Output;
 use energi_gateway::gateway::build;
 use energi_gateway::platform::logging;
 use energi_sinks::runner::RetryPolicy;
-use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError};
+use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use tokio::task::spawn_blocking;
 
 /// What has to be known to open it.
@@ -33,7 +33,7 @@ impl SinkConfig for CsvConfig {
         let open = File::options().create(true).append(true).open(&self.path);
         let file = open.map_err(|error| {
             let path = self.path.display();
-            SinkError::Permanent(format!(
+            SinkError::permanent(format!(
                 "cannot open {path}: {error}; name a file that can be made"
             ))
         })?;
@@ -56,7 +56,7 @@ impl Sink for Csv {
         Batching { readings: 1000, wait: Duration::from_secs(1) }
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
         let mut lines = Vec::new();
         for reading in batch {
             let time = reading.time.map(|time| time.to_string()).unwrap_or_default();
@@ -66,9 +66,10 @@ impl Sink for Csv {
             }
         }
         let file = Arc::clone(&self.file);
-        let written = spawn_blocking(move || append(&file, &lines)).await;
-        let written = written.unwrap_or_else(|died| Err(died.into()));
-        written.map_err(|error| SinkError::Transient(format!("cannot write the csv file: {error}")))
+        let appended = spawn_blocking(move || append(&file, &lines)).await;
+        let appended = appended.unwrap_or_else(|died| Err(died.into()));
+        let failed = |error| SinkError::transient(format!("cannot write the csv file: {error}"));
+        appended.map(|()| Written::all(batch.len())).map_err(failed)
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {

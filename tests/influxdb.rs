@@ -232,7 +232,7 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
         3,
         "at the start, at the end, as the reason: {error}"
     );
-    assert!(error.contains(&format!("{lines} queued")), "{error}");
+    assert!(error.contains(&format!("{lines} waiting")), "{error}");
 
     let status = said(&["queue", "status"]);
     assert!(
@@ -264,7 +264,7 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
         let before = error.rsplit_once(&format!(" {what}")).unwrap().0;
         before.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    assert_eq!(count("failed") + count("queued"), stdout(&run).lines().count(), "{error}");
+    assert_eq!(count("rejected") + count("waiting"), stdout(&run).lines().count(), "{error}");
     let size = fs::metadata(desk.path("influxdb.queue.db")).unwrap().len();
     assert!(size <= (1 << 20) + 128 * 1024, "{size}");
     // What is left are the newest.
@@ -274,7 +274,7 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
     desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, small));
     assert!(desk.run(&["run"]).status.success());
     let last = time(stdout(&run).lines().last().unwrap());
-    assert_eq!(player.taken().len(), count("queued"));
+    assert_eq!(player.taken().len(), count("waiting"));
     assert!(player.taken().last().unwrap().ends_with(&last.to_string()));
 }
 

@@ -145,7 +145,7 @@ fn a_service_says_when_it_is_ready_how_it_goes_and_that_it_lives_though_the_netw
     let status = |words: &'static str| {
         manager.waits_for(|word| word.starts_with("STATUS=") && word.contains(words))
     };
-    status("devices: 0, readings: 0; sinks: sqlite: 0 received, 0 written; stdout: 0");
+    status("devices: 0, readings: 0; sinks: sqlite: 0 received, 0 delivered; stdout: 0");
     manager.hears_it_live();
 
     let mut sender = network.world.sender("eth0");

@@ -18,7 +18,7 @@ use energi_gateway::pipeline::device_filter::DeviceFilter;
 use energi_gateway::platform::exit::{Exit, Failure};
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::{AT_ONCE, RetryPolicy};
-use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError};
+use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError, Written};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,18 +93,18 @@ impl Sink for Moody {
         AT_ONCE
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
         let mood = self.moods.lock().unwrap().pop_front();
         match mood {
             None => {
                 for reading in batch {
                     let _ = self.tell.send(Told::Took(reading.serial));
                 }
-                Ok(())
+                Ok(Written::all(batch.len()))
             }
             Some(Mood::Panics) => panic!("as the test wants it"),
             Some(Mood::Hangs) => std::future::pending().await,
-            Some(Mood::Broken) => Err(SinkError::Permanent("it fell down".to_owned())),
+            Some(Mood::Broken) => Err(SinkError::permanent("it fell down".to_owned())),
             Some(Mood::ReaderGone) => Err(SinkError::Closed),
         }
     }

@@ -66,7 +66,7 @@ async fn measure(server: &str) -> Result<(), Box<dyn Error>> {
 
     let mut sink = config(server).open(&context(Backpressure::Wait)).await?;
     let begun = Instant::now();
-    while sink.queue_stats().queued > 0 {
+    while sink.queue_stats().waiting > 0 {
         peak.look();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

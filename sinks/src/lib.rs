@@ -33,7 +33,7 @@ mod timestamp_filter;
 pub mod tls;
 
 pub use sink::{
-    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError,
+    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError, Written,
 };
 
 #[cfg(all(test, feature = "sqlite"))]

@@ -11,9 +11,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, CEILING};
 use crate::channel::{Delivery, Subscription};
-use crate::sink::{Batching, Context, QueueStats, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, QueueStats, Sink, SinkConfig, SinkError, Written};
 use crate::stats::SinkStats;
 
 /// How long a runner goes on when its sink fails.
@@ -99,9 +99,8 @@ impl Runner {
                 Err(error) => break Err(error),
             }
         };
-        let undelivered = self.stats.received.get() - self.stats.settled();
         if result.is_err() {
-            self.stats.failed.add(undelivered);
+            self.stats.rejected.add(self.stats.received.get() - self.stats.taken.get());
         }
         result
     }
@@ -197,12 +196,12 @@ impl Runner {
     ) -> Result<Handed, RunError> {
         loop {
             match sink.write(batch).await {
-                Ok(()) => {
+                Ok(Written { delivered, skipped }) => {
                     self.recovered(backoff);
                     self.look_after(sink);
-                    let skipped = sink.skipped().min(batch.len());
+                    self.stats.taken.add(batch.len() as u64);
+                    self.stats.delivered.add(delivered as u64);
                     self.stats.skipped.add(skipped as u64);
-                    self.stats.written.add((batch.len() - skipped) as u64);
                     batch.clear();
                     return Ok(Handed::Done);
                 }
@@ -229,9 +228,10 @@ impl Runner {
     /// Takes over what the sink itself counts.
     fn look_after(&mut self, sink: &dyn Sink) {
         let now = sink.queue_stats();
-        self.stats.queued.set(now.queued);
+        self.stats.waiting.set(now.waiting);
+        self.stats.delivered.add(now.delivered.saturating_sub(self.seen.delivered));
         self.stats.retried.add(now.retried.saturating_sub(self.seen.retried));
-        self.stats.failed.add(now.failed.saturating_sub(self.seen.failed));
+        self.stats.rejected.add(now.rejected.saturating_sub(self.seen.rejected));
         self.seen = now;
     }
 
@@ -241,7 +241,13 @@ impl Runner {
             (_, SinkError::Closed) => return Err(RunError::Closed),
             (RetryPolicy::Forever, _) => false,
             (RetryPolicy::Attempts(_), SinkError::Permanent(_)) => true,
-            (RetryPolicy::Attempts(most), SinkError::Transient(_)) => backoff.tries() + 1 >= most,
+            (RetryPolicy::Attempts(most), SinkError::Transient { .. }) => {
+                backoff.tries() + 1 >= most
+            }
+        };
+        let retry_after = match error {
+            SinkError::Transient { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
         };
         if hopeless {
             return Err(RunError::GivenUp(error));
@@ -253,7 +259,7 @@ impl Runner {
             self.said = Some(trouble);
         }
         self.stats.retried.add(1);
-        let wait = backoff.next_wait();
+        let wait = backoff.next_wait().max(retry_after.min(CEILING));
         if self.subscription.is_closing() {
             // Little time is left to deliver what is held.
             tokio::time::sleep(wait.min(LAST_WAIT)).await;

@@ -21,20 +21,54 @@ pub struct Batching {
     pub wait: Duration,
 }
 
-/// Why a sink could not do what it was asked.
-#[derive(Debug, Error)]
+/// Failure of a sink. The text of each says what failed, where, and what to do.
+#[derive(Debug, Clone, Error)]
 pub enum SinkError {
-    /// It may work later: the batch is offered again after a back-off. The text says what failed,
-    /// where, and what to do.
-    #[error("{0}")]
-    Transient(String),
-    /// It cannot work until somebody changes something: the sink is closed and opened anew after a
-    /// back-off. The text says what failed, where, and what to do.
+    /// A later try may succeed: the batch is offered again after a back-off.
+    #[error("{message}")]
+    Transient {
+        /// What failed, where, and what to do.
+        message: String,
+        /// How long the destination asks to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// No try succeeds until something is changed: the sink is closed, and opened again after a
+    /// back-off.
     #[error("{0}")]
     Permanent(String),
-    /// Whoever reads the output has gone; there is nobody left to write for.
+    /// The reader of the output has gone; there is nobody left to write for.
     #[error("the reader of the output has gone")]
     Closed,
+}
+
+impl SinkError {
+    /// A failure that a later try may not meet.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::Transient { message: message.into(), retry_after: None }
+    }
+
+    /// A failure that lasts until something is changed.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::Permanent(message.into())
+    }
+}
+
+/// What became of a batch that a sink took. What is neither delivered nor skipped waits in the
+/// sink's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Readings that the destination has.
+    pub delivered: usize,
+    /// Readings that have no place at the destination, such as one without a time in a history.
+    pub skipped: usize,
+}
+
+impl Written {
+    /// Delivery of all `readings`.
+    #[must_use]
+    pub fn all(readings: usize) -> Self {
+        Self { delivered: readings, skipped: 0 }
+    }
 }
 
 /// An output that is open.
@@ -43,18 +77,11 @@ pub trait Sink: Send {
     /// How many readings it likes to take at a time.
     fn batching(&self) -> Batching;
 
-    /// Takes a batch. After `Ok` the sink answers for it: it is delivered, or stored to be,
-    /// but for what it has [passed over](Self::skipped).
+    /// Takes a batch. After `Ok` the sink answers for it.
     ///
     /// # Errors
     /// [`SinkError`] says whether the same batch may be offered again.
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError>;
-
-    /// How many readings of the last batch that it took have no place at the destination: it passed
-    /// them over. Most sinks have a place for every reading.
-    fn skipped(&self) -> usize {
-        0
-    }
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError>;
 
     /// What has become of readings after it took them, since it was opened. Most sinks have
     /// nothing to add to what the loop around them counts.
@@ -69,15 +96,17 @@ pub trait Sink: Send {
     async fn close(&mut self) -> Result<(), SinkError>;
 }
 
-/// What becomes of readings after a sink with a queue of its own took them.
+/// What becomes of readings after a sink with a queue took them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueStats {
-    /// How many wait in the queue now.
-    pub queued: u64,
-    /// How often the queue's delivery was tried again.
+    /// Readings that were delivered from the queue.
+    pub delivered: u64,
+    /// Readings that wait in the queue now.
+    pub waiting: u64,
+    /// Tries to deliver that failed and were made again.
     pub retried: u64,
-    /// How many were given up.
-    pub failed: u64,
+    /// Readings that were given up.
+    pub rejected: u64,
 }
 
 /// What the gateway tells a sink about itself.

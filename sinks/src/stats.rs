@@ -30,24 +30,19 @@ impl Counter {
 pub struct SinkStats {
     /// Taken from the channel.
     pub received: Counter,
-    /// Delivered, or stored to be.
-    pub written: Counter,
-    /// Taken, but with no place at the destination: without a time in a history, say.
+    /// Taken by the sink, which answers for them: they are delivered, wait in its queue, or are
+    /// skipped or rejected.
+    pub taken: Counter,
+    /// Delivered to the destination, those among them that waited in a queue.
+    pub delivered: Counter,
+    /// Waiting in the sink's queue now.
+    pub waiting: Counter,
+    /// Without a place at the destination, such as one without a time in a history.
     pub skipped: Counter,
+    /// Given up.
+    pub rejected: Counter,
     /// Missed because the sink was too slow for the channel.
     pub lagged: Counter,
     /// Tries that failed and were made again.
     pub retried: Counter,
-    /// Waiting in the sink's own queue.
-    pub queued: Counter,
-    /// Given up.
-    pub failed: Counter,
-}
-
-impl SinkStats {
-    /// What has been dealt with, in one way or the other.
-    #[must_use]
-    pub fn settled(&self) -> u64 {
-        self.written.get() + self.skipped.get()
-    }
 }

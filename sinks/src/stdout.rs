@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::runner::AT_ONCE;
-use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 
 /// Standard output has no options.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Sink for Stdout {
         AT_ONCE
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
         let mut lines = std::mem::take(&mut self.lines);
         // Otherwise this is the batch that failed before: its rest is still to be written.
         if lines.is_empty() {
@@ -74,7 +74,7 @@ impl Sink for Stdout {
         if result.is_ok() {
             self.lines.clear();
         }
-        result.map_err(failed)
+        result.map(|()| Written::all(batch.len())).map_err(failed)
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
@@ -111,6 +111,6 @@ fn write_from(mut output: &File, bytes: &[u8]) -> (usize, io::Result<()>) {
 fn failed(error: io::Error) -> SinkError {
     match error.kind() {
         ErrorKind::BrokenPipe => SinkError::Closed,
-        _ => SinkError::Transient(format!("cannot write to standard output: {error}")),
+        _ => SinkError::transient(format!("cannot write to standard output: {error}")),
     }
 }

@@ -145,7 +145,7 @@ impl Sinks {
     /// Says of each sink how many readings did not get through it.
     pub(super) fn say_undelivered(&self, counters: &Counters) {
         for (index, output) in self.outputs.iter().enumerate() {
-            let missing = counters.readings.get().saturating_sub(output.stats.settled());
+            let missing = counters.readings.get().saturating_sub(output.stats.taken.get());
             let name = &output.context.name;
             if missing > 0 {
                 warn!(sink = name, readings = missing, "not delivered");
@@ -187,14 +187,14 @@ impl fmt::Display for Sinks {
         for (index, output) in self.outputs.iter().enumerate() {
             let (name, stats) = (&output.context.name, &output.stats);
             let separator = if index == 0 { "" } else { ";" };
-            let (received, written) = (stats.received.get(), stats.written.get());
-            write!(f, "{separator} {name}: {received} received, {written} written")?;
+            let (received, delivered) = (stats.received.get(), stats.delivered.get());
+            write!(f, "{separator} {name}: {received} received, {delivered} delivered")?;
             for (what, count) in [
-                ("passed over", stats.skipped.get()),
-                ("missed", stats.lagged.get()),
+                ("waiting", stats.waiting.get()),
+                ("skipped", stats.skipped.get()),
+                ("rejected", stats.rejected.get()),
+                ("lagged", stats.lagged.get()),
                 ("retried", stats.retried.get()),
-                ("queued", stats.queued.get()),
-                ("failed", stats.failed.get()),
             ] {
                 if count > 0 {
                     write!(f, ", {count} {what}")?;

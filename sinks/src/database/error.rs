@@ -116,36 +116,36 @@ impl StoreError {
         let path = path.display();
         match (self.code(), self) {
             (_, Self::Refused(Refusal::ReadOnly(named))) if named == file => {
-                SinkError::Permanent(Refusal::ReadOnly(named).to_string())
+                SinkError::permanent(Refusal::ReadOnly(named).to_string())
             }
-            (_, Self::Refused(refusal)) => SinkError::Permanent(format!("{path}: {refusal}")),
-            (_, error) if error.is_corruption() => SinkError::Permanent(format!(
+            (_, Self::Refused(refusal)) => SinkError::permanent(format!("{path}: {refusal}")),
+            (_, error) if error.is_corruption() => SinkError::permanent(format!(
                 "{path}: {error}; it is damaged, or not a database: move it away"
             )),
             (_, error) if error.is_full() => {
-                SinkError::Transient(format!("{path}: {error}; make room on its file system"))
+                SinkError::transient(format!("{path}: {error}; make room on its file system"))
             }
             (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), error) => {
-                SinkError::Transient(format!(
+                SinkError::transient(format!(
                     "{path}: {error}; another program holds a write lock on it: end that one"
                 ))
             }
             (Some(ErrorCode::ReadOnly), _) => {
-                SinkError::Permanent(Refusal::ReadOnly(file.to_owned()).to_string())
+                SinkError::permanent(Refusal::ReadOnly(file.to_owned()).to_string())
             }
             (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), error) => {
-                SinkError::Permanent(format!(
+                SinkError::permanent(format!(
                     "{path}: {error}; let this process read and write the file and its directory"
                 ))
             }
             (_, Self::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
-                SinkError::Permanent(format!(
+                SinkError::permanent(format!(
                     "{path}: {error}; this user may not read it: run this as the user whose \
                      it is, or let this one read it"
                 ))
             }
             (_, error) => {
-                SinkError::Transient(format!("{path}: {error}; look at its file system and device"))
+                SinkError::transient(format!("{path}: {error}; look at its file system and device"))
             }
         }
     }

@@ -61,7 +61,7 @@ impl Client {
     /// # Errors
     /// [`SinkError::Permanent`] where a file cannot be used.
     pub(super) fn ready(&self) -> Result<(), SinkError> {
-        self.now().map(|_| ()).map_err(SinkError::Permanent)
+        self.now().map(|_| ()).map_err(SinkError::permanent)
     }
 
     /// Reads the files of the configuration again.
@@ -75,7 +75,7 @@ impl Client {
         if renewed.is_ok() || inner.is_err() {
             *inner = renewed;
         }
-        error.map_or(Ok(()), |why| Err(SinkError::Permanent(why)))
+        error.map_or(Ok(()), |why| Err(SinkError::permanent(why)))
     }
 
     /// The server's address.

@@ -35,7 +35,9 @@ pub(super) struct Road {
     /// Told when something was put in the queue.
     pub(super) queued: Notify,
     /// Points that the server has given up, or that were given up as poison.
-    pub(super) failed: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    /// Points that the server has taken from the queue.
+    pub(super) delivered: AtomicU64,
     /// Tries that were made again.
     pub(super) retried: AtomicU64,
 }
@@ -64,6 +66,8 @@ pub(super) struct Progress {
     /// The oldest points behind that, up to the place beside them, where a try to deliver them has
     /// begun.
     under_way: Option<(Consignment, Ticket)>,
+    /// How many points those are.
+    points: usize,
     /// Looked behind for a point that the server takes up to here.
     scouted: Ticket,
     /// Points of those that are to be set aside.
@@ -142,7 +146,7 @@ impl Courier {
         let Some((consignment, through)) = &mut self.progress.under_way else {
             return match self.tell().await {
                 Ok(()) => Ok(Step::Rest),
-                Err(SinkError::Transient(why)) => Ok(Step::Unforgotten(why)),
+                Err(SinkError::Transient { message: why, .. }) => Ok(Step::Unforgotten(why)),
                 Err(error) => Err(Trouble::Queue(error)),
             };
         };
@@ -177,23 +181,26 @@ impl Courier {
             );
         }
         let failed = dealt.left_out + dealt.aside.len();
-        self.road.failed.fetch_add(failed as u64, Ordering::Relaxed);
+        self.road.rejected.fetch_add(failed as u64, Ordering::Relaxed);
+        let delivered = self.progress.points.saturating_sub(failed);
+        self.road.delivered.fetch_add(delivered as u64, Ordering::Relaxed);
         self.progress.under_way = None;
         self.progress.through = through;
         self.progress.aside.extend(dealt.aside);
         self.progress.untold = true;
         match self.tell().await {
             // Told again when nothing else is left to do, which says it if it fails then too.
-            Ok(()) | Err(SinkError::Transient(_)) => Ok(Step::Onward),
+            Ok(()) | Err(SinkError::Transient { .. }) => Ok(Step::Onward),
             Err(error) => Err(Trouble::Queue(error)),
         }
     }
 
     /// Takes up the oldest points, unless some are under way.
     async fn take_up(&mut self) -> Result<(), SinkError> {
-        let Progress { through, under_way, .. } = &mut self.progress;
+        let Progress { through, under_way, points, .. } = &mut self.progress;
         if under_way.is_none() {
             let oldest = self.outbox.oldest(*through, self.batch_size).await?;
+            *points = oldest.as_ref().map_or(0, |bundle| bundle.parcel.items);
             *under_way = oldest.map(|bundle| (Lines::from(bundle.parcel).into(), bundle.through));
         }
         Ok(())

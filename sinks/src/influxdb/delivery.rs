@@ -162,7 +162,7 @@ impl fmt::Display for Trouble {
 impl From<Trouble> for SinkError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Passing(text) => Self::Transient(text),
+            Trouble::Passing(text) => Self::transient(text),
             Trouble::Lasting(text) | Trouble::Suspect(text) => Self::Permanent(text),
             Trouble::Queue(error) => error,
         }

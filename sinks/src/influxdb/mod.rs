@@ -54,7 +54,7 @@ use crate::backoff::Backoff;
 use crate::outbox::{self, Outbox, Plan};
 use crate::settings::Problem;
 use crate::sink::{
-    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError,
+    Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError, Written,
 };
 use crate::timestamp_filter::TimestampFilter;
 
@@ -100,11 +100,11 @@ impl SinkConfig for Config {
         let answer = {
             let client = Client::new(self.clone()).await;
             client.ready()?;
-            client.probe().await.map_err(SinkError::Transient)?
+            client.probe().await.map_err(SinkError::transient)?
         };
         let path = self.queue.path.clone();
         let queue = tokio::task::spawn_blocking(move || outbox::probe(&path)).await;
-        let queue = queue.unwrap_or_else(|error| Err(SinkError::Transient(error.to_string())))?;
+        let queue = queue.unwrap_or_else(|error| Err(SinkError::transient(error.to_string())))?;
         Ok(format!("{answer}; queue {queue}"))
     }
 
@@ -137,8 +137,6 @@ struct Influx {
     batching: Batching,
     /// The points of a batch that found no place anywhere, and will be offered again.
     stranded: Option<Lines>,
-    /// How many readings of the last batch are no points.
-    skipped: usize,
 }
 
 /// Where the courier is.
@@ -200,7 +198,6 @@ impl Influx {
                 wait: flush.saturating_sub(2 * grace),
             },
             stranded: None,
-            skipped: 0,
         })
     }
 
@@ -210,34 +207,32 @@ impl Influx {
         for reading in self.timestamp_filter.admit(batch).iter() {
             self.encoder.reading(reading, &mut lines);
         }
-        self.skipped = batch.len() - lines.count();
         lines
     }
 
-    /// Sends points past the queue, if it is empty and the server swift. Returns whether the server
-    /// has them.
-    async fn go_straight(&self, lines: &Lines) -> bool {
+    /// Sends points past the queue, if it is empty and the server swift. Returns how many
+    /// of them the server has, unless they have to wait.
+    async fn go_straight(&self, lines: &Lines) -> Option<usize> {
         if self.outbox.waiting() > 0 || !self.road.clear.load(Ordering::Relaxed) {
-            return false;
+            return None;
         }
         match timeout(self.grace, self.client.write(lines)).await {
-            Ok(Answer::Taken) => true,
-            Ok(Answer::TakenInPart { said, dropped }) => {
-                self.left_out(&said, dropped, lines);
-                true
-            }
+            Ok(Answer::Taken) => Some(lines.count()),
+            Ok(Answer::TakenInPart { said, dropped }) => Some(self.left_out(&said, dropped, lines)),
             // The courier finds out what is wrong with them.
-            Ok(Answer::Malformed(_) | Answer::TooLarge(_)) => false,
+            Ok(Answer::Malformed(_) | Answer::TooLarge(_)) => None,
             Ok(Answer::Refused(_) | Answer::Away(_)) | Err(_) => {
                 self.road.clear.store(false, Ordering::Relaxed);
-                false
+                None
             }
         }
     }
 
-    fn left_out(&self, said: &str, dropped: Option<usize>, lines: &Lines) {
+    /// Counts what the server left out, and returns how many it took.
+    fn left_out(&self, said: &str, dropped: Option<usize>, lines: &Lines) -> usize {
         let points = self.delivery.left_out(said, dropped, lines);
-        self.road.failed.fetch_add(points as u64, Ordering::Relaxed);
+        self.road.rejected.fetch_add(points as u64, Ordering::Relaxed);
+        lines.count() - points
     }
 
     /// Calls the courier home.
@@ -263,7 +258,7 @@ impl Influx {
     async fn drain(&mut self) -> Result<(), SinkError> {
         let file = self.outbox.path().to_owned();
         let Some(courier) = self.call_home().await else {
-            return Err(SinkError::Permanent(format!("{}: it was closed", file.display())));
+            return Err(SinkError::permanent(format!("{}: it was closed", file.display())));
         };
         loop {
             match courier.step().await {
@@ -277,7 +272,7 @@ impl Influx {
                     return Ok(());
                 }
                 Err(trouble) => {
-                    return Err(SinkError::Transient(self.still_waiting(&trouble, &file)));
+                    return Err(SinkError::transient(self.still_waiting(&trouble, &file)));
                 }
             }
         }
@@ -295,21 +290,25 @@ impl Sink for Influx {
         self.batching
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
         let lines = self.stranded.take().unwrap_or_else(|| self.points(batch));
-        if lines.is_empty() || self.go_straight(&lines).await {
-            return Ok(());
+        let skipped = batch.len().saturating_sub(lines.count());
+        if lines.is_empty() {
+            return Ok(Written { delivered: 0, skipped });
+        }
+        if let Some(delivered) = self.go_straight(&lines).await {
+            return Ok(Written { delivered, skipped });
         }
         let Err(error) = self.outbox.push(lines.clone().into()).await else {
             self.road.queued.notify_one();
-            return Ok(());
+            return Ok(Written { delivered: 0, skipped });
         };
         // The disk does not take them. The server may.
         match self.client.write(&lines).await {
-            Answer::Taken => return Ok(()),
+            Answer::Taken => return Ok(Written { delivered: lines.count(), skipped }),
             Answer::TakenInPart { said, dropped } => {
-                self.left_out(&said, dropped, &lines);
-                return Ok(());
+                let delivered = self.left_out(&said, dropped, &lines);
+                return Ok(Written { delivered, skipped });
             }
             _ => {}
         }
@@ -317,16 +316,13 @@ impl Sink for Influx {
         Err(error)
     }
 
-    fn skipped(&self) -> usize {
-        self.skipped
-    }
-
     fn queue_stats(&self) -> QueueStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         QueueStats {
-            queued: self.outbox.waiting(),
+            delivered: read(&self.road.delivered),
+            waiting: self.outbox.waiting(),
             retried: read(&self.road.retried),
-            failed: read(&self.road.failed) + self.outbox.dropped(),
+            rejected: read(&self.road.rejected) + self.outbox.dropped(),
         }
     }
 

@@ -40,7 +40,7 @@ pub struct CleanReport {
 /// [`SinkError`] says what failed, where, and what to do.
 pub async fn clean(config: &MqttConfig) -> Result<CleanReport, SinkError> {
     let options = options(config, &unique_client_id(), None)
-        .map_err(|error| SinkError::Permanent(error.to_string()))?;
+        .map_err(|error| SinkError::permanent(error.to_string()))?;
     let (client, mut events) = AsyncClient::new(options, AT_A_TIME);
     events.set_network_options(network());
     let (sender, heard) = mpsc::channel(AT_A_TIME);
@@ -61,9 +61,9 @@ pub async fn clean(config: &MqttConfig) -> Result<CleanReport, SinkError> {
     match result {
         Ok(Ok(())) => Ok(cleaning.cleaned),
         Ok(Err(error)) => {
-            Err(SinkError::Transient(ConnectionFailure::of(&error, config, None).to_string()))
+            Err(SinkError::transient(ConnectionFailure::of(&error, config, None).to_string()))
         }
-        Err(_) => Err(SinkError::Transient(format!(
+        Err(_) => Err(SinkError::transient(format!(
             "the broker at {} was not done within {} s; try again",
             config.url,
             PATIENCE.as_secs()

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::settings::Problem;
-use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 
 pub use broker::{BrokerUrl, BrokerUrlError};
 pub use clean::{CleanReport, clean};
@@ -59,7 +59,7 @@ impl SinkConfig for MqttConfig {
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
         let (requests, asked) = mpsc::channel(1);
         let session = Session::new(self.clone(), context, asked);
-        Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()), skipped: 0 }))
+        Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()) }))
     }
 
     async fn probe(&self, context: &Context) -> Result<String, SinkError> {
@@ -76,8 +76,6 @@ impl SinkConfig for MqttConfig {
 struct Mqtt {
     requests: mpsc::Sender<Request>,
     session: JoinHandle<()>,
-    /// How many of the last batch came to nothing, for want of a connection.
-    skipped: usize,
 }
 
 #[async_trait]
@@ -86,14 +84,11 @@ impl Sink for Mqtt {
         BATCHING
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
-        let batch = batch.to_vec();
-        self.skipped = self.ask(|answer| Request::Publish(batch, answer)).await?;
-        Ok(())
-    }
-
-    fn skipped(&self) -> usize {
-        self.skipped
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
+        let readings = batch.to_vec();
+        // Without a connection a reading leaves nothing but the newest value of its topics.
+        let skipped = self.ask(|answer| Request::Publish(readings, answer)).await?;
+        Ok(Written { delivered: batch.len().saturating_sub(skipped), skipped })
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
@@ -106,7 +101,7 @@ impl Mqtt {
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Request,
     ) -> Result<T, SinkError> {
-        let died = || SinkError::Permanent("the connection's task has ended".to_owned());
+        let died = || SinkError::permanent("the connection's task has ended".to_owned());
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| died())?;
         answered.await.map_err(|_| died())?

@@ -12,8 +12,8 @@ use crate::sink::{Context, SinkError};
 pub(super) async fn probe(config: &MqttConfig, _context: &Context) -> Result<String, SinkError> {
     let (own, id) = (config.clone(), unique_client_id());
     let options = tokio::task::spawn_blocking(move || options(&own, &id, None)).await;
-    let options = options.map_err(|error| SinkError::Transient(error.to_string()))?;
-    let options = options.map_err(|error| SinkError::Permanent(error.to_string()))?;
+    let options = options.map_err(|error| SinkError::transient(error.to_string()))?;
+    let options = options.map_err(|error| SinkError::permanent(error.to_string()))?;
     let (client, mut events) = AsyncClient::new(options, 1);
     events.set_network_options(options::network());
     let mut stood = false;
@@ -30,7 +30,7 @@ pub(super) async fn probe(config: &MqttConfig, _context: &Context) -> Result<Str
             Err(_) if stood => break,
             Err(error) => {
                 let failure = ConnectionFailure::of(&error, config, None);
-                return Err(SinkError::Transient(failure.to_string()));
+                return Err(SinkError::transient(failure.to_string()));
             }
         }
     }

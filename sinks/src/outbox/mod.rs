@@ -110,7 +110,7 @@ impl Outbox {
         std::thread::Builder::new()
             .name("outbox".to_owned())
             .spawn(move || vault::run(plan, counts, opened, inbox))
-            .map_err(|error| SinkError::Transient(format!("no thread for the outbox: {error}")))?;
+            .map_err(|error| SinkError::transient(format!("no thread for the outbox: {error}")))?;
         open.await.unwrap_or_else(|_| Err(outbox.gone()))?;
         Ok(outbox)
     }
@@ -196,6 +196,6 @@ impl Outbox {
     }
 
     fn gone(&self) -> SinkError {
-        SinkError::Permanent(format!("{}: it was closed; it is opened anew", self.path.display()))
+        SinkError::permanent(format!("{}: it was closed; it is opened anew", self.path.display()))
     }
 }

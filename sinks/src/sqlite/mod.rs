@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use energi_decoders::Reading;
 
 use crate::settings::{Period, Problem};
-use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError};
+use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError, Written};
 use crate::timestamp_filter::TimestampFilter;
 
 pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
@@ -69,7 +69,6 @@ impl SinkConfig for SqliteConfig {
             writer: Writer::start(options).await?,
             timestamp_filter: TimestampFilter::new(context),
             failed: None,
-            skipped: 0,
             batching: Batching { readings: BATCH, wait: self.flush_interval.duration() },
         }))
     }
@@ -77,7 +76,7 @@ impl SinkConfig for SqliteConfig {
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
         let path = self.path.clone();
         let probed = tokio::task::spawn_blocking(move || probe::probe(&path)).await;
-        probed.unwrap_or_else(|error| Err(SinkError::Transient(error.to_string())))
+        probed.unwrap_or_else(|error| Err(SinkError::transient(error.to_string())))
     }
 }
 
@@ -87,8 +86,6 @@ struct Sqlite {
     timestamp_filter: TimestampFilter,
     /// What was admitted of a batch that failed, and will be offered again.
     failed: Option<Arc<[Arc<Reading>]>>,
-    /// How many of the last batch were not admitted.
-    skipped: usize,
     batching: Batching,
 }
 
@@ -98,21 +95,18 @@ impl Sink for Sqlite {
         self.batching
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
         let admitted = self.failed.take().unwrap_or_else(|| self.timestamp_filter.admit(batch));
-        self.skipped = batch.len().saturating_sub(admitted.len());
+        let delivered = admitted.len();
+        let written = Written { delivered, skipped: batch.len().saturating_sub(delivered) };
         if admitted.is_empty() {
-            return Ok(());
+            return Ok(written);
         }
-        let written = self.writer.write(Arc::clone(&admitted)).await;
-        if written.is_err() {
+        if let Err(error) = self.writer.write(Arc::clone(&admitted)).await {
             self.failed = Some(admitted);
+            return Err(error);
         }
-        written
-    }
-
-    fn skipped(&self) -> usize {
-        self.skipped
+        Ok(written)
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {

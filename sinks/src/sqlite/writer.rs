@@ -55,7 +55,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("sqlite".to_owned())
             .spawn(move || run(options, opened, inbox))
-            .map_err(|error| SinkError::Transient(format!("no thread for SQLite: {error}")))?;
+            .map_err(|error| SinkError::transient(format!("no thread for SQLite: {error}")))?;
         let writer = Self { path, jobs, thread: Some(thread) };
         open.await.unwrap_or_else(|_| Err(writer.gone()))?;
         Ok(writer)
@@ -85,7 +85,7 @@ impl Writer {
     }
 
     fn gone(&self) -> SinkError {
-        SinkError::Permanent(format!("{}: the thread that writes has ended", self.path.display()))
+        SinkError::permanent(format!("{}: the thread that writes has ended", self.path.display()))
     }
 }
 
@@ -223,7 +223,9 @@ mod tests {
         limit(&mut history, pages + 5);
         for _ in 0..2 {
             let error = history.write(second).unwrap_err().into_sink_error(&path);
-            assert!(matches!(&error, SinkError::Transient(text) if text.contains("make room")));
+            assert!(
+                matches!(&error, SinkError::Transient { message: text, .. } if text.contains("make room"))
+            );
             assert_eq!(tables.map(|table| count(&mut history, table)), before);
         }
         limit(&mut history, 1_000_000);

@@ -52,9 +52,9 @@ async fn run(
     (runner.run().await, stats)
 }
 
-/// Received, written, retried, failed.
+/// Received, delivered, retried, rejected.
 fn counts(stats: &SinkStats) -> [u64; 4] {
-    [stats.received.get(), stats.written.get(), stats.retried.get(), stats.failed.get()]
+    [stats.received.get(), stats.delivered.get(), stats.retried.get(), stats.rejected.get()]
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +184,7 @@ async fn what_a_slow_sink_missed_is_counted_and_said_once() {
     (0..CAPACITY + 5).for_each(|_| publisher.publish(Arc::clone(&one)));
     drop(publisher);
     running.await.unwrap().unwrap();
-    assert_eq!((stats.lagged.get(), stats.written.get()), (15, 2 * CAPACITY as u64));
+    assert_eq!((stats.lagged.get(), stats.delivered.get()), (15, 2 * CAPACITY as u64));
     assert_eq!(
         logs.lines(),
         ["WARN the sink is too slow: it missed readings sink=\"mine\" missed=10"]

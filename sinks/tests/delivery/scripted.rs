@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use energi_decoders::Reading;
 use energi_sinks::runner::AT_ONCE;
-use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError};
+use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use tokio::time::Instant;
 
 /// What the sink answers when it is asked to do something.
@@ -105,8 +105,8 @@ impl Scripted {
         };
         match answer {
             Answer::Yes => Ok(()),
-            Answer::Retry(why) => Err(SinkError::Transient(why.to_owned())),
-            Answer::Broken(why) => Err(SinkError::Permanent(why.to_owned())),
+            Answer::Retry(why) => Err(SinkError::transient(why.to_owned())),
+            Answer::Broken(why) => Err(SinkError::permanent(why.to_owned())),
             Answer::Gone => Err(SinkError::Closed),
             Answer::Never => std::future::pending().await,
         }
@@ -131,9 +131,10 @@ impl Sink for Scripted {
         self.batching
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), SinkError> {
-        let batch = batch.iter().map(|reading| reading.serial).collect();
-        self.answer(|script| &mut script.writes, |answer| Call::Write(batch, answer)).await
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
+        let serials = batch.iter().map(|reading| reading.serial).collect();
+        self.answer(|script| &mut script.writes, |answer| Call::Write(serials, answer)).await?;
+        Ok(Written::all(batch.len()))
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {

@@ -23,7 +23,7 @@ async fn through(mood: Mood, restart: bool) -> (Place, Player) {
         sink.write(batch).await.unwrap();
     }
     assert!(
-        matches!(sink.close().await, Err(SinkError::Transient(said)) if said.contains("1000 points wait"))
+        matches!(sink.close().await, Err(SinkError::Transient { message: said, .. }) if said.contains("1000 points wait"))
     );
     if restart {
         drop(sink);
@@ -85,7 +85,7 @@ async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
     let mut taken = set(player.taken());
     taken.insert(poison.clone());
     assert_eq!(taken, all);
-    assert_eq!(sink.queue_stats().failed, 1);
+    assert_eq!(sink.queue_stats().rejected, 1);
     // Twice down a binary tree of 500, where the batch was tried straight before.
     assert!(player.requests().len() < 30, "{}", player.requests().len());
     let status = place.status();
@@ -139,7 +139,7 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         for batch in readings.chunks(BATCH) {
             sink.write(batch).await.unwrap();
         }
-        let Err(SinkError::Transient(said)) = sink.close().await else {
+        let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
             panic!("it is still there")
         };
         assert!(said.contains("takes no point at all"), "{said}");
@@ -161,7 +161,7 @@ async fn a_batch_that_is_too_large_goes_in_parts() {
     }
     sink.close().await.unwrap();
     assert_eq!(set(player.taken()), place.lines(&readings));
-    assert_eq!((place.status().set_aside, sink.queue_stats().failed), (0, 0));
+    assert_eq!((place.status().set_aside, sink.queue_stats().rejected), (0, 0));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn what_a_server_leaves_out_is_counted_and_not_sent_again() {
     sink.write(&readings).await.unwrap();
     sink.close().await.unwrap();
     assert_eq!(set(player.taken()).len(), BATCH - 1);
-    assert_eq!((sink.queue_stats().failed, place.status().set_aside), (1, 0));
+    assert_eq!((sink.queue_stats().rejected, place.status().set_aside), (1, 0));
     assert_eq!(player.requests().len(), 1, "neither queued nor sent again");
 }
 
@@ -188,7 +188,7 @@ async fn a_partial_write_of_an_influxdb_1_is_not_sent_again() {
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
     Place::close(&mut *sink).await;
-    assert_eq!((sink.queue_stats().failed, place.status().set_aside), (3, 0));
+    assert_eq!((sink.queue_stats().rejected, place.status().set_aside), (3, 0));
     assert_eq!(place.status().waiting, 0);
 }
 
@@ -226,8 +226,10 @@ async fn a_token_file_that_is_missing_at_the_start_costs_no_point() {
     assert!(said.contains("token_file"), "{said}");
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
-    assert_eq!(sink.queue_stats().queued, 500);
-    let Err(SinkError::Transient(said)) = sink.close().await else { panic!("there is no token") };
+    assert_eq!(sink.queue_stats().waiting, 500);
+    let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
+        panic!("there is no token")
+    };
     assert!(said.contains("token_file") && said.contains("500 points wait"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
@@ -244,7 +246,9 @@ async fn a_token_that_is_renewed_in_its_file_is_found() {
     let readings = readings(BATCH);
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
-    let Err(SinkError::Transient(said)) = sink.close().await else { panic!("the token is wrong") };
+    let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
+        panic!("the token is wrong")
+    };
     assert!(said.contains("the token is wrong") && !said.contains("old"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
@@ -266,7 +270,7 @@ async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
         sink.write(batch).await.unwrap();
         slowest = slowest.max(begun.elapsed());
     }
-    assert_eq!((sink.queue_stats().queued, place.status().waiting), (1500, 1500));
+    assert_eq!((sink.queue_stats().waiting, place.status().waiting), (1500, 1500));
     // A busy machine's second.
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     drop(sink);
@@ -292,7 +296,7 @@ async fn a_full_disk_strands_one_batch_and_loses_none() {
     for batch in readings.chunks(BATCH) {
         while let Err(error) = sink.write(batch).await {
             assert!(
-                matches!(&error, SinkError::Transient(said) if said.contains("make room")),
+                matches!(&error, SinkError::Transient { message: said, .. } if said.contains("make room")),
                 "{error:?}"
             );
             full += 1;

@@ -77,7 +77,7 @@ impl Place {
     pub(crate) async fn close(sink: &mut dyn Sink) {
         let begun = Instant::now();
         while let Err(error) = sink.close().await {
-            assert!(matches!(error, SinkError::Transient(_)), "{error:?}");
+            assert!(matches!(error, SinkError::Transient { .. }), "{error:?}");
             assert!(begun.elapsed() < PATIENCE, "{error}");
             sleep(Duration::from_millis(50)).await;
         }

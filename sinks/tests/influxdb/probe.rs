@@ -7,7 +7,7 @@ use crate::player::{Mood, Player};
 
 async fn probe(place: &Place) -> Result<String, String> {
     place.config.probe(&place.context()).await.map_err(|error| match error {
-        SinkError::Transient(said) => said,
+        SinkError::Transient { message: said, .. } => said,
         other => panic!("{other:?}"),
     })
 }

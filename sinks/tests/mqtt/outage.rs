@@ -30,8 +30,7 @@ async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
         open(&broker, Backpressure::DropOldest, &json!({"interval": 0, "retain": true})).await;
     for second in 0..1000 {
         let grid = i16::try_from(second).unwrap();
-        sink.write(&[powers(second, [grid, 1, 1])]).await.unwrap();
-        assert_eq!(sink.skipped(), 1);
+        assert_eq!(sink.write(&[powers(second, [grid, 1, 1])]).await.unwrap().skipped, 1);
     }
     says(&logs, "nobody listens at 127.0.0.1").await;
     broker.run();
@@ -199,8 +198,7 @@ async fn a_name_that_leads_nowhere_is_said_and_holds_nobody_up() {
         open(&broker, Backpressure::DropOldest, &json!({"url": format!("mqtt://{name}")})).await;
     let words = format!("the name of the broker, `{name}`, cannot be found");
     says(&logs, &words).await;
-    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
-    assert_eq!(sink.skipped(), 1);
+    assert_eq!(sink.write(&[powers(0, [1, 2, 3])]).await.unwrap().skipped, 1);
     sink.close().await.unwrap();
 }
 

@@ -128,7 +128,10 @@ async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(&full, SinkError::Transient(text) if text.contains("make room")), "{full:?}");
+    assert!(
+        matches!(&full, SinkError::Transient { message: text, .. } if text.contains("make room")),
+        "{full:?}"
+    );
     assert_eq!(outbox.waiting(), 3 * taken.len() as u64);
     assert_eq!(numbers(&outbox).await, taken);
     // Whether or not the disk lets it forget: what was delivered is not delivered again in this run.
@@ -154,7 +157,7 @@ async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
     // The last page is taken.
     let full = std::fs::write(disk.path().join("fill"), vec![0; 2 << 20]);
     assert!(full.is_err());
-    let Err(SinkError::Transient(text)) = Outbox::open(plan.clone()).await else {
+    let Err(SinkError::Transient { message: text, .. }) = Outbox::open(plan.clone()).await else {
         panic!("there is no room to open it")
     };
     assert!(text.contains("make room on its file system"), "{text}");

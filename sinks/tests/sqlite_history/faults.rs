@@ -166,7 +166,7 @@ async fn a_full_disk_loses_nothing() {
         while let Err(error) = sink.write(batch).await {
             full = true;
             assert!(
-                matches!(&error, SinkError::Transient(text) if text.contains("energi.db")),
+                matches!(&error, SinkError::Transient { message: text, .. } if text.contains("energi.db")),
                 "{error:?}"
             );
             assert!(disk.remount("size=64m"), "room is made");

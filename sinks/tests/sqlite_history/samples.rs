@@ -204,8 +204,8 @@ async fn readings_that_are_passed_over_do_not_count_as_written() {
     publisher.publish(device.powers(at("2026-01-20T10:00:00Z"), 1, 2, 3));
     drop(publisher);
     runner.run().await.unwrap();
-    assert_eq!((stats.written.get(), stats.skipped.get(), stats.failed.get()), (1, 1, 0));
-    assert_eq!(stats.received.get(), stats.settled());
+    assert_eq!((stats.delivered.get(), stats.skipped.get(), stats.rejected.get()), (1, 1, 0));
+    assert_eq!(stats.received.get(), stats.taken.get());
 }
 
 #[tokio::test]

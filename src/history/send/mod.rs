@@ -140,7 +140,9 @@ impl Sending<'_> {
         let mut backoff = Backoff::default();
         loop {
             match self.backfill.send(lines.clone()).await {
-                Err(SinkError::Transient(trouble)) if backoff.tries() + 1 < TRIES => {
+                Err(SinkError::Transient { message: trouble, .. })
+                    if backoff.tries() + 1 < TRIES =>
+                {
                     if backoff.tries() == 0 {
                         warn!(sink = self.name, "{trouble}; trying again");
                     }

@@ -97,7 +97,7 @@ impl Session {
                 false
             }
             Backpressure::Wait if failure.lasting => {
-                let broken = || SinkError::Permanent(failure.to_string());
+                let broken = || SinkError::permanent(failure.to_string());
                 if let Some(answer) = self.delivering.take() {
                     let _ = answer.send(Err(broken()));
                     return true;
