@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds the Debian package of a program that is built: packaging/deb.sh [CARGO-DEB-OPTION]...
+# Makes the Debian package of a program that is already built: packaging/deb.sh [CARGO-DEB-OPTION]...
 #
 #   cargo build --release --locked && packaging/deb.sh
 #
-# The manual and the completions are made by the program. One that this machine cannot run, being
-# built for another, has them made by a native one, which NATIVE names:
+# The program itself prints its manual and completions. For another architecture, RUNNER is an emulator
+# to run it with, or NATIVE a program for this machine:
 #
-#   NATIVE=target/debug/energi-gateway packaging/deb.sh --target aarch64-unknown-linux-musl
+#   RUNNER="qemu-aarch64-static -L /" packaging/deb.sh --target aarch64-unknown-linux-gnu
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,12 +18,17 @@ for argument; do
 done
 built=${CARGO_TARGET_DIR:-target}/${triple}release
 program=${NATIVE:-$built/energi-gateway}
+run() {
+    # Several words.
+    # shellcheck disable=SC2086
+    ${RUNNER:-} "$program" "$@"
+}
 
 rm -rf "$built/manual" "$built/completions"
-"$program" man --all "$built/manual"
+run man --all "$built/manual"
 gzip -9n "$built"/manual/*.1
 mkdir "$built/completions"
 for shell in bash zsh fish; do
-    "$program" completions "$shell" > "$built/completions/energi-gateway.$shell"
+    run completions "$shell" > "$built/completions/energi-gateway.$shell"
 done
 exec cargo deb --no-build --locked "$@"
