@@ -10,8 +10,10 @@
 pub mod backoff;
 pub mod channel;
 pub mod clock;
+pub mod current;
 #[cfg(any(feature = "sqlite", feature = "influxdb"))]
 pub mod database;
+pub mod eddi_state;
 #[cfg(feature = "influxdb")]
 pub mod influxdb;
 #[cfg(feature = "mqtt")]

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::config::MqttConfig;
 use super::message::{Message, QoS};
-use super::status::DeviceStatus;
+
 use super::throttle::{Change, Reported, Rule, Throttle};
 use super::topics::Topics;
+use crate::eddi_state::EddiState;
 use crate::sink::Context;
 
 /// What all devices have in common.
@@ -59,9 +60,9 @@ pub struct DeviceState {
     time: Option<Timestamp>,
     serial: Slot,
     slots: Vec<Slot>,
-    status: Option<DeviceStatus>,
+    status: Option<EddiState>,
     status_topic: String,
-    status_throttle: Throttle<DeviceStatus>,
+    status_throttle: Throttle<EddiState>,
     state_topic: String,
     state_throttle: Throttle<Snapshot>,
 }
@@ -145,8 +146,8 @@ impl DeviceState {
                 slot.take(value, at, &self.plan, messages);
             }
         }
-        if reading.fields().any(|(field, _)| DeviceStatus::INPUTS.contains(&field.key())) {
-            self.status = DeviceStatus::of(|key| self.newest(key));
+        if reading.fields().any(|(field, _)| EddiState::INPUTS.contains(&field.key())) {
+            self.status = EddiState::of(|key| self.newest(key));
             if let Some(status) = self.status
                 && let Some(status) = self.status_throttle.offer(status, at, &self.plan.general)
             {
@@ -206,7 +207,7 @@ impl DeviceState {
         self.slots.iter().find(|slot| *slot.key == *key)?.newest
     }
 
-    fn status_message(&self, status: DeviceStatus) -> Message {
+    fn status_message(&self, status: EddiState) -> Message {
         self.plan.message(&self.status_topic, status.word().to_owned())
     }
 

@@ -7,7 +7,7 @@
 use energi_decoders::{Class, Field, Layout, Status};
 use serde::Serialize;
 
-use crate::mqtt::status;
+use crate::eddi_state;
 
 use super::payload::Availability;
 
@@ -164,7 +164,7 @@ impl Entity {
             name: "Status".to_owned(),
             unit: None,
             precision: None,
-            kind: EntityKind { options: Some(&status::WORDS), ..EntityKind::sensor("enum") },
+            kind: EntityKind { options: Some(&eddi_state::WORDS), ..EntityKind::sensor("enum") },
             lasting: false,
         }
     }
