@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use energi_decoders::field::Confidence::C;
 use energi_decoders::field::Raw::{I16, U16};
 use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
-use energi_decoders::{Decoder, Field, Layout, Reading, Record, Refusal, TableDecoder};
+use energi_decoders::{DecodeError, Decoder, Field, Layout, Reading, Record, TableDecoder};
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::Gateway;
 use energi_gateway::gateway::build;
@@ -36,10 +36,10 @@ impl Decoder for OfSomeTypes {
         self.0.layout()
     }
 
-    fn decode(&self, record: &Record<'_>) -> Result<Reading, Refusal> {
+    fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
         let record_type = record.record_type();
         if !TYPES.contains(&record_type) {
-            return Err(Refusal::RecordType(record_type));
+            return Err(DecodeError::RecordType(record_type));
         }
         self.0.decode(record)
     }

@@ -10,7 +10,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::field::{Confidence, Field, Layout, Raw, SERIAL, Status};
+use crate::field::{Confidence, Field, Raw};
+use crate::layout::{Layout, SERIAL, Trust};
 use crate::metric::{ANY, Class, Metric};
 
 /// A number that may be written as `"0x2C"` or as 44.
@@ -199,7 +200,7 @@ impl CustomDecoder {
         Ok(Layout {
             length,
             name: Cow::Owned(self.name.clone()),
-            status: Status::Declared,
+            status: Trust::Declared,
             record_type: self.record_type.map(|Hex(record_type)| record_type),
             serial: self.serial.0,
             fields: Cow::Owned(fields),

@@ -4,13 +4,13 @@ use std::fmt::Debug;
 
 use thiserror::Error;
 
-use crate::field::Layout;
 use crate::frame::Record;
+use crate::layout::Layout;
 use crate::reading::{LayoutRef, Reading};
 
 /// Why a decoder did not read a record of its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum DecodeError {
     /// The record's type is not the decoder's.
     #[error("record type {0:#06x} is another decoder's")]
     RecordType(u16),
@@ -27,8 +27,8 @@ pub trait Decoder: Debug + Send + Sync {
     /// Reads `record`. The caller adds what the frame knows: time and sender.
     ///
     /// # Errors
-    /// [`Refusal`] where the record is not this decoder's.
-    fn decode(&self, record: &Record<'_>) -> Result<Reading, Refusal>;
+    /// [`DecodeError`] where the record is not this decoder's.
+    fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError>;
 }
 
 /// The decoder that a [`Layout`] describes wholly.
@@ -47,11 +47,11 @@ impl Decoder for TableDecoder {
         &self.0
     }
 
-    fn decode(&self, record: &Record<'_>) -> Result<Reading, Refusal> {
+    fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
         let record_type = record.record_type();
         if self.0.record_type.is_some_and(|wanted| wanted != record_type) {
-            return Err(Refusal::RecordType(record_type));
+            return Err(DecodeError::RecordType(record_type));
         }
-        Reading::read(&self.0, record).ok_or(Refusal::TooShort)
+        Reading::read(&self.0, record).ok_or(DecodeError::TooShort)
     }
 }

@@ -85,10 +85,11 @@ mod tests {
 
     use super::*;
     use crate::decoder::{Decoder, TableDecoder};
-    use crate::field::{Field, Layout, Raw};
+    use crate::field::{Field, Raw};
     use crate::frame::Frame;
-    use crate::reading::Value;
+    use crate::layout::Layout;
     use crate::table::DecoderTable;
+    use crate::value::Value;
 
     const EDDI: u32 = 17_589_669;
 

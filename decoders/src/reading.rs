@@ -1,55 +1,17 @@
 //! The typed reading: what one record said about one device at one moment.
 
-use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::field::{Field, Layout, Status};
+use crate::field::Field;
 use crate::frame::{MacAddress, Record};
+use crate::layout::{Layout, Trust};
+use crate::value::Value;
 
 /// The most fields that one decoder may have.
 pub const MAX_FIELDS: usize = 32;
-
-/// A decoded value.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// A scaled number.
-    Float(f64),
-    /// A whole number.
-    Integer(i64),
-    /// A flag.
-    Flag(bool),
-}
-
-impl Value {
-    /// The value as a number; a flag is 0 or 1.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "raw values have 32 bits at most")]
-    pub fn as_f64(self) -> f64 {
-        match self {
-            Self::Float(value) => value,
-            Self::Integer(value) => value as f64,
-            Self::Flag(value) => f64::from(u8::from(value)),
-        }
-    }
-}
-
-/// The text of a value, the same in every output: integers as they are, scaled values in the
-/// shortest form that reads back and always with a decimal (`50.01`, `5.0`), flags as JSON's
-/// booleans.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            // Display never writes an exponent, and writes a whole float without a decimal.
-            Self::Float(value) if value.fract() == 0.0 => write!(f, "{value}.0"),
-            Self::Float(value) => write!(f, "{value}"),
-            Self::Integer(value) => write!(f, "{value}"),
-            Self::Flag(value) => write!(f, "{value}"),
-        }
-    }
-}
 
 /// A layout that outlives every reading of it: built in, or shared by the readings of a custom
 /// decoder.
@@ -150,7 +112,7 @@ impl Reading {
     /// Whether a decoder made it that is not confirmed.
     #[must_use]
     pub fn experimental(&self) -> bool {
-        self.layout.status != Status::Confirmed
+        self.layout.status != Trust::Confirmed
     }
 
     /// The metrics and their values in the layout's order, those withheld left out.

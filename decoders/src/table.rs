@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::decoder::{Decoder, TableDecoder};
-use crate::field::{Layout, Status};
 use crate::frame::Record;
+use crate::layout::{Layout, Trust};
 use crate::packets;
 use crate::reading::MAX_FIELDS;
 
@@ -69,7 +69,7 @@ impl DecoderTable {
     #[must_use]
     pub fn confirmed() -> Self {
         let mut table = Self { slots: Box::new([const { Vec::new() }; 256]) };
-        for layout in packets::ALL.iter().filter(|layout| layout.status == Status::Confirmed) {
+        for layout in packets::ALL.iter().filter(|layout| layout.status == Trust::Confirmed) {
             table.slot_mut(layout.length).push(Box::new(TableDecoder::new(*layout)));
         }
         table
@@ -79,7 +79,7 @@ impl DecoderTable {
     #[must_use]
     pub fn built_in() -> Self {
         let mut table = Self::confirmed();
-        for layout in packets::ALL.iter().filter(|layout| layout.status == Status::Experimental) {
+        for layout in packets::ALL.iter().filter(|layout| layout.status == Trust::Experimental) {
             table.slot_mut(layout.length).push(Box::new(TableDecoder::new(*layout)));
         }
         table
@@ -90,7 +90,7 @@ impl DecoderTable {
     pub fn experimental_lengths() -> BTreeSet<u8> {
         packets::ALL
             .iter()
-            .filter(|layout| layout.status == Status::Experimental)
+            .filter(|layout| layout.status == Trust::Experimental)
             .map(|layout| layout.length)
             .collect()
     }
@@ -103,7 +103,7 @@ impl DecoderTable {
     pub fn switch_on(&mut self, length: u8) -> Result<(), RegisterError> {
         let layout = packets::ALL
             .iter()
-            .find(|layout| layout.length == length && layout.status == Status::Experimental)
+            .find(|layout| layout.length == length && layout.status == Trust::Experimental)
             .ok_or(RegisterError::NotExperimental(length))?;
         self.register(Box::new(TableDecoder::new(*layout)))
     }
@@ -147,7 +147,7 @@ impl DecoderTable {
     /// the same by it.
     fn taken_key(&self, layout: &Layout) -> Option<(String, String)> {
         self.slot(layout.length).iter().map(|other| other.layout()).find_map(|other| {
-            let declared = (other.status, layout.status) == (Status::Declared, Status::Declared);
+            let declared = (other.status, layout.status) == (Trust::Declared, Trust::Declared);
             let clash = layout.fields.iter().find(|field| {
                 other.fields.iter().any(|theirs| {
                     theirs.key() == field.key() && !(declared && theirs.metric == field.metric)

@@ -200,7 +200,7 @@ fn every_key_is_one_metric_and_every_experimental_key_carries_its_prefix() {
         .collect();
     for (decoder, field) in &fields {
         let prefix = format!("0x{:02X}/", decoder.layout().length);
-        let experimental = decoder.layout().status == energi_decoders::Status::Experimental;
+        let experimental = decoder.layout().status == energi_decoders::Trust::Experimental;
         assert_eq!(field.key().starts_with(&prefix), experimental, "{}", field.key());
         for (_, other) in fields.iter().filter(|(_, other)| other.key() == field.key()) {
             assert_eq!(other.metric, field.metric);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use energi_decoders::frame::{ETHERTYPE, MAGIC, RECORD_HEADER, RECORDS};
-use energi_decoders::{Field, HeaderField, Layout, Raw, Status, header};
+use energi_decoders::{Field, HeaderField, Layout, Raw, Trust, header};
 
 use self::lua::Quoted;
 
@@ -182,7 +182,7 @@ fn source(layout: &Layout, field: &Field) -> String {
     let blank = if scale.is_empty() { "" } else { " " };
     let (letter, meaning) = (confidence.letter(), confidence.meaning());
     let standing = match layout.status {
-        Status::Confirmed => String::new(),
+        Trust::Confirmed => String::new(),
         status => format!(", {}", status.name()),
     };
     format!(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use energi_decoders::field::Status;
+use energi_decoders::Trust;
 use energi_decoders::reading::is_no_device;
 use energi_decoders::{Decoder, DecoderTable, Frame, FrameError, Layout, MacAddress};
 
@@ -114,7 +114,7 @@ impl TrafficStats {
     pub fn decoder(&self, length: u8) -> String {
         match self.layout(length) {
             None => "no decoder".to_owned(),
-            Some(layout) if layout.status == Status::Confirmed => layout.name.to_string(),
+            Some(layout) if layout.status == Trust::Confirmed => layout.name.to_string(),
             Some(layout) => format!("{} (experimental)", layout.name),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use energi_decoders::field::SERIAL;
 use energi_decoders::frame::{MAGIC, RECORDS};
+use energi_decoders::layout::SERIAL;
 use energi_decoders::reading::is_no_device;
 use energi_decoders::{DecoderTable, Frame, MacAddress, Record};
 

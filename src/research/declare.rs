@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use energi_decoders::Raw;
 use energi_decoders::custom::{CustomDecoder, CustomField, Hex, NumberType};
-use energi_decoders::field::SERIAL;
+use energi_decoders::layout::SERIAL;
 
 use super::View;
 use super::correlate::Finding;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
-use energi_decoders::{Class, Status, packets};
+use energi_decoders::{Class, Trust, packets};
 use energi_gateway::cli::Cli;
 use energi_sinks::registry::TYPES;
 
@@ -21,7 +21,7 @@ fn table(heads: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_confirmed_reading_is_there_with_its_packets_and_unit() {
     let mut read: BTreeMap<String, (Vec<String>, String)> = BTreeMap::new();
-    for layout in packets::ALL.iter().filter(|layout| layout.status == Status::Confirmed) {
+    for layout in packets::ALL.iter().filter(|layout| layout.status == Trust::Confirmed) {
         for field in &*layout.fields {
             let flag = matches!(field.metric.class, Class::Flag | Class::Running | Class::Heat);
             let unit = if flag { "flag".into() } else { field.metric.unit.to_string() };

@@ -11,7 +11,7 @@ mod x37;
 mod x38;
 mod x3a;
 
-use crate::field::Layout;
+use crate::layout::Layout;
 
 /// Every built-in layout, confirmed and experimental.
 pub static ALL: &[&Layout] = &[

@@ -1,7 +1,8 @@
 //! `0x1F`, eddi data 1: mains and the daily counter, every 12 to 24 s. Confirmed.
 
 use crate::field::Confidence::A;
-use crate::field::{Field, Layout, Raw::U16};
+use crate::field::{Field, Raw::U16};
+use crate::layout::Layout;
 use crate::metric::{DIVERTED_KWH, FREQUENCY, VOLTAGE};
 
 pub(super) static LAYOUT: Layout = Layout::confirmed(0x1F, "eddi data 1", FIELDS);

@@ -4,8 +4,9 @@
 //! unsigned, as `mqtt-energi` reads it: its plausible range withholds a wrap.
 
 use crate::field::Confidence::{A, B};
+use crate::field::Field;
 use crate::field::Raw::{Bit, U16};
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 use crate::metric::{
     BOOST, DIVERT_CUR, DIVERT_PWR, DIVERTED_KWH, FREQUENCY, HEATER1, HEATER2, MAX_POWER, STOPPED,
 };

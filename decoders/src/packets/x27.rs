@@ -2,8 +2,9 @@
 //! power but not exactly. `V5` is the spelling of `mqtt-energi`.
 
 use crate::field::Confidence::B;
+use crate::field::Field;
 use crate::field::Raw::{I8, I16, U16};
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 use crate::metric::{DIVERTED_KWH, FREQUENCY};
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x27, "eddi data 4", FIELDS);

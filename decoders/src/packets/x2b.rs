@@ -3,8 +3,9 @@
 //! it is no power.
 
 use crate::field::Confidence::{B, C};
+use crate::field::Field;
 use crate::field::Raw::{I16, U16};
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 use crate::metric::{DIVERT_PWR, DIVERTED_KWH, FREQUENCY, GEN_PWR, GRID_PWR};
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x2B, "eddi data 3", FIELDS);

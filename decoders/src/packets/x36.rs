@@ -1,8 +1,9 @@
 //! `0x36`, every 2 s. Experimental: sometimes everything drops to zero. The serial number stands near
 //! the end.
 
+use crate::field::Field;
 use crate::field::Raw::I16;
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 
 pub(super) static LAYOUT: Layout =
     Layout::experimental(0x36, "unknown 0x36", FIELDS).serial_at(0x4A);

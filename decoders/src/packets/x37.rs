@@ -1,8 +1,9 @@
 //! `0x37`. Experimental. `mqtt-energi` publishes these fields under `0x27/` by mistake; here they carry
 //! their own prefix.
 
+use crate::field::Field;
 use crate::field::Raw::{I8, I16};
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x37, "unknown 0x37", FIELDS);
 

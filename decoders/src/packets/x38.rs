@@ -1,7 +1,8 @@
 //! `0x38`. Experimental. `v1` overlaps the serial number.
 
+use crate::field::Field;
 use crate::field::Raw::I16;
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x38, "unknown 0x38", FIELDS);
 

@@ -1,7 +1,8 @@
 //! `0x3A`. Experimental.
 
+use crate::field::Field;
 use crate::field::Raw::I16;
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x3A, "unknown 0x3A", FIELDS);
 

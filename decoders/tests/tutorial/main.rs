@@ -6,6 +6,9 @@
 mod field {
     pub(crate) use energi_decoders::field::*;
 }
+mod layout {
+    pub(crate) use energi_decoders::layout::*;
+}
 mod metric {
     pub(crate) use energi_decoders::metric::*;
 }

@@ -1,8 +1,9 @@
 //! `0x2C`, every 12 s. Experimental: found by correlation with confirmed metrics, on one site.
 
 use crate::field::Confidence::C;
+use crate::field::Field;
 use crate::field::Raw::{I16, U16};
-use crate::field::{Field, Layout};
+use crate::layout::Layout;
 use crate::metric::{DIVERT_PWR, DIVERTED_KWH};
 
 pub(super) static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);

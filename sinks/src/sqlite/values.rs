@@ -70,8 +70,8 @@ impl Visitor<'_> for StoredVisitor {
 
 #[cfg(test)]
 mod tests {
-    use energi_decoders::field::{Raw, Status};
-    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Value};
+    use energi_decoders::field::Raw;
+    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Trust, Value};
 
     #[test]
     fn a_number_without_end_is_stored_as_none() {
@@ -79,7 +79,7 @@ mod tests {
         let layout = Layout {
             length: 0x14,
             name: "endless".into(),
-            status: Status::Declared,
+            status: Trust::Declared,
             record_type: None,
             serial: 0x24,
             fields: vec![field("endless").per(1e-308), field("plain")].into(),

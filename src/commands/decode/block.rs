@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use energi_decoders::frame::{RECORD_HEADER, RECORDS};
-use energi_decoders::{Confidence, Layout, MacAddress, Reading, Record, Status, packets};
+use energi_decoders::{Confidence, Layout, MacAddress, Reading, Record, Trust, packets};
 use jiff::Timestamp;
 
 use crate::commands::line::{BOLD, DIM, Line, PLAIN, in_colour};
@@ -136,10 +136,10 @@ pub(super) fn dump(out: &mut dyn Write, line: &mut Line, bytes: &[u8]) -> io::Re
 }
 
 /// How a decoder's standing is shown.
-fn style_of(status: Status) -> Style {
+fn style_of(status: Trust) -> Style {
     in_colour(match status {
-        Status::Confirmed => AnsiColor::Green,
-        Status::Experimental | Status::Declared => AnsiColor::Yellow,
+        Trust::Confirmed => AnsiColor::Green,
+        Trust::Experimental | Trust::Declared => AnsiColor::Yellow,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `energi-gateway research types`: which kinds of records a capture holds.
 
 use anstyle::AnsiColor;
-use energi_decoders::{Layout, Status};
+use energi_decoders::{Layout, Trust};
 use serde::Serialize;
 use tracing::warn;
 
@@ -92,7 +92,7 @@ const COLUMNS: &[Column] = &[
     Column::text("First (UTC)").spare(2),
     Column::text("Last (UTC)").spare(3),
     Column::text("Decoder"),
-    Column::text("Status"),
+    Column::text("Trust"),
     Column::text("Sample").spare(1),
 ];
 
@@ -103,8 +103,8 @@ fn round(seconds: f64) -> f64 {
 
 fn status(layout: Option<&Layout>) -> &'static str {
     match layout.map(|layout| layout.status) {
-        Some(Status::Confirmed) => "confirmed",
-        Some(Status::Experimental | Status::Declared) => "experimental",
+        Some(Trust::Confirmed) => "confirmed",
+        Some(Trust::Experimental | Trust::Declared) => "experimental",
         None => "unknown",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use energi_decoders::{Layout, Status};
+use energi_decoders::{Layout, Trust};
 use tracing::warn;
 
 use super::entity::{Entity, Until};
@@ -104,7 +104,7 @@ impl DiscoveryBuilder {
 
     /// What is announced of a device as soon as it is heard.
     pub(super) fn first_sight(&self) -> AnnouncedDevice {
-        let confirmed = |packet: &Packet| packet.layout.status == Status::Confirmed;
+        let confirmed = |packet: &Packet| packet.layout.status == Trust::Confirmed;
         let packets = self.packets.iter().enumerate();
         let packets = packets.filter(|(_, packet)| confirmed(packet)).map(|(place, _)| place);
         AnnouncedDevice { packets: packets.collect(), ..AnnouncedDevice::default() }

@@ -4,7 +4,7 @@
 //! <https://www.home-assistant.io/integrations/binary_sensor.mqtt/>, and for the classes
 //! <https://developers.home-assistant.io/docs/core/entity/sensor>.
 
-use energi_decoders::{Class, Field, Layout, Status};
+use energi_decoders::{Class, Field, Layout, Trust};
 use serde::Serialize;
 
 use crate::eddi_state;
@@ -138,10 +138,10 @@ impl Entity {
         let metric = &field.metric;
         let kind = EntityKind::of_class(metric.class);
         let (kind, name) = match layout.status {
-            Status::Confirmed => (kind, metric.label.to_string()),
+            Trust::Confirmed => (kind, metric.label.to_string()),
             // The labels of several packets are alike.
-            Status::Declared => (kind.awake(), format!("0x{:02X} {}", layout.length, metric.label)),
-            Status::Experimental => {
+            Trust::Declared => (kind.awake(), format!("0x{:02X} {}", layout.length, metric.label)),
+            Trust::Experimental => {
                 (kind.diagnostic().awake(), format!("0x{:02X} {}", layout.length, metric.label))
             }
         };

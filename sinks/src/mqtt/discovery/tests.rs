@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::custom::CustomDecoder;
-use energi_decoders::{Decoder, Frame, Layout, Status, TableDecoder, packets};
+use energi_decoders::{Decoder, Frame, Layout, Trust, TableDecoder, packets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -51,7 +51,7 @@ impl Plan<'_> {
         let mut config = self.config;
         config["url"] = json!("mqtt://broker");
         let config: MqttConfig = serde_json::from_value(config).unwrap();
-        let confirmed = |layout: &&Layout| layout.status == Status::Confirmed;
+        let confirmed = |layout: &&Layout| layout.status == Trust::Confirmed;
         let on = |layout: &&Layout| confirmed(layout) || self.experimental.contains(&layout.length);
         let built_in = packets::ALL.iter().copied().filter(on).cloned();
         let custom = self.custom.iter().map(|custom| custom.layout().unwrap());
