@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::frame::{RECORDS, Record};
 use crate::metric::{ANY, Class, Metric};
-use crate::value::Value;
+use crate::value::{Choice, Value};
 
 /// How well a fact of the protocol is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,13 @@ pub enum Raw {
     I32,
     /// One bit of one byte, `0` the least significant.
     Bit(u8),
+    /// Several bits of one byte, a number: how many, from which on.
+    Bits {
+        /// The least significant of them.
+        first: u8,
+        /// How many.
+        count: u8,
+    },
 }
 
 impl Raw {
@@ -64,13 +71,13 @@ impl Raw {
     #[must_use]
     pub const fn size(self) -> u8 {
         match self {
-            Self::U8 | Self::I8 | Self::Bit(_) => 1,
+            Self::U8 | Self::I8 | Self::Bit(_) | Self::Bits { .. } => 1,
             Self::U16 | Self::I16 => 2,
             Self::U32 | Self::I32 => 4,
         }
     }
 
-    /// The name that a custom decoder and the documents use: `u16`, `bit 7`.
+    /// The name that a custom decoder and the documents use: `u16`, `bit 7`, `bits 0-2`.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
         match self {
@@ -81,6 +88,7 @@ impl Raw {
             Self::U32 => "u32".into(),
             Self::I32 => "i32".into(),
             Self::Bit(bit) => format!("bit {bit}").into(),
+            Self::Bits { first, count } => format!("bits {first}-{}", first + count - 1).into(),
         }
     }
 }
@@ -159,7 +167,7 @@ impl Field {
         let Self { divide, add, .. } = *self;
         let sign = if add < 0.0 { '-' } else { '+' };
         match (divide == 1.0, add == 0.0) {
-            _ if matches!(self.raw, Raw::Bit(_)) => String::new(),
+            _ if !self.metric.class.is_number() => String::new(),
             (true, true) => String::new(),
             (false, true) => format!("/ {divide}"),
             (true, false) => format!("{sign} {}", add.abs()),
@@ -189,6 +197,10 @@ impl Field {
                 let [byte] = record.at(self.offset)?;
                 u32::from(byte >> bit & 1)
             }
+            Raw::Bits { first, count } => {
+                let [byte] = record.at(self.offset)?;
+                u32::from(byte >> first) & ((1 << count) - 1)
+            }
         })
     }
 
@@ -198,9 +210,14 @@ impl Field {
     pub fn value(&self, bits: u32) -> Value {
         let raw = match self.raw {
             Raw::Bit(_) => return Value::Flag(bits != 0),
-            Raw::U8 | Raw::U16 | Raw::U32 => i64::from(bits),
+            Raw::U8 | Raw::U16 | Raw::U32 | Raw::Bits { .. } => i64::from(bits),
             Raw::I8 | Raw::I16 | Raw::I32 => i64::from(bits.cast_signed()),
         };
+        if let Class::Choice(options) = self.metric.class
+            && let Some(choice) = Choice::new(options, bits as usize)
+        {
+            return Value::Choice(choice);
+        }
         #[expect(clippy::cast_precision_loss, reason = "32 bits, exact in an f64")]
         #[expect(clippy::cast_possible_truncation, reason = "`is_integer` says `add` is whole")]
         if self.is_integer() {

@@ -24,7 +24,7 @@ impl fmt::Display for Json<'_> {
         write!(f, r#""packet":"0x{packet:02X}","experimental":{experimental},"fields":{{"#)?;
         let mut separator = "";
         for (field, value) in reading.fields() {
-            write!(f, r#"{separator}"{}":{value}"#, field.key())?;
+            write!(f, r#"{separator}"{}":{}"#, field.key(), value.quoted())?;
             separator = ",";
         }
         f.write_str("}}")

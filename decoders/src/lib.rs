@@ -36,4 +36,4 @@ pub use layout::{Layout, Trust};
 pub use metric::{Class, Metric};
 pub use reading::Reading;
 pub use table::{DecoderTable, RegisterError};
-pub use value::Value;
+pub use value::{Choice, Value};

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::value::Options;
+
 /// What kind of quantity a metric is, in Home Assistant's terms.
 ///
 /// Sources of the mapping: Home Assistant's sensor and binary sensor device classes.
@@ -30,8 +32,27 @@ pub enum Class {
     Flag,
     /// A temperature.
     Temperature,
+    /// An energy that starts again at times that are not known: no counter to add up.
+    Energy,
+    /// A span of time.
+    Duration,
+    /// A number that names something, such as another device's serial number.
+    Identifier,
+    /// An enumeration: a word of this list.
+    Choice(Options),
     /// A number whose meaning is not known.
     Unknown,
+}
+
+impl Class {
+    /// Whether values are numbers to calculate with: no flag, word or name.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        !matches!(
+            self,
+            Self::Running | Self::Heat | Self::Flag | Self::Choice(_) | Self::Identifier
+        )
+    }
 }
 
 /// A published quantity.

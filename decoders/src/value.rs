@@ -2,6 +2,47 @@
 
 use std::fmt;
 
+use crate::packets;
+
+/// The words that an enumeration may say, by raw number.
+pub type Options = &'static [&'static str];
+
+/// One word of an enumeration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    options: Options,
+    index: usize,
+}
+
+impl Choice {
+    /// The word for a raw number; `None` where the list has none for it.
+    #[must_use]
+    pub fn new(options: Options, index: usize) -> Option<Self> {
+        (index < options.len()).then_some(Self { options, index })
+    }
+
+    /// The word as some built-in enumeration has it: for text that a program reads back.
+    #[must_use]
+    pub fn find(word: &str) -> Option<Self> {
+        packets::enumerations().find_map(|options| {
+            let index = options.iter().position(|option| *option == word)?;
+            Some(Self { options, index })
+        })
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.options.get(self.index).copied().unwrap_or_default()
+    }
+
+    /// Its place in the list, 0 the first.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index
+    }
+}
+
 /// A decoded value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
@@ -11,10 +52,12 @@ pub enum Value {
     Integer(i64),
     /// A flag.
     Flag(bool),
+    /// A word of an enumeration.
+    Choice(Choice),
 }
 
 impl Value {
-    /// The value as a number; a flag is 0 or 1.
+    /// The value as a number: a flag is 0 or 1, a word its place in its list.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "raw values have 32 bits at most")]
     pub fn as_f64(self) -> f64 {
@@ -22,13 +65,21 @@ impl Value {
             Self::Float(value) => value,
             Self::Integer(value) => value as f64,
             Self::Flag(value) => f64::from(u8::from(value)),
+            Self::Choice(choice) => choice.index as f64,
         }
+    }
+
+    /// The value as JSON and line protocol write it: a word in quotes, everything else as
+    /// displayed.
+    #[must_use]
+    pub const fn quoted(self) -> QuotedValue {
+        QuotedValue(self)
     }
 }
 
 /// The text of a value, the same in every output: integers as they are, scaled values in the
 /// shortest form that reads back and always with a decimal (`50.01`, `5.0`), flags as JSON's
-/// booleans.
+/// booleans, words as they are.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -37,6 +88,48 @@ impl fmt::Display for Value {
             Self::Float(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Flag(value) => write!(f, "{value}"),
+            Self::Choice(choice) => f.write_str(choice.word()),
+        }
+    }
+}
+
+/// A value with quotes around a word.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotedValue(Value);
+
+impl fmt::Display for QuotedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // Words need no escaping: the tables hold them to plain characters.
+            Value::Choice(choice) => write!(f, "\"{}\"", choice.word()),
+            plain => plain.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_text_and_in_quotes_where_a_format_needs_them() {
+        const MODES: Options = &["off", "eco+"];
+        let value = Value::Choice(Choice::new(MODES, 1).unwrap());
+        assert_eq!(value.to_string(), "eco+");
+        assert_eq!(value.quoted().to_string(), "\"eco+\"");
+        assert_eq!(Choice::new(MODES, 2), None);
+        assert_eq!(Choice::find("no word of any device"), None);
+        for options in packets::enumerations() {
+            for word in options {
+                assert_eq!(Choice::find(word).unwrap().word(), *word);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_and_flags_never_have_quotes() {
+        for value in [Value::Float(5.0), Value::Integer(-3), Value::Flag(true)] {
+            assert_eq!(value.quoted().to_string(), value.to_string());
         }
     }
 }

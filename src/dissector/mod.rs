@@ -116,7 +116,7 @@ impl Kind {
             // Shifted by a whole number a value may need more than 32 bits; a double holds it.
             _ if field.add != 0.0 => Self::Double,
             Raw::U32 => Self::Uint32,
-            Raw::U8 | Raw::I8 | Raw::U16 | Raw::I16 | Raw::I32 => Self::Int32,
+            Raw::U8 | Raw::I8 | Raw::U16 | Raw::I16 | Raw::I32 | Raw::Bits { .. } => Self::Int32,
         }
     }
 

@@ -93,7 +93,7 @@ fn write_row(
     let value = row.get_ref(3).map_err(failed)?;
     let value = number(value).ok_or_else(|| HistoryError::Data {
         path: history.path().to_owned(),
-        why: format!("the {key} of {serial} at {time} is not a number; use the latest backup"),
+        why: format!("the {key} of {serial} at {time} is no value; use the latest backup"),
     })?;
     csv.write_record([&format!("{time:.3}"), &serial.to_string(), key, &value]).map_err(output)
 }
@@ -105,7 +105,8 @@ fn number(value: ValueRef<'_>) -> Option<String> {
         ValueRef::Null => Some(String::new()),
         ValueRef::Integer(value) => Some(value.to_string()),
         ValueRef::Real(value) => Some(energi_decoders::Value::Float(value).to_string()),
-        ValueRef::Text(_) | ValueRef::Blob(_) => None,
+        ValueRef::Text(word) => std::str::from_utf8(word).ok().map(str::to_owned),
+        ValueRef::Blob(_) => None,
     }
 }
 

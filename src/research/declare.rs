@@ -92,7 +92,7 @@ const fn number_type(raw: Raw) -> Option<NumberType> {
         Raw::I16 => NumberType::I16,
         Raw::U32 => NumberType::U32,
         Raw::I32 => NumberType::I32,
-        Raw::Bit(_) => return None,
+        Raw::Bit(_) | Raw::Bits { .. } => return None,
     })
 }
 

@@ -56,7 +56,7 @@ impl View {
             Some(Value::Integer(number)) => number,
             Some(Value::Flag(flag)) => flag.into(),
             // A view is neither scaled nor shifted.
-            Some(Value::Float(_)) | None => 0,
+            Some(Value::Float(_) | Value::Choice(_)) | None => 0,
         }
     }
 

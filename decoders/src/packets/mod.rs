@@ -12,6 +12,8 @@ mod x38;
 mod x3a;
 
 use crate::layout::Layout;
+use crate::metric::Class;
+use crate::value::Options;
 
 /// Every built-in layout, confirmed and experimental.
 pub static ALL: &[&Layout] = &[
@@ -25,3 +27,13 @@ pub static ALL: &[&Layout] = &[
     &x38::LAYOUT,
     &x3a::LAYOUT,
 ];
+
+/// The words of every built-in enumeration.
+pub fn enumerations() -> impl Iterator<Item = Options> {
+    ALL.iter().flat_map(|layout| layout.fields.iter()).filter_map(|field| {
+        match field.metric.class {
+            Class::Choice(options) => Some(options),
+            _ => None,
+        }
+    })
+}

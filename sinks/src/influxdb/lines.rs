@@ -124,7 +124,7 @@ impl Encoder {
             }
             lines.text.push(separator);
             escape(key, &mut lines.text);
-            written = written.and(write!(lines.text, "={value}"));
+            written = written.and(write!(lines.text, "={}", value.quoted()));
             separator = ',';
         }
         if separator == ' ' || written.is_err() {

@@ -213,11 +213,12 @@ impl DeviceState {
 
     fn snapshot(&self) -> Snapshot {
         let flags = self.slots.iter().filter_map(|slot| match slot.newest {
-            Some(Value::Flag(flag)) => Some(flag),
+            Some(Value::Flag(flag)) => Some((1, u128::from(flag))),
+            Some(Value::Choice(choice)) => Some((4, choice.index() as u128)),
             _ => None,
         });
         // One that is heard for the first time moves the others, and is a change as well.
-        let flags = flags.fold(0, |flags, flag| flags << 1 | u128::from(flag));
+        let flags = flags.fold(0, |flags, (bits, flag)| flags << bits | flag);
         Snapshot { flags }
     }
 
@@ -231,7 +232,7 @@ impl DeviceState {
         for slot in &self.slots {
             if let Some(value) = slot.newest {
                 // Writing to a string does not fail. Keys need no escaping; see `Json`.
-                let _ = write!(json, r#","{}":{value}"#, slot.key);
+                let _ = write!(json, r#","{}":{}"#, slot.key, value.quoted());
             }
         }
         json.push('}');

@@ -42,6 +42,7 @@ impl Reported for Value {
     fn change(&self, sent: &Self, deadband: f64) -> Change {
         match (self, sent) {
             (Self::Flag(now), Self::Flag(then)) if now != then => Change::Urgent,
+            (Self::Choice(now), Self::Choice(then)) if now != then => Change::Urgent,
             _ if (self.as_f64() - sent.as_f64()).abs() > deadband => Change::Moved,
             _ => Change::None,
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use energi_decoders::{Reading, Value};
+use energi_decoders::{Choice, Reading, Value};
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 /// Writes the values of `reading` to `text`, null for what was withheld and for what is no finite
@@ -16,7 +16,7 @@ pub(super) fn write(text: &mut String, reading: &Reading) {
         }
         let _infallible = match value {
             // JSON has no name for a number without end.
-            Some(value) if value.as_f64().is_finite() => write!(text, "{value}"),
+            Some(value) if value.as_f64().is_finite() => write!(text, "{}", value.quoted()),
             _ => write!(text, "null"),
         };
     }
@@ -43,7 +43,7 @@ impl Visitor<'_> for StoredVisitor {
     type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, a flag or null")
+        f.write_str("a number, a flag, a word or null")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -61,6 +61,11 @@ impl Visitor<'_> for StoredVisitor {
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
         let unexpected = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
         i64::try_from(number).map(|number| Some(Value::Integer(number))).map_err(unexpected)
+    }
+
+    /// A word that no decoder of this release has is left out.
+    fn visit_str<E>(self, word: &str) -> Result<Self::Value, E> {
+        Ok(Choice::find(word).map(Value::Choice))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
@@ -93,6 +98,14 @@ mod tests {
         let mut text = String::new();
         super::write(&mut text, &reading);
         assert_eq!(text, "[null,65535]");
+    }
+
+    #[test]
+    fn a_word_that_no_decoder_has_is_left_out() {
+        assert_eq!(
+            super::read(r#"["no word of any device",7]"#).unwrap(),
+            [None, Some(Value::Integer(7))]
+        );
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl EntityKind {
             Class::Current => Self::sensor("current").measured().diagnostic().asleep(),
             // No statistics of what does not change.
             Class::Rating => Self::sensor("power").diagnostic(),
+            // Nobody knows when such an energy starts again: it is no counter.
+            Class::Energy => Self::sensor("energy"),
+            Class::Duration => Self::sensor("duration").diagnostic(),
+            Class::Identifier => Self::of(Platform::Sensor, None).diagnostic(),
+            Class::Choice(options) => Self { options: Some(options), ..Self::sensor("enum") },
             Class::Running => Self::flag(Some("running")),
             Class::Heat => Self::flag(Some("heat")),
             Class::Flag => Self::flag(None),
@@ -150,7 +155,7 @@ impl Entity {
             key: field.key().to_owned(),
             name,
             unit: Some(metric.unit.to_string()).filter(|unit| !unit.is_empty()),
-            precision: (kind.platform == Platform::Sensor).then(|| decimals(field)),
+            precision: metric.class.is_number().then(|| decimals(field)),
             kind,
             lasting: metric.class == Class::EnergyToday,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::custom::CustomDecoder;
-use energi_decoders::{Decoder, Frame, Layout, Trust, TableDecoder, packets};
+use energi_decoders::{Decoder, Frame, Layout, TableDecoder, Trust, packets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
