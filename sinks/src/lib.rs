@@ -14,6 +14,7 @@ pub mod current;
 #[cfg(any(feature = "sqlite", feature = "influxdb"))]
 pub mod database;
 pub mod eddi_state;
+pub mod energy;
 #[cfg(feature = "influxdb")]
 pub mod influxdb;
 #[cfg(feature = "mqtt")]

@@ -24,6 +24,8 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use recorder::Recorder;
 
+use crate::energy::midnights;
+
 use runs::Runs;
 
 /// How far before its midnight a date's points reach: to the two device midnights before it, which
@@ -103,15 +105,4 @@ pub fn day(date: Date, tz: &TimeZone, points: &[CounterPoint]) -> DivertedDay {
         borders: [begin.place(&runs), end.place(&runs)],
         restarts: runs.resets_within(&counted).filter_map(|reset| runs.around(reset)).collect(),
     }
-}
-
-/// Where `date` and the next begin: the first instants that they have, where a zone skips
-/// midnight.
-pub(super) fn midnights(date: Date, tz: &TimeZone) -> [Timestamp; 2] {
-    let midnight = |date: Date| {
-        tz.to_zoned(date.at(0, 0, 0, 0))
-            .and_then(|zoned| zoned.start_of_day())
-            .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
-    };
-    [midnight(date), date.tomorrow().map_or(Timestamp::MAX, midnight)]
 }

@@ -14,6 +14,7 @@ use super::super::rollup::compute::QUARTER;
 use super::super::rollup::coverage::{HOLD, Interval, covered, unbroken};
 use super::DivertedDay;
 use crate::database::StoreError;
+use crate::energy::midnights;
 
 /// Readings further apart than this touch dates of their own; one date in between more or less
 /// does no harm, since a day is a pure function of what is stored.
@@ -162,7 +163,7 @@ fn is_heard(
     device: i64,
     date: Date,
 ) -> Result<bool, StoreError> {
-    let [begin, end] = micros(super::midnights(date, tz));
+    let [begin, end] = micros(midnights(date, tz));
     Ok(last_heard(connection, device, end - 1)?.is_some_and(|last| last >= begin))
 }
 
@@ -190,7 +191,7 @@ fn write(
     date: Date,
     day: &DivertedDay,
 ) -> Result<(), StoreError> {
-    let [begin, end] = micros(super::midnights(date, tz));
+    let [begin, end] = micros(midnights(date, tz));
     let flows = connection
         .prepare_cached(
             "SELECT CASE WHEN sum(grid_readings) > 0 THEN sum(import) / 1e6 END,

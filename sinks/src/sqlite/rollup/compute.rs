@@ -2,8 +2,8 @@
 //!
 //! All times are microseconds since 1970 UTC, energies are milliwatt-hours.
 
-use super::coverage::HOLD;
 use super::metrics::{GENERATION, GRID, SLOTS};
+use crate::energy::{Flows, HOLD, held, milliwatt_hours};
 
 /// A minute in microseconds.
 pub(in crate::sqlite) const MINUTE: i64 = 60_000_000;
@@ -11,9 +11,6 @@ pub(in crate::sqlite) const MINUTE: i64 = 60_000_000;
 /// A quarter of an hour in microseconds. Local days begin and end on its borders in every time
 /// zone of our days.
 pub(in crate::sqlite) const QUARTER: i64 = 15 * MINUTE;
-
-/// A watt for a milliwatt-hour: 3.6 J in microseconds.
-const WATT_MICROS_PER_MWH: i64 = 3_600_000;
 
 /// What one record said of the confirmed metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +102,12 @@ impl Part {
     /// until `now`. Both are from the quarter's start.
     pub(in crate::sqlite) fn end_hold(&mut self, before: i64, now: i64) {
         let [grid, generation] = self.last_powers.map(Option::unwrap_or_default);
-        let held = |watts: i64, next: i64| {
-            let until = next.min(self.last + HOLD).min(QUARTER);
-            milliwatt_hours(watts * (until - self.last.max(0)).max(0))
+        let energy_held = |watts: i64, next: i64| {
+            milliwatt_hours(watts * held(self.last, Some(next), &(0..QUARTER)))
         };
         // Each held energy is rounded by itself: where the next part begins elsewhere again, the
         // sum is as if it had always been so.
-        let change = |watts: i64| held(watts, now) - held(watts, before);
+        let change = |watts: i64| energy_held(watts, now) - energy_held(watts, before);
         let (grid_change, generation_change) = (change(grid.abs()), change(generation.max(0)));
         let energy = &mut self.energy;
         *(if grid < 0 { &mut energy.export } else { &mut energy.import }) += grid_change;
@@ -126,28 +122,24 @@ pub(in crate::sqlite) fn quarter(start: i64, samples: &[Sample]) -> Option<Part>
     let first = samples.iter().find(has_power)?;
     let last = samples.iter().rfind(has_power)?;
     let end = start + QUARTER;
-    let mut energy = QuarterEnergy::default();
-    energy.grid_readings = hold(start..end, samples, GRID, |watts, micros| {
-        let flow = if watts < 0 { &mut energy.export } else { &mut energy.import };
-        *flow += watts.abs() * micros;
-    });
-    energy.generation_readings = hold(start..end, samples, GENERATION, |watts, micros| {
-        energy.generation += watts.max(0) * micros;
-    });
-    for flow in [&mut energy.import, &mut energy.export, &mut energy.generation] {
-        *flow = milliwatt_hours(*flow);
-    }
+    let mut flows = Flows::default();
+    let grid_readings =
+        hold(start..end, samples, GRID, |watts, micros| flows.add_grid(watts, micros));
+    let generation_readings =
+        hold(start..end, samples, GENERATION, |watts, micros| flows.add_generation(watts, micros));
+    let energy = QuarterEnergy {
+        import: milliwatt_hours(flows.import),
+        export: milliwatt_hours(flows.export),
+        generation: milliwatt_hours(flows.generation),
+        grid_readings,
+        generation_readings,
+    };
     Some(Part {
         first: first.time - start,
         last: last.time - start,
         energy,
         last_powers: [GRID, GENERATION].map(|slot| last.raw[slot].map(i64::from)),
     })
-}
-
-/// The nearest, from watts times microseconds.
-const fn milliwatt_hours(watt_micros: i64) -> i64 {
-    (watt_micros + WATT_MICROS_PER_MWH / 2).div_euclid(WATT_MICROS_PER_MWH)
 }
 
 /// The times of the samples that [`quarter`] needs.
@@ -168,12 +160,7 @@ fn hold(
         samples.iter().filter_map(|sample| Some((sample.time, sample.raw[slot]?))).peekable();
     while let Some((time, watts)) = powers.next() {
         readings += u32::from(time >= within.start);
-        let next = powers.peek().map_or(within.end, |(next, _)| *next);
-        let until = next.min(time + HOLD).min(within.end);
-        let held = until - time.max(within.start);
-        if held > 0 {
-            flow(watts.into(), held);
-        }
+        flow(watts.into(), held(time, powers.peek().map(|(next, _)| *next), &within));
     }
     readings
 }

@@ -2,8 +2,8 @@
 //!
 //! All times are microseconds since 1970 UTC.
 
-/// How long a frame vouches for the device, and a power for itself: 60 s.
-pub(in crate::sqlite) const HOLD: i64 = 60_000_000;
+/// How long a frame vouches for the device: as long as a power holds.
+pub(in crate::sqlite) use crate::energy::HOLD;
 
 /// From one frame to another, with no gap of more than [`HOLD`] in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
