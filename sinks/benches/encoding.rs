@@ -4,13 +4,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
-#[path = "../tests/household/mod.rs"]
-mod household;
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
+use support::readings;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use energi_decoders::json::Json;
@@ -23,7 +21,7 @@ use serde_json::json;
 
 fn hour() -> Vec<Arc<Reading>> {
     let start = "2026-06-20T11:00:00Z".parse().unwrap();
-    household::Device::default().life(start, SignedDuration::from_hours(1))
+    readings::Device::default().life(start, SignedDuration::from_hours(1))
 }
 
 fn context() -> Context {
@@ -31,7 +29,7 @@ fn context() -> Context {
         name: "bench".to_owned(),
         site: Some("home".to_owned()),
         timezone: TimeZone::get("Europe/London").unwrap(),
-        device_names: Arc::new(BTreeMap::from([(household::SERIAL, "Hot water".to_owned())])),
+        device_names: Arc::new(BTreeMap::from([(readings::SERIAL, "Hot water".to_owned())])),
         only_devices: None,
         layouts: DecoderTable::confirmed().iter().map(|decoder| decoder.layout().clone()).collect(),
         live: false,
@@ -48,7 +46,7 @@ fn stdout(readings: &[Arc<Reading>]) -> usize {
 }
 
 fn mqtt(readings: &[Arc<Reading>], plan: &Arc<PublishPlan>) -> usize {
-    let mut device = DeviceState::new(household::SERIAL, plan);
+    let mut device = DeviceState::new(readings::SERIAL, plan);
     let mut messages = Vec::new();
     readings.iter().fold(0, |count, reading| {
         device.take(reading, &mut messages);

@@ -4,11 +4,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
-#[path = "../tests/household/mod.rs"]
-mod household;
-
 use std::hint::black_box;
 use std::sync::Arc;
+use support::readings;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use energi_decoders::Reading;
@@ -20,7 +18,7 @@ const BATCH: usize = 1024;
 
 fn readings() -> Vec<Arc<Reading>> {
     let start = "2026-06-20T11:00:00Z".parse().unwrap();
-    let mut readings = household::Device::default().life(start, SignedDuration::from_hours(1));
+    let mut readings = readings::Device::default().life(start, SignedDuration::from_hours(1));
     readings.truncate(BATCH);
     readings
 }

@@ -9,9 +9,6 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
-#[path = "../tests/household/mod.rs"]
-mod household;
-
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -23,7 +20,7 @@ use energi_sinks::settings::{Period, Size};
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::{SignedDuration, Timestamp};
 
-use household::Device;
+use support::readings::Device;
 
 const DAYS: i64 = 7;
 

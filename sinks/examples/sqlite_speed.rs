@@ -4,13 +4,11 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
-#[path = "../tests/household/mod.rs"]
-mod household;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use support::readings;
 
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
@@ -58,7 +56,7 @@ async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(
 async fn main() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("energi.db");
-    let day = household::Device::default()
+    let day = readings::Device::default()
         .life("2026-06-20T00:00:00Z".parse()?, SignedDuration::from_hours(24));
     println!("{} readings", day.len());
     for what in ["a day replayed", "the same day again"] {
@@ -68,12 +66,12 @@ async fn main() -> Result<(), Failure> {
         println!("{what}: {took:.3} s, {used:.2} s of CPU");
     }
     println!("file: {:.1} MB", std::fs::metadata(&path)?.len() as f64 / 1e6);
-    let week = household::Device::default()
+    let week = readings::Device::default()
         .life("2026-06-21T00:00:00Z".parse()?, SignedDuration::from_hours(7 * 24));
     let begun = Instant::now();
     store(&path, &week, 5_000).await?;
     println!("a week more: {:.3} s a day", begun.elapsed().as_secs_f64() / 7.0);
-    let live = household::Device::default()
+    let live = readings::Device::default()
         .life("2026-06-28T00:00:00Z".parse()?, SignedDuration::from_hours(24));
     let (begun, before) = (Instant::now(), cpu()?);
     store(&path, &live, 3).await?;

@@ -8,13 +8,11 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
-#[path = "../tests/household/mod.rs"]
-mod household;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use support::readings;
 
 use energi_sinks::sqlite::{SqliteConfig, open_for_reading};
 use energi_sinks::{Backpressure, Context, SinkConfig};
@@ -90,7 +88,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn life(start: Timestamp) -> Vec<Arc<energi_decoders::Reading>> {
-    household::Device::default().life(start, SignedDuration::from_hours(24))
+    readings::Device::default().life(start, SignedDuration::from_hours(24))
 }
 
 /// A query on a connection of its own: its time holds what opening the file costs.

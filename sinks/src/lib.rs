@@ -38,7 +38,3 @@ pub mod tls;
 pub use sink::{
     Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError, Written,
 };
-
-#[cfg(all(test, feature = "sqlite"))]
-#[path = "../tests/household/mod.rs"]
-mod household;

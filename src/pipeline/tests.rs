@@ -9,10 +9,7 @@ use super::*;
 use crate::capture::Link;
 use crate::capture::live::LiveCounters;
 
-#[path = "../../tests/support/logs.rs"]
-mod logs;
-
-use logs::Logs;
+use support::logs::Logs;
 
 const OURS: MacAddress = MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5]);
 const EDDI: u32 = 17_589_669;

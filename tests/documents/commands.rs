@@ -11,9 +11,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use energi_gateway::cli::Cli;
 
-use crate::gateway::{Desk, root, stderr, stdout};
-use crate::golden::matches_golden;
 use crate::page::{Page, pages};
+use support::gateway::{Desk, root, stderr, stdout};
+use support::golden::matches_golden;
 
 /// Pages whose commands have tests of their own, which run them.
 const RUN_ELSEWHERE: [&str; 2] = ["docs/protocol.md", "docs/research.md"];

@@ -7,10 +7,10 @@ use std::process::Stdio;
 use anstyle::RgbColor;
 use anstyle_svg::Term;
 
-use crate::gateway::{Desk, example_day, root, stderr, stdout};
-use crate::golden::matches_golden;
-use crate::process::Running;
-use crate::terminal::Terminal;
+use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::golden::matches_golden;
+use support::process::Running;
+use support::terminal::Terminal;
 
 /// What the program writes to a terminal, its first lines.
 fn on_a_terminal(desk: &Desk, arguments: &[&str], lines: usize) -> String {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::gateway::root;
 use crate::page::{Page, pages};
+use support::gateway::root;
 
 #[test]
 fn every_link_within_the_project_leads_somewhere() {

@@ -4,25 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
 
-#[path = "../support/gateway.rs"]
-mod gateway;
-#[path = "../support/golden.rs"]
-mod golden;
-#[path = "../support/process.rs"]
-mod process;
-#[path = "../support/skip.rs"]
-mod skip;
-
 mod commands;
 mod images;
 mod links;
+mod manual;
 mod options;
 mod page;
+mod protocol_page;
 mod readme;
 mod reliability;
+mod research_page;
 mod settings;
 mod snippets;
 mod spelling;
-#[path = "../support/terminal.rs"]
-mod terminal;
 mod tutorials;

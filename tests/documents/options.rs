@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Value, json};
 
-use crate::gateway::root;
+use support::gateway::root;
 
 /// A page, the sink that it is about, and the least that a configuration of one has to say.
 fn pages() -> [(&'static str, &'static str, Value); 4] {

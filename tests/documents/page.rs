@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-use crate::gateway::root;
+use support::gateway::root;
 
 /// A page in Markdown.
 pub(crate) struct Page {

@@ -6,9 +6,9 @@ use energi_decoders::custom::{CustomDecoder, CustomField};
 use energi_gateway::config::{self, Decoders, Device, Devices, Live, Replay, Simulator};
 use serde_json::json;
 
-use crate::gateway::root;
 use crate::options::{documented, of};
 use crate::page::pages;
+use support::gateway::root;
 
 const PAGE: &str = "docs/configuration.md";
 

@@ -6,8 +6,8 @@ use energi_gateway::config;
 use rusqlite::Connection;
 use serde_yaml::{Mapping, Value};
 
-use crate::gateway::{Desk, root, stderr};
 use crate::page::{Page, pages};
+use support::gateway::{Desk, root, stderr};
 
 /// The languages that pages are written in besides those that tests look at.
 const SHOWN_ONLY: [&str; 5] = ["text", "flux", "promql", "lua", "ini"];

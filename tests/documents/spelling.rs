@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::gateway::root;
 use crate::page::pages;
-use crate::process::installed;
+use support::gateway::root;
+use support::process::installed;
 
 /// The words that no dictionary has, one a line.
 const WORDS: &str = "tests/documents/words.txt";

@@ -17,8 +17,8 @@ use energi_gateway::gateway::Output;
 use energi_sinks::runner::RetryPolicy;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 
-use crate::gateway::{Desk, example_day};
 use crate::page::{pages, sources};
+use support::gateway::{Desk, example_day};
 
 #[test]
 fn all_code_that_is_shown_is_code_that_compiles() {

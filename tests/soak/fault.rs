@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::dice::Dice;
 use crate::house::{House, ROOM};
-use crate::process::Running;
+use support::dice::Dice;
+use support::process::Running;
 
 /// A fault that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::mosquitto::Heard;
+use support::mosquitto::Heard;
 
 /// The reader of standard output, whichever gateway writes it.
 #[derive(Clone, Default)]

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::disk::Disk;
 use crate::feed::{PACKETS, PCAP, Stage};
-use crate::gate::Gate;
-use crate::gateway::Desk;
 use crate::heard::Printed;
-use crate::mosquitto::{Listener, Mosquitto};
-use crate::process::Running;
-use crate::victoria::Victoria;
+use support::disk::Disk;
+use support::gate::Gate;
+use support::gateway::Desk;
+use support::mosquitto::{Listener, Mosquitto};
+use support::process::Running;
+use support::victoria::Victoria;
 
 /// How long anything may take that has to happen, after a fault and on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);

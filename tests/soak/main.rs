@@ -13,40 +13,24 @@
 #![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "../../sinks/tests/energy_years/dice.rs"]
-mod dice;
-#[path = "../support/disk.rs"]
-mod disk;
 mod energy;
 mod fault;
 mod feed;
-#[path = "../support/gate.rs"]
-mod gate;
-#[path = "../support/gateway.rs"]
-mod gateway;
+mod flood;
 mod heard;
 mod house;
-#[path = "../support/http.rs"]
-mod http;
-#[path = "../support/mosquitto.rs"]
-mod mosquitto;
-#[path = "../support/process.rs"]
-mod process;
-#[path = "../support/skip.rs"]
-mod skip;
-#[path = "../support/victoria.rs"]
-mod victoria;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dice::Dice;
 use fault::Fault;
 use feed::Feed;
 use house::House;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
+use support::dice::Dice;
 
 /// The first day of all. Its month has a day of 23 hours in it.
 const FIRST: Date = date(2026, 3, 14);
@@ -68,7 +52,16 @@ fn a_month_of_faults_costs_no_reading_and_no_energy() {
     soak(30);
 }
 
+/// Held while a test loads the machine: each measures, and none beside another.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The machine for a test alone, whatever became of the test before.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn soak(days: i32) {
+    let _alone = alone();
     let seed = std::env::var("ENERGI_SOAK_SEED").map_or(7, |seed| seed.parse().unwrap());
     let Some(mut house) = House::new() else { return };
     let begun = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-pub(crate) struct Closed;
+pub struct Closed;
 
 impl Write for Closed {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {

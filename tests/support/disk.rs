@@ -1,7 +1,5 @@
 //! A file system of a test's own.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::skip::skip;
 
 /// A file system in memory, gone with this.
-pub(crate) struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
     /// Mounts one at `path` with these options. None: the test has been skipped.
-    pub(crate) fn mount(path: PathBuf, options: &str) -> Option<Self> {
+    pub fn mount(path: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path);
@@ -27,19 +25,19 @@ impl Disk {
         None
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// Mounts it anew with other options; whether that is possible now.
-    pub(crate) fn remount(&self, options: &str) -> bool {
+    pub fn remount(&self, options: &str) -> bool {
         let mut command = Command::new("mount");
         command.args(["-o", &format!("remount,{options}")]).arg(&self.0);
         command.output().unwrap().status.success()
     }
 
     /// Makes it no larger than what is on it.
-    pub(crate) fn fill(&self) {
+    pub fn fill(&self) {
         let begun = Instant::now();
         loop {
             let found = rustix::fs::statvfs(&self.0).unwrap();

@@ -1,15 +1,13 @@
 //! A way to a server that a test opens and closes.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Passes connections on to a port of this machine while it is open; closed at first.
-pub(crate) struct Gate {
-    pub(crate) port: u16,
+pub struct Gate {
+    pub port: u16,
     passage: Arc<Mutex<Passage>>,
 }
 
@@ -20,7 +18,7 @@ struct Passage {
 }
 
 impl Gate {
-    pub(crate) fn to(server: u16) -> Self {
+    pub fn to(server: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let passage = Arc::new(Mutex::new(Passage::default()));
@@ -40,16 +38,16 @@ impl Gate {
         Self { port, passage }
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         self.passage.lock().unwrap().open = true;
     }
 
     /// Lets nobody in any more, and breaks every connection.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let mut passage = self.passage.lock().unwrap();
         passage.open = false;
         for connection in passage.connections.drain(..) {

@@ -8,7 +8,7 @@ use std::fs;
 use crate::gateway::root;
 
 /// Holds `actual` against the file at `path`, from the project's own folder.
-pub(crate) fn matches_golden(path: &str, actual: &str) {
+pub fn matches_golden(path: &str, actual: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -1,33 +1,31 @@
 //! The smallest HTTP client that servers of tests understand: one request a connection.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// What a server answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 /// Asks the server at a port of the loopback address.
-pub(crate) fn get(port: u16, target: &str) -> io::Result<Answer> {
+pub fn get(port: u16, target: &str) -> io::Result<Answer> {
     ask(port, "GET", target, b"")
 }
 
 /// Sends a body to the server at a port of the loopback address.
-pub(crate) fn post(port: u16, target: &str, body: &[u8]) -> io::Result<Answer> {
+pub fn post(port: u16, target: &str, body: &[u8]) -> io::Result<Answer> {
     ask(port, "POST", target, body)
 }
 
@@ -52,7 +50,7 @@ fn ask(port: u16, method: &str, target: &str, body: &[u8]) -> io::Result<Answer>
 }
 
 /// `name=value`, fit for a URL.
-pub(crate) fn parameter(name: &str, value: &str) -> String {
+pub fn parameter(name: &str, value: &str) -> String {
     let mut text = format!("{name}=");
     for byte in value.bytes() {
         match byte {

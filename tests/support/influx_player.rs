@@ -1,7 +1,5 @@
 //! A server that plays what an InfluxDB may answer.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,7 +12,7 @@ use flate2::read::GzDecoder;
 
 /// How the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub enum Mood {
     /// It takes every point, and says so with this status.
     Takes(u16),
     /// It takes nothing: status and words.
@@ -45,12 +43,12 @@ pub(crate) enum Mood {
 
 /// A request that had points in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) target: String,
+pub struct Request {
+    pub target: String,
     /// By their names in lower case.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) points: usize,
-    pub(crate) status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub points: usize,
+    pub status: u16,
 }
 
 #[derive(Debug)]
@@ -61,7 +59,7 @@ struct Stage {
 }
 
 /// The server. It ends with this.
-pub(crate) struct Player {
+pub struct Player {
     stage: Arc<Mutex<Stage>>,
     port: u16,
     over: Arc<AtomicBool>,
@@ -69,12 +67,12 @@ pub(crate) struct Player {
 
 impl Player {
     /// Begins to listen where nobody else does.
-    pub(crate) fn start(mood: Mood) -> Self {
+    pub fn start(mood: Mood) -> Self {
         Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), mood)
     }
 
     /// Begins to listen on a port.
-    pub(crate) fn start_on(port: u16, mood: Mood) -> Self {
+    pub fn start_on(port: u16, mood: Mood) -> Self {
         Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap(), mood)
     }
 
@@ -96,12 +94,12 @@ impl Player {
         player
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Ends as by a crash: nobody listens any more, and nobody is answered.
-    pub(crate) fn ends(&self) {
+    pub fn ends(&self) {
         self.over.store(true, Ordering::SeqCst);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
             thread::sleep(Duration::from_millis(5));
@@ -109,22 +107,22 @@ impl Player {
     }
 
     /// From the next request on.
-    pub(crate) fn mood(&self, mood: Mood) {
+    pub fn mood(&self, mood: Mood) {
         self.stage().mood = mood;
     }
 
     /// Every line that it took, in order.
-    pub(crate) fn taken(&self) -> Vec<String> {
+    pub fn taken(&self) -> Vec<String> {
         self.stage().taken.clone()
     }
 
     /// Every request that had points in it.
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.stage().requests.clone()
     }
 
     /// Waits until it has taken so many lines.
-    pub(crate) fn has_taken(&self, lines: usize) {
+    pub fn has_taken(&self, lines: usize) {
         let begun = Instant::now();
         while self.stage().taken.len() < lines {
             assert!(begun.elapsed() < Duration::from_mins(1), "{} taken", self.taken().len());

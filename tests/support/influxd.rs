@@ -15,7 +15,7 @@ use crate::process::{Running, free_port, installed};
 const START: Duration = Duration::from_mins(1);
 
 /// A server with an empty database, in a folder and on ports of its own.
-pub(crate) struct Influxd {
+pub struct Influxd {
     port: u16,
     // Ended before the folder that it writes to is removed.
     _process: Running,
@@ -24,7 +24,7 @@ pub(crate) struct Influxd {
 
 impl Influxd {
     /// Starts it. None: the test has been skipped.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let program = installed("influxd")?;
         // Another process may take a port between its choice and its use.
         let server = (0..5).find_map(|_| Self::try_to_start(&program)).expect("it does not start");
@@ -61,13 +61,13 @@ impl Influxd {
     }
 
     /// Writes line protocol, times in microseconds.
-    pub(crate) fn write(&self, lines: &str) {
+    pub fn write(&self, lines: &str) {
         let answer = post(self.port, "/write?db=energy&precision=u", lines.as_bytes()).unwrap();
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
     }
 
     /// The series that a query finds: an array of objects.
-    pub(crate) fn query(&self, query: &str) -> Vec<Value> {
+    pub fn query(&self, query: &str) -> Vec<Value> {
         let found = self.ask(query);
         found["series"].as_array().cloned().unwrap_or_default()
     }

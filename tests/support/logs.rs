@@ -14,11 +14,11 @@ thread_local! {
 /// subscriber a test would lose lines: tracing remembers for each place that logs whether anybody
 /// listens, and tests that come and go beside one another race for that answer.
 #[derive(Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
+pub struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     /// The lines of this thread from here on.
-    pub(crate) fn capture() -> Self {
+    pub fn capture() -> Self {
         static SUBSCRIBER: Once = Once::new();
         SUBSCRIBER.call_once(|| {
             let subscriber = tracing_subscriber::fmt()
@@ -35,7 +35,7 @@ impl Logs {
     }
 
     /// Every line so far.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let text = self.0.lock().unwrap().clone();
         String::from_utf8(text).unwrap().lines().map(|line| line.trim().to_owned()).collect()
     }

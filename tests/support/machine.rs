@@ -10,7 +10,7 @@ use crate::process::Running;
 use crate::skip::skip;
 
 /// Where the machine sees the folder that it shares with the test.
-pub(crate) const SHARED: &str = "/mnt";
+pub const SHARED: &str = "/mnt";
 
 /// Lays the machine over this one's files, in a mount namespace that ends with the last process in
 /// it, and waits there until its standard input is closed.
@@ -30,11 +30,11 @@ exec chroot "$root" cat
 "#;
 
 /// The machine, which has no service manager.
-pub(crate) struct Machine(Running);
+pub struct Machine(Running);
 
 impl Machine {
     /// Makes one that shares `folder`; `None`, with a word on why, where this process may not.
-    pub(crate) fn sharing(folder: &Path) -> Option<Self> {
+    pub fn sharing(folder: &Path) -> Option<Self> {
         let mut lay = Command::new("unshare");
         lay.args(["--mount", "--propagation", "private", "--", "sh", "-ec", LAY, "sh"]).arg(folder);
         lay.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -52,12 +52,12 @@ impl Machine {
     }
 
     /// A command that is to be run there, on the network of this machine.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         self.enter(&[], program)
     }
 
     /// A command that is to be run there, with `network` for its network.
-    pub(crate) fn command_on(&self, network: &Namespace, program: &str) -> Command {
+    pub fn command_on(&self, network: &Namespace, program: &str) -> Command {
         self.enter(&[&format!("--net=/run/netns/{}", network.name())], program)
     }
 

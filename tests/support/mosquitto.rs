@@ -1,7 +1,5 @@
 //! A real broker for a test, and a client that hears everything.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -20,16 +18,16 @@ use crate::process::{Running, free_port, installed};
 const SOON: Duration = Duration::from_mins(1);
 
 /// A Mosquitto of the test's own, ended with it.
-pub(crate) struct Mosquitto {
+pub struct Mosquitto {
     program: PathBuf,
     folder: TempDir,
-    pub(crate) port: u16,
+    pub port: u16,
     running: Option<Running>,
 }
 
 impl Mosquitto {
     /// Starts one that lets everybody in. None: the test has been skipped.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let mut broker = Self::stopped("allow_anonymous true\n")?;
         broker.run();
         Some(broker)
@@ -37,7 +35,7 @@ impl Mosquitto {
 
     /// One that does not run yet, with these lines in its configuration; `{folder}` stands for a
     /// folder of its own.
-    pub(crate) fn stopped(lines: &str) -> Option<Self> {
+    pub fn stopped(lines: &str) -> Option<Self> {
         let broker = Self {
             program: installed("mosquitto")?,
             folder: tempfile::tempdir().unwrap(),
@@ -49,7 +47,7 @@ impl Mosquitto {
     }
 
     /// Replaces its configuration, for the next start.
-    pub(crate) fn configure(&self, lines: &str) {
+    pub fn configure(&self, lines: &str) {
         let folder = self.folder.path().display().to_string();
         // It would otherwise become a user who may not read the folder, and drop what a slow
         // subscriber has not taken yet.
@@ -60,12 +58,12 @@ impl Mosquitto {
     }
 
     /// A file of its folder.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Lets `user` in by `password`, from the next start on, and nobody else.
-    pub(crate) fn only_let_in(&self, user: &str, password: &str) {
+    pub fn only_let_in(&self, user: &str, password: &str) {
         let made = Command::new("mosquitto_passwd")
             .args(["-b", "-c"])
             .arg(self.path("passwords"))
@@ -77,7 +75,7 @@ impl Mosquitto {
     }
 
     /// Starts it, and waits until it listens.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let mut command = Command::new(&self.program);
         command.arg("-c").arg(self.path("mosquitto.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -88,32 +86,32 @@ impl Mosquitto {
     }
 
     /// Ends it without a warning.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.running = None;
     }
 
     /// Its process, while it runs.
-    pub(crate) fn process(&self) -> &Running {
+    pub fn process(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
     /// A client that hears every topic.
-    pub(crate) fn listen(&self) -> Listener {
+    pub fn listen(&self) -> Listener {
         Listener::new(self.port, None)
     }
 
     /// The same, as a user.
-    pub(crate) fn listen_as(&self, user: &str, password: &str) -> Listener {
+    pub fn listen_as(&self, user: &str, password: &str) -> Listener {
         Listener::new(self.port, Some((user, password)))
     }
 }
 
 /// Waits until something is so.
-pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < SOON, "it took too long until {what}");
@@ -123,15 +121,15 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
 
 /// A message as a subscriber gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
-    pub(crate) topic: String,
-    pub(crate) payload: String,
+pub struct Heard {
+    pub topic: String,
+    pub payload: String,
     /// Whether the broker had kept it, rather than passed it on.
-    pub(crate) retained: bool,
+    pub retained: bool,
 }
 
 /// A client that subscribes to everything, and connects again by itself.
-pub(crate) struct Listener {
+pub struct Listener {
     client: Client,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -187,35 +185,35 @@ impl Listener {
     }
 
     /// Waits until it has subscribed for the nth time: once more after each loss of the broker.
-    pub(crate) fn until_subscribed(&self, times: u32) {
+    pub fn until_subscribed(&self, times: u32) {
         until("the listener has subscribed", || {
             self.shared.subscribed.load(Ordering::SeqCst) >= times
         });
     }
 
     /// Everything so far.
-    pub(crate) fn heard(&self) -> Vec<Heard> {
+    pub fn heard(&self) -> Vec<Heard> {
         self.shared.heard.lock().unwrap().clone()
     }
 
     /// Everything since it was taken last, and forgets it.
-    pub(crate) fn take(&self) -> Vec<Heard> {
+    pub fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.shared.heard.lock().unwrap())
     }
 
     /// Forgets everything so far.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         self.shared.heard.lock().unwrap().clear();
     }
 
     /// The payloads of a topic so far.
-    pub(crate) fn of(&self, topic: &str) -> Vec<String> {
+    pub fn of(&self, topic: &str) -> Vec<String> {
         let heard = self.shared.heard.lock().unwrap();
         heard.iter().filter(|it| it.topic == topic).map(|it| it.payload.clone()).collect()
     }
 
     /// Waits until something was heard.
-    pub(crate) fn wait(&self, what: &str, enough: impl Fn(&[Heard]) -> bool) {
+    pub fn wait(&self, what: &str, enough: impl Fn(&[Heard]) -> bool) {
         let mut heard = self.shared.heard.lock().unwrap();
         let start = Instant::now();
         while !enough(&heard) {
@@ -229,14 +227,14 @@ impl Listener {
     }
 
     /// Waits until the newest message of a topic is `payload`.
-    pub(crate) fn wait_for(&self, topic: &str, payload: &str) {
+    pub fn wait_for(&self, topic: &str, payload: &str) {
         self.wait(&format!("{topic} = {payload}"), |heard| {
             let newest = heard.iter().rev().find(|it| it.topic == topic);
             newest.is_some_and(|it| it.payload == payload)
         });
     }
 
-    pub(crate) fn publish(&self, topic: &str, payload: &str, retain: bool) {
+    pub fn publish(&self, topic: &str, payload: &str, retain: bool) {
         self.client.publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
     }
 }
@@ -253,7 +251,7 @@ impl Drop for Listener {
 }
 
 /// What is retained now.
-pub(crate) fn retained(broker: &Mosquitto, folder: &str) -> Vec<Heard> {
+pub fn retained(broker: &Mosquitto, folder: &str) -> Vec<Heard> {
     let listener = broker.listen();
     // A message of our own comes after everything that the broker had kept.
     listener.publish("test/end", "now", false);

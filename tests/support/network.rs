@@ -1,7 +1,5 @@
 //! Real networks to test on: namespaces, virtual cables, and something that sends.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::fs::File;
 use std::os::fd::{AsFd, IntoRawFd};
 use std::process::Command;
@@ -21,7 +19,7 @@ use crate::skip::skip;
 const EVERY_ETHERTYPE: u16 = 3;
 
 /// A network namespace, removed with everything in it when dropped.
-pub(crate) struct Namespace(String);
+pub struct Namespace(String);
 
 impl Namespace {
     /// Makes one, or says why it cannot be made.
@@ -34,22 +32,22 @@ impl Namespace {
     }
 
     /// Its name, as `ip netns` knows it.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0
     }
 
     /// Runs `ip` in the namespace and gives what it prints.
-    pub(crate) fn ip(&self, arguments: &str) -> String {
+    pub fn ip(&self, arguments: &str) -> String {
         self.try_ip(arguments).unwrap()
     }
 
     /// Runs `ip` in the namespace; the error is what it says.
-    pub(crate) fn try_ip(&self, arguments: &str) -> Result<String, String> {
+    pub fn try_ip(&self, arguments: &str) -> Result<String, String> {
         run(Command::new("ip").args(["-n", &self.0]).args(arguments.split(' ')))
     }
 
     /// The same program with the same arguments, environment and folder, to be run in the namespace.
-    pub(crate) fn inside(&self, program: &Command) -> Command {
+    pub fn inside(&self, program: &Command) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0]).arg(program.get_program());
         command.args(program.get_args());
@@ -66,7 +64,7 @@ impl Namespace {
     }
 
     /// Runs `work` on a thread that lives in the namespace.
-    pub(crate) fn spawn<T: Send + 'static>(
+    pub fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
@@ -78,12 +76,12 @@ impl Namespace {
     }
 
     /// A socket that sends on an interface of the namespace, and hears nothing.
-    pub(crate) fn sender(&self, interface: &str) -> Sender {
+    pub fn sender(&self, interface: &str) -> Sender {
         Sender(self.channel(interface, 0).0)
     }
 
     /// A socket as a program opens it that knows nothing of multicast groups.
-    pub(crate) fn plain_listener(&self, interface: &str) -> Box<dyn DataLinkReceiver> {
+    pub fn plain_listener(&self, interface: &str) -> Box<dyn DataLinkReceiver> {
         self.channel(interface, EVERY_ETHERTYPE).1
     }
 
@@ -131,16 +129,16 @@ fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// The gateway's machine and the rest of the world, with a cable between: `eth0` on both ends.
-pub(crate) struct Network {
+pub struct Network {
     /// Where the gateway runs.
-    pub(crate) home: Namespace,
+    pub home: Namespace,
     /// Where the devices are.
-    pub(crate) world: Namespace,
+    pub world: Namespace,
 }
 
 impl Network {
     /// Lays the cable; `None`, with a word on why, where this process may not make networks.
-    pub(crate) fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         match Namespace::new("home").and_then(|home| Ok((home, Namespace::new("world")?))) {
             Ok((home, world)) => {
                 let network = Self { home, world };
@@ -155,12 +153,12 @@ impl Network {
     }
 
     /// Makes `eth0` on both ends.
-    pub(crate) fn plug_in(&self) {
+    pub fn plug_in(&self) {
         self.plug_in_to("eth0");
     }
 
     /// Makes `eth0` at home, with `name` at the other end.
-    pub(crate) fn plug_in_to(&self, name: &str) {
+    pub fn plug_in_to(&self, name: &str) {
         let Namespace(world) = &self.world;
         self.home.ip(&format!("link add eth0 type veth peer name {name} netns {world}"));
         self.home.ip("link set eth0 up");
@@ -169,17 +167,17 @@ impl Network {
 }
 
 /// Puts frames on a wire.
-pub(crate) struct Sender(Box<dyn DataLinkSender>);
+pub struct Sender(Box<dyn DataLinkSender>);
 
 impl Sender {
     /// Sends one frame.
-    pub(crate) fn send(&mut self, frame: &[u8]) {
+    pub fn send(&mut self, frame: &[u8]) {
         self.0.send_to(frame, None).unwrap().unwrap();
     }
 
     /// Calls `step` for each of `steps` milliseconds, late ones at once, and returns the time it
     /// took. The calling thread goes before others, so that a busy machine does not slow it down.
-    pub(crate) fn each_millisecond(
+    pub fn each_millisecond(
         &mut self,
         steps: u32,
         mut step: impl FnMut(&mut Self, u32),
@@ -198,7 +196,7 @@ impl Sender {
 }
 
 /// A frame of a device, `number` in its record: 0x22, padded as on a real wire.
-pub(crate) fn device_frame(number: u32) -> Vec<u8> {
+pub fn device_frame(number: u32) -> Vec<u8> {
     let mut frame = ethernet(MULTICAST.0, &[0x88, 0xb5]);
     frame.extend([0xcb, 0xda, 0xe9, 0xf8]);
     frame.extend([0; 16]);
@@ -211,11 +209,11 @@ pub(crate) fn device_frame(number: u32) -> Vec<u8> {
 }
 
 /// The number in a frame that [`device_frame`] made.
-pub(crate) fn number_of(frame: &[u8]) -> u32 {
+pub fn number_of(frame: &[u8]) -> u32 {
     u32::from_le_bytes(frame[14 + 0x1e..][..4].try_into().unwrap())
 }
 
 /// An Ethernet header: destination, some source, then `tail`.
-pub(crate) fn ethernet(destination: [u8; 6], tail: &[u8]) -> Vec<u8> {
+pub fn ethernet(destination: [u8; 6], tail: &[u8]) -> Vec<u8> {
     [&destination, &[0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5][..], tail].concat()
 }

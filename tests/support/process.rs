@@ -1,7 +1,5 @@
 //! Processes that tests start, and what they need.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,7 +8,7 @@ use std::process::Child;
 use crate::skip::skip;
 
 /// A process that a test started, ended with it.
-pub(crate) struct Running(pub(crate) Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -21,7 +19,7 @@ impl Drop for Running {
 }
 
 /// Where a server that a test needs is installed. None: the test has been skipped.
-pub(crate) fn installed(server: &str) -> Option<PathBuf> {
+pub fn installed(server: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps servers where an unprivileged user does not look.
     let places = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
@@ -37,7 +35,7 @@ pub(crate) fn installed(server: &str) -> Option<PathBuf> {
 /// It stays below those that Linux gives to connections (32768 and up): one of them might take it
 /// before a server does, even the connection of a client that tries it again and again and at last
 /// reaches itself.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let draw = || 10_000 + (RandomState::new().hash_one(std::process::id()) % 22_000) as u16;
     std::iter::repeat_with(draw).find(free).unwrap()

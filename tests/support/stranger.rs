@@ -12,7 +12,7 @@ use crate::skip::skip;
 const STRANGER: u32 = 65_534;
 
 /// Makes `directory` the stranger's. Not: the test has been skipped.
-pub(crate) fn owns(directory: &Path) -> bool {
+pub fn owns(directory: &Path) -> bool {
     let given = chown(directory, Some(STRANGER), Some(STRANGER));
     if let Err(error) = &given {
         skip(&format!("it gives files to another user: {error}"));
@@ -22,7 +22,7 @@ pub(crate) fn owns(directory: &Path) -> bool {
 
 /// Does something as the stranger, in a thread of its own: the kernel has a user for each, whom
 /// threads that it starts have from it.
-pub(crate) fn does<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
+pub fn does<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
     let work = || {
         let (user, group) = (Uid::from_raw(STRANGER), Gid::from_raw(STRANGER));
         set_thread_groups(&[]).unwrap();

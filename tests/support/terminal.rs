@@ -9,14 +9,14 @@ use std::process::Stdio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// A terminal without a screen.
-pub(crate) struct Terminal {
+pub struct Terminal {
     screen: File,
     keyboard: File,
     seen: Vec<u8>,
 }
 
 impl Terminal {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
@@ -27,14 +27,13 @@ impl Terminal {
     }
 
     /// The terminal as a program's output. Its `Command` keeps a handle, too.
-    pub(crate) fn output(&self) -> Stdio {
+    pub fn output(&self) -> Stdio {
         self.keyboard.as_fd().try_clone_to_owned().unwrap().into()
     }
 
     /// Waits for what is written next, and gives everything so far; `None` once nobody has the
     /// terminal open any more.
-    #[allow(dead_code, reason = "each test uses the part it needs")]
-    pub(crate) fn watch(&mut self) -> Option<String> {
+    pub fn watch(&mut self) -> Option<String> {
         let mut bytes = [0; 4096];
         // The end of a terminal is an error to its reader.
         let count = self.screen.read(&mut bytes).ok().filter(|count| *count > 0)?;
@@ -43,8 +42,7 @@ impl Terminal {
     }
 
     /// Everything that was written, once nobody else has the terminal open any more.
-    #[allow(dead_code, reason = "each test uses the part it needs")]
-    pub(crate) fn text(self) -> String {
+    pub fn text(self) -> String {
         let Self { mut screen, keyboard, mut seen } = self;
         drop(keyboard);
         // The end of a terminal is an error to its reader.

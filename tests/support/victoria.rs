@@ -1,7 +1,5 @@
 //! A VictoriaMetrics of a test's own.
 
-#![allow(dead_code, reason = "each test uses the part it needs")]
-
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -19,10 +17,10 @@ use crate::process::{Running, free_port, installed};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A value: key, tags, time in ms, and the value as text.
-pub(crate) type Sample = (String, String, i64, String);
+pub type Sample = (String, String, i64, String);
 
 /// A running server.
-pub(crate) struct Victoria {
+pub struct Victoria {
     process: Option<Running>,
     port: u16,
     data: TempDir,
@@ -30,20 +28,20 @@ pub(crate) struct Victoria {
 
 impl Victoria {
     /// Starts one that listens where nobody else does; `None` where it is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let mut victoria = Self::planned()?;
         victoria.begin();
         Some(victoria)
     }
 
     /// One that is yet to begin; `None` where it is not installed.
-    pub(crate) fn planned() -> Option<Self> {
+    pub fn planned() -> Option<Self> {
         installed("victoria-metrics")?;
         Some(Self { process: None, port: free_port(), data: tempfile::tempdir().unwrap() })
     }
 
     /// Starts it, or starts it again over what it holds, and waits until it answers.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         let program = installed("victoria-metrics").unwrap();
         self.process = Some(serve(&program, self.port, self.data.path()));
         let begun = Instant::now();
@@ -54,24 +52,24 @@ impl Victoria {
     }
 
     /// Ends it in order: killed it would lose what it has taken.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
         kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
         process.0.wait().unwrap();
     }
 
     /// Its process, while it runs.
-    pub(crate) fn process(&self) -> &Running {
+    pub fn process(&self) -> &Running {
         self.process.as_ref().unwrap()
     }
 
     /// Its address.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Every value that it holds, equal ones once.
-    pub(crate) fn samples(&self) -> BTreeSet<Sample> {
+    pub fn samples(&self) -> BTreeSet<Sample> {
         self.get("/internal/force_flush").unwrap();
         let exported = self.get("/api/v1/export?match[]={__name__!=%22%22}").unwrap();
         let mut samples = BTreeSet::new();
@@ -90,7 +88,7 @@ impl Victoria {
     }
 
     /// The times of a key's values in this span, in ms, whatever their tags.
-    pub(crate) fn times(&self, key: &str, span: Range<i64>) -> BTreeSet<i64> {
+    pub fn times(&self, key: &str, span: Range<i64>) -> BTreeSet<i64> {
         self.get("/internal/force_flush").unwrap();
         let series = parameter("match[]", key);
         let Range { start, end } = span;
@@ -106,7 +104,7 @@ impl Victoria {
     }
 
     /// Writes line protocol, times in microseconds.
-    pub(crate) fn write(&self, lines: &str) {
+    pub fn write(&self, lines: &str) {
         let target = "/api/v2/write?bucket=energy&org=home&precision=us";
         let answer = http::post(self.port, target, lines.as_bytes()).unwrap();
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
@@ -114,7 +112,7 @@ impl Victoria {
 
     /// The series that a query of `MetricsQL` finds at steps from `start` to `end`, in seconds
     /// since 1970.
-    pub(crate) fn query(&self, query: &str, start: i64, end: i64, step: &str) -> Vec<Value> {
+    pub fn query(&self, query: &str, start: i64, end: i64, step: &str) -> Vec<Value> {
         self.get("/internal/force_flush").unwrap();
         let query = parameter("query", query);
         let target = format!("/api/v1/query_range?start={start}&end={end}&step={step}&{query}");

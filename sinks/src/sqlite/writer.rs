@@ -187,7 +187,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::household::Device;
+    use support::readings::Device;
 
     fn count(history: &mut History, table: &str) -> i64 {
         let count = format!("SELECT count(*) FROM {table}");

@@ -14,10 +14,7 @@ use crate::mqtt::config::MqttConfig;
 use crate::mqtt::topics::Topics;
 use crate::sink::{Backpressure, Context};
 
-#[path = "../../../tests/mqtt_discovery/rules.rs"]
-mod rules;
-
-use rules::Announcement;
+use support::discovery_rules::Announcement;
 
 const SERIAL: u32 = 17_589_669;
 const CONFIG: &str = "homeassistant/device/energi_17589669/config";
@@ -160,7 +157,7 @@ fn a_device_is_announced_as_the_golden_file_has_it() {
     assert_eq!(announced.topic, CONFIG);
     let shown = serde_json::to_string_pretty(&announced.payload).unwrap() + "\n";
     let shown = shown.replace(env!("CARGO_PKG_VERSION"), "VERSION");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mqtt_discovery/device.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/device.json");
     let golden = std::fs::read_to_string(path).unwrap();
     assert_eq!(shown, golden);
 }

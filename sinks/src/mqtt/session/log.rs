@@ -95,16 +95,12 @@ impl ConnectionLog {
 }
 
 #[cfg(test)]
-#[path = "../../../../tests/support/logs.rs"]
-mod logs;
-
-#[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::logs::Logs;
     use super::*;
     use crate::mqtt::config::MqttConfig;
+    use support::logs::Logs;
 
     fn broker() -> BrokerUrl {
         serde_json::from_value::<MqttConfig>(json!({"url": "mqtt://broker"})).unwrap().url

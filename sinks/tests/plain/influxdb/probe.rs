@@ -1,0 +1,49 @@
+//! What is said of a server that is not as it should be.
+
+use energi_sinks::{SinkConfig, SinkError};
+
+use super::place::Place;
+use support::influx_player::{Mood, Player};
+
+async fn probe(place: &Place) -> Result<String, String> {
+    place.config.probe(&place.context()).await.map_err(|error| match error {
+        SinkError::Transient { message: said, .. } => said,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
+    let player = Player::start(Mood::Takes(204));
+    let place = Place::new(player.url());
+    let said = probe(&place).await.unwrap();
+    assert!(said.contains("the token may write to `energy` of `home`"), "{said}");
+    assert!(said.ends_with("influxdb.queue.db will be made"), "{said}");
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
+    for (mood, expected) in [
+        (Mood::Refuses(401, "unauthorized access"), "the token is wrong"),
+        (
+            Mood::Refuses(403, "insufficient permissions for write"),
+            "may not write to this `bucket`",
+        ),
+        (Mood::Refuses(404, "organization name home not found"), "no such `org`"),
+        (Mood::Refuses(404, "bucket energy not found"), "no such `bucket`"),
+        (Mood::Refuses(404, "page not found"), "no write API of InfluxDB 2 at this `url`"),
+        (Mood::Refuses(400, "Client sent an HTTP request to an HTTPS server."), "HTTPS"),
+        (Mood::Refuses(301, ""), "it has moved"),
+        (Mood::Refuses(503, "starting"), "cannot store points now (503: starting)"),
+        (Mood::Hangs, "no answer in time"),
+    ] {
+        player.mood(mood);
+        let said = probe(&place).await.unwrap_err();
+        assert!(said.starts_with("http://127.0.0.1:") && said.contains(expected), "{said}");
+    }
+    assert_eq!(player.requests(), []);
+
+    let unreachable = Place::new("http://127.0.0.1:1".to_owned());
+    let said = probe(&unreachable).await.unwrap_err();
+    assert!(said.contains("cannot be reached (") && said.contains("refused"), "{said}");
+    let nowhere = Place::new("http://nowhere.invalid".to_owned());
+    let said = probe(&nowhere).await.unwrap_err();
+    assert!(said.contains("cannot be reached ("), "{said}");
+}

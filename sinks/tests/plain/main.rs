@@ -1,0 +1,9 @@
+//! What every sink is promised and promises, without a server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod delivery;
+mod energy_years;
+mod influxdb;
+mod outbox;
+mod sqlite_history;

@@ -1,0 +1,11 @@
+//! What the SQLite history promises.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
+mod energy;
+mod faults;
+mod files;
+mod place;
+mod samples;
+mod stored;
+mod writers;

@@ -1,0 +1,120 @@
+//! Topics, payloads and how often.
+
+use energi_sinks::Backpressure;
+use serde_json::json;
+
+use super::household::{SERIAL, diverter, open, powers, reading, topic};
+use support::mosquitto::Mosquitto;
+
+#[tokio::test]
+async fn values_stand_where_mqtt_energi_puts_them_as_it_writes_them() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
+    sink.write(&[powers(0, [-12, 1543, 1180]), diverter(1, false, true, 1190)]).await.unwrap();
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    let one = |last: &str| listener.of(&topic(last));
+    for (key, payload) in [
+        ("grid_pwr", "-12"),
+        ("gen_pwr", "1543"),
+        ("frequency", "49.98"),
+        ("diverted_kWh", "1.23"),
+        ("max_power", "3000"),
+        ("divert_cur", "0.0"),
+        ("boost", "1"),
+        ("stopped", "0"),
+        ("heater1", "0"),
+        ("status", "Boosting"),
+    ] {
+        assert_eq!(one(key), [payload], "{key}");
+    }
+    assert_eq!(one("divert_pwr"), ["1180", "1190"], "from both packets");
+    assert_eq!(one("serial"), [SERIAL.to_string(), SERIAL.to_string()]);
+    assert_eq!(one("availability"), ["online", "offline"]);
+    assert_eq!(listener.of("myenergi/bridge/state"), ["online", "offline"]);
+    assert_eq!(
+        one("state"),
+        [
+            r#"{"time":"2026-06-20T12:00:00.000000Z","divert_pwr":1180,"grid_pwr":-12,"gen_pwr":1543}"#,
+            r#"{"time":"2026-06-20T12:00:01.000000Z","frequency":49.98,"diverted_kWh":1.23,"stopped":false,"max_power":3000,"boost":true,"heater1":false,"heater2":false,"divert_pwr":1190,"divert_cur":0.0,"grid_pwr":-12,"gen_pwr":1543}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_topic_is_throttled_on_the_time_of_its_readings_and_its_last_value_arrives() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let more = json!({"deadband": {"gen_pwr": 50}});
+    let mut sink = open(&broker, Backpressure::Wait, &more).await;
+    // Grid power: something new every second. Generation: within its deadband. Divert power: as
+    // it was, but for the very last.
+    let batch: Vec<_> = (0..=65)
+        .map(|t| {
+            let second = i16::try_from(t).unwrap();
+            powers(t, [100 + second, 1000 + second % 50, if second < 65 { 7 } else { 8 }])
+        })
+        .collect();
+    sink.write(&batch).await.unwrap();
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    let one = |last: &str| listener.of(&topic(last));
+    assert_eq!(one("grid_pwr"), ["100", "110", "120", "130", "140", "150", "160", "165"]);
+    assert_eq!(one("gen_pwr"), ["1000", "1010", "1015"], "its heartbeat, and the end");
+    assert_eq!(one("divert_pwr"), ["7", "7", "8"]);
+    assert_eq!(one("state").len(), 8);
+}
+
+#[tokio::test]
+async fn a_flag_goes_at_once_and_takes_the_status_and_the_state_along() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
+    let batch = [
+        diverter(0, false, false, 0),
+        diverter(1, false, true, 3000),
+        diverter(2, false, true, 3000),
+        diverter(3, true, false, 3000),
+        diverter(4, false, false, 3000),
+        powers(5, [0, 0, 19]),
+    ];
+    sink.write(&batch).await.unwrap();
+    let one = |last: &str| listener.of(&topic(last));
+    let state = topic("state");
+    listener.wait("four states", |heard| heard.iter().filter(|it| it.topic == state).count() == 4);
+    assert_eq!(one("boost"), ["0", "1", "0"]);
+    assert_eq!(one("stopped"), ["0", "1", "0"]);
+    assert_eq!(one("status"), ["Paused", "Boosting", "Stopped", "Diverting"], "power waits");
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    assert_eq!(one("status").last().unwrap(), "Paused");
+    assert_eq!(one("divert_pwr"), ["0", "19"]);
+}
+
+#[tokio::test]
+async fn what_was_held_back_goes_with_the_next_reading_of_the_device_of_whatever_kind() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
+    let batch = [powers(0, [1, 1, 1]), powers(2, [2, 2, 1]), diverter(12, false, false, 1)];
+    sink.write(&batch).await.unwrap();
+    listener.wait_for(&topic("grid_pwr"), "2");
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn readings_without_a_time_cannot_be_too_early() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
+    let powers = |grid: i16| {
+        let (grid, serial) = (grid.to_le_bytes(), SERIAL.to_le_bytes());
+        reading(0x22, None, &[(0x1e, &grid), (0x2e, &serial)])
+    };
+    sink.write(&[powers(1), powers(2), powers(2), powers(3)]).await.unwrap();
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    assert_eq!(listener.of(&topic("grid_pwr")), ["1", "2", "2", "3"]);
+    assert!(listener.of(&topic("state"))[0].starts_with(r#"{"time":null,"#));
+}

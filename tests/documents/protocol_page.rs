@@ -1,0 +1,109 @@
+//! What the documents say of the program is so.
+//!
+//! Their tables of fields are written from the code; `UPDATE_GOLDEN=1 cargo test --test protocol_page`
+//! writes them anew.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use energi_decoders::{HeaderField, Layout, header, packets};
+use support::gateway::{root, stdout};
+use support::golden::matches_golden;
+use support::process::installed;
+
+const PROTOCOL: &str = "docs/protocol.md";
+
+/// Whoever writes the page anew does it alone.
+static PAGE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn the_tables_of_the_protocol_are_those_of_the_code() {
+    let _alone = PAGE.lock();
+    let text = fs::read_to_string(root().join(PROTOCOL)).unwrap();
+    let mut tables: Vec<(String, String)> = vec![
+        ("frame".to_owned(), header_table(header::FRAME)),
+        ("record".to_owned(), header_table(header::RECORD)),
+    ];
+    for layout in packets::ALL {
+        tables.push((format!("0x{:02X}", layout.length), field_table(layout)));
+    }
+    let mut written = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("<!-- table ") {
+        let (name, after) = after.split_once(" -->\n").unwrap();
+        let (_, after) = after.split_once("<!-- end -->").unwrap();
+        let place = tables.iter().position(|(table, _)| table == name);
+        let (_, table) = tables.remove(place.unwrap_or_else(|| panic!("{name}: no such table")));
+        write!(written, "{before}<!-- table {name} -->\n{table}<!-- end -->").unwrap();
+        rest = after;
+    }
+    assert!(tables.is_empty(), "not in {PROTOCOL}: {tables:?}");
+    matches_golden(PROTOCOL, &(written + rest));
+}
+
+fn header_table(fields: &[HeaderField]) -> String {
+    let mut table =
+        "| offset | bytes | what | what is known | conf. |\n|---|---|---|---|---|\n".to_owned();
+    for field in fields {
+        let HeaderField { label, offset, size, note, .. } = field;
+        let letter = field.confidence.letter();
+        writeln!(table, "| 0x{offset:02X} | {size} | {label} | {note} | {letter} |").unwrap();
+    }
+    table
+}
+
+fn field_table(layout: &Layout) -> String {
+    let Layout { name, status, serial, .. } = layout;
+    let mut table = format!(
+        "*{name}*, {}. `plausible` is the range outside which a value is withheld.\n\n\
+         | offset | type | key | scale | unit | plausible | conf. | what |\n\
+         |---|---|---|---|---|---|---|---|\n\
+         | 0x{serial:02X} | u32 | `serial` | | | | A | Serial number |\n",
+        status.name(),
+    );
+    for field in &*layout.fields {
+        let (metric, (least, most)) = (&field.metric, field.metric.range);
+        let range = if least.is_finite() { format!("{least} to {most}") } else { "any".to_owned() };
+        let cells = [
+            format!("0x{:02X}", field.offset),
+            field.raw.name().into_owned(),
+            format!("`{}`", metric.key),
+            field.scale(),
+            metric.unit.to_string(),
+            range,
+            field.confidence.letter().to_string(),
+            metric.label.to_string(),
+        ];
+        writeln!(table, "| {} |", cells.join(" | ")).unwrap();
+    }
+    table
+}
+
+#[test]
+fn what_is_shown_to_be_typed_says_what_is_shown() {
+    if installed("tshark").is_none() {
+        return;
+    }
+    let _alone = PAGE.lock();
+    let text = fs::read_to_string(root().join(PROTOCOL)).unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_energi-gateway")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut written = String::new();
+    let mut rest = text.as_str();
+    let mut commands = 0;
+    while let Some((before, after)) = rest.split_once("```console\n$ ") {
+        let (command, after) = after.split_once('\n').unwrap();
+        let (_, after) = after.split_once("```").unwrap();
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", command]).current_dir(root()).env("PATH", &path).output();
+        let said = stdout(&output.unwrap());
+        write!(written, "{before}```console\n$ {command}\n{said}```").unwrap();
+        commands += 1;
+        rest = after;
+    }
+    assert_eq!(commands, 2);
+    matches_golden(PROTOCOL, &(written + rest));
+}

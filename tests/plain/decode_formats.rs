@@ -1,0 +1,131 @@
+//! `decode` for people: tables and annotated bytes, in colour where somebody sees it.
+
+use std::io::{BufRead, BufReader};
+
+use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::golden::matches_golden;
+use support::terminal::Terminal;
+
+/// Everything that there is to see of the frames that the golden files are made of.
+fn everything(format: &str) -> Vec<String> {
+    let golden = root().join("tests/golden/decode");
+    let path = |name: &str| golden.join(name).to_str().unwrap().to_owned();
+    let (config, frames) = (path("custom.yaml"), path("frames.hex"));
+    let words = [
+        "decode",
+        "--format",
+        format,
+        "--experimental",
+        "all",
+        "--unknown",
+        "-c",
+        &config,
+        &frames,
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+fn words(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn every_known_length_and_every_oddity_is_drawn_as_it_always_was() {
+    for (format, name) in
+        [("text", "frames.text.txt"), ("hex", "frames.hex.txt"), ("json", "frames.jsonl")]
+    {
+        let output = Desk::new().run(&words(&everything(format)));
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains("first record's length byte"), "{}", stderr(&output));
+        matches_golden(&format!("tests/golden/decode/{name}"), &stdout(&output));
+    }
+}
+
+#[test]
+fn records_without_a_decoder_are_shown_only_when_asked_for() {
+    let frames = root().join("tests/golden/decode/frames.hex");
+    let frames = frames.to_str().unwrap();
+    for format in ["text", "hex"] {
+        let shown = |more: &[&str]| {
+            let words = [&["decode", "--format", format, frames], more].concat();
+            stdout(&Desk::new().run(&words))
+        };
+        let plain = shown(&[]);
+        assert!(plain.contains("0x22 CT readings, confirmed"), "{plain}");
+        assert!(!plain.contains("unknown") && !plain.contains("cut off"), "{plain}");
+        let all = shown(&["--unknown"]);
+        assert!(all.contains("0x2D unknown"), "{all}");
+        assert!(all.contains("0x36 not decoded (--experimental 0x36 is off)"), "{all}");
+        assert!(all.contains("0x22 cut off: 23 of its 34 bytes are missing"), "{all}");
+        assert!(all.contains("padding, 9 bytes"), "{all}");
+        assert!(all.contains("not a record"), "{all}");
+        assert!(!all.to_uppercase().contains("DE AD BE EF"), "another program's frame: {all}");
+    }
+}
+
+#[test]
+fn a_recording_is_shown_with_its_times_and_senders() {
+    let day = example_day();
+    let mut child = Desk::new()
+        .program(&["decode", "--format", "text", day.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let head = "2026-06-19T23:00:00.020370Z  70:b3:d5:0c:65:a5  0x22 CT readings, confirmed  \
+                type 0x3510  serial 17589669";
+    assert_eq!(next(), head);
+    assert_eq!(next(), "  grid_pwr    224 W  0x1E i16  E0 00  A  Grid power");
+    drop(lines);
+    // As after `| head`: nobody is left to be told.
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+/// What `program` writes to a terminal, whose type `TERM` is.
+fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let terminal = Terminal::new();
+    let desk = Desk::new();
+    let mut program = desk.program(arguments);
+    program.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied());
+    let mut child = program.stdout(terminal.output()).spawn().unwrap();
+    // The last handles of the terminal are the program's: its end is the end of what is read.
+    drop(program);
+    let seen = terminal.text();
+    assert!(child.wait().unwrap().success());
+    seen
+}
+
+/// The text without the sequences that colour it.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split('\x1b');
+    let first = pieces.next().unwrap().to_owned();
+    pieces.fold(first, |text, piece| text + piece.split_once('m').unwrap().1)
+}
+
+#[test]
+fn colours_are_for_terminals_whose_user_wants_them() {
+    for format in ["text", "hex"] {
+        let arguments = everything(format);
+        let arguments = words(&arguments);
+        let piped = Desk::new().program(&arguments).env_remove("NO_COLOR").output().unwrap();
+        let plain = stdout(&piped);
+        assert!(!plain.contains('\x1b'), "{format}: a pipe has no colours");
+
+        let coloured = on_a_terminal(&arguments, &[]);
+        assert!(coloured.contains('\x1b'), "{format}: a terminal has");
+        assert_eq!(without_colours(&coloured), plain, "{format}: and the same text");
+        let empty = on_a_terminal(&arguments, &[("NO_COLOR", "")]);
+        assert_eq!(empty, coloured, "{format}: an empty NO_COLOR says nothing");
+        for no in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            assert_eq!(on_a_terminal(&arguments, &[no]), plain, "{format}: {no:?}");
+        }
+    }
+}
+
+#[test]
+fn json_is_never_coloured() {
+    let arguments = everything("json");
+    assert!(!on_a_terminal(&words(&arguments), &[]).contains('\x1b'));
+}

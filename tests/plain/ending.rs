@@ -1,0 +1,336 @@
+//! How the program ends, and how little it says meanwhile: its pipes, its signals, its log.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use support::gateway::{Desk, example_day, stderr, stdout};
+use support::process::Running;
+
+/// What a machine with other things to do may add to any time.
+const SLACK: Duration = Duration::from_secs(4);
+
+/// What a test waits for anything that has to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program whose standard error is read as it comes.
+struct Session {
+    process: Running,
+    said: Receiver<String>,
+    stdin: Option<ChildStdin>,
+    /// `None` once its reader has gone.
+    stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Session {
+    fn start(command: &mut Command) -> Self {
+        let mut process = Running(command.spawn().unwrap());
+        let stderr = BufReader::new(process.0.stderr.take().unwrap());
+        let (send, said) = mpsc::channel();
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
+        let stdin = process.0.stdin.take();
+        let stdout = process.0.stdout.take().map(BufReader::new);
+        Self { process, said, stdin, stdout }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process.0), signal).unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Reads a line and waits until the pipe of its standard output is full.
+    fn is_stuck(&mut self) {
+        self.line();
+        let pipe = self.stdout.as_ref().unwrap().get_ref();
+        let begun = Instant::now();
+        while rustix::io::ioctl_fionread(pipe).unwrap() < 60_000 {
+            assert!(begun.elapsed() < PATIENCE, "the pipe does not fill");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Closes the pipe of its standard output.
+    fn read_no_more(self) -> Self {
+        Self { stdout: None, ..self }
+    }
+
+    /// Waits until it says something on standard error.
+    fn says(&self, wanted: &str) {
+        while !self.said.recv_timeout(PATIENCE).unwrap().contains(wanted) {}
+    }
+
+    /// How it ends, what else it says until then, and how long that takes. Its standard output is
+    /// not read.
+    fn ends(mut self) -> (ExitStatus, String, Duration) {
+        let (asked, mut said) = (Instant::now(), String::new());
+        loop {
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(line) => said = said + &line + "\n",
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {said}"),
+            }
+        }
+        (self.process.0.wait().unwrap(), said, asked.elapsed())
+    }
+}
+
+fn replay(path: &str, keys: &str, sinks: &str) -> String {
+    format!("capture: {{type: replay, path: \"{path}\"}}\n{keys}\nsinks:\n{sinks}")
+}
+
+fn replay_example(keys: &str, sinks: &str) -> String {
+    replay(example_day().to_str().unwrap(), keys, sinks)
+}
+
+const STDOUT: &str = "  - {type: stdout}\n";
+
+/// The header of a pcap file of Ethernet frames.
+const PCAP: [u8; 24] =
+    [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+
+/// A frame of the eddi as a pcap file holds it: 300 W from the grid.
+fn captured(ethertype: [u8; 2], magic: u8) -> Vec<u8> {
+    let mut frame = vec![0x71, 0xb3, 0xd5, 0x3a, 0x6f, 0, 0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5];
+    frame.extend(ethertype);
+    frame.extend([magic, 0xda, 0xe9, 0xf8]);
+    frame.extend([0; 20]);
+    frame.extend([0x22, 0x53, 0x10, 0x35, 0, 0xff, 0x2c, 0x01]);
+    frame.extend([0; 14]);
+    frame.extend(17_589_669_u32.to_le_bytes());
+    frame.extend([0; 8]);
+    let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    [&[0x80, 0x3a, 0x36, 0x6a, 0, 0, 0, 0], &length[..], &length, &frame].concat()
+}
+
+fn whole() -> Vec<u8> {
+    captured([0x88, 0xb5], 0xcb)
+}
+
+/// What it says that is more than information.
+fn complaints(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect()
+}
+
+#[test]
+fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay("-", "", STDOUT));
+    let mut session = Session::start(desk.program(&["run"]).stdin(Stdio::piped()));
+    session.stdin.as_ref().unwrap().write_all(&[&PCAP[..], &whole()].concat()).unwrap();
+    assert!(session.line().contains("\"grid_pwr\":300"));
+    session.signal(Signal::TERM);
+    let (status, said, took) = session.ends();
+    assert!(status.success() && complaints(&said).is_empty(), "{said}");
+    assert!(said.contains("stdout: 1 received, 1 delivered"), "{said}");
+    assert!(took < SLACK, "{took:?}");
+}
+
+#[test]
+fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_said() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("shutdown_timeout: 1s", STDOUT));
+    let mut session = Session::start(&mut desk.program(&["run"]));
+    session.is_stuck();
+    // As a script does that forwards what its process group got too.
+    session.signal(Signal::TERM);
+    session.signal(Signal::INT);
+    let (status, said, took) = session.ends();
+    assert!(status.success(), "{said}");
+    let [complaint] = complaints(&said)[..] else { panic!("{said}") };
+    assert!(complaint.contains("not delivered sink=\"stdout\" readings="), "{said}");
+    assert!(
+        (Duration::from_millis(900)..Duration::from_secs(1) + SLACK).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn whoever_insists_ends_it_at_once() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("shutdown_timeout: 10m", STDOUT));
+    let mut session = Session::start(&mut desk.program(&["run"]));
+    session.is_stuck();
+    let (asked, mut said) = (Instant::now(), String::new());
+    while !said.contains("not delivered") {
+        assert!(asked.elapsed() < SLACK, "{said}");
+        session.signal(Signal::INT);
+        said.extend(session.said.recv_timeout(Duration::from_millis(50)));
+    }
+    assert!(said.contains("a second signal: ending at once"), "{said}");
+    let (status, rest, _) = session.ends();
+    assert!(status.success(), "{said}{rest}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_costs_no_reading() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("", STDOUT));
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = desk.program(&["run"]).stderr(log).output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(stdout(&output).lines().count(), 54_000);
+}
+
+#[test]
+fn ctrl_c_that_ends_the_writer_of_a_stream_too_is_no_failure() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay("-", "", STDOUT));
+    let mut session = Session::start(desk.program(&["run"]).stdin(Stdio::piped()));
+    let cut = &whole()[..30];
+    session.stdin.as_ref().unwrap().write_all(&[&PCAP[..], &whole(), cut].concat()).unwrap();
+    session.line();
+    session.signal(Signal::INT);
+    // That the signal has arrived is said nowhere; the writer goes within the time that a capture
+    // gets to end.
+    thread::sleep(Duration::from_millis(100));
+    session.stdin = None;
+    let (status, said, took) = session.ends();
+    assert!(status.success(), "{said}");
+    let [complaint] = complaints(&said)[..] else { panic!("{said}") };
+    assert!(complaint.contains("WARN") && complaint.contains("cut off after packet 1"), "{said}");
+    assert!(took < SLACK, "{took:?}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("", STDOUT));
+    let day = example_day();
+    for arguments in [&["run"][..], &["decode", day.to_str().unwrap()]] {
+        let mut session = Session::start(&mut desk.program(arguments));
+        session.line();
+        let (status, said, took) = session.read_no_more().ends();
+        assert!(status.success() && complaints(&said).is_empty(), "{arguments:?}: {said}");
+        assert!(took < SLACK, "{took:?}");
+    }
+}
+
+#[test]
+fn two_outputs_on_the_same_stream_keep_their_lines_whole() {
+    let desk = Desk::new();
+    let sinks = "  - {type: stdout, name: one}\n  - {type: stdout, name: two}\n";
+    desk.write("config.yaml", replay_example("", sinks));
+    let output = desk.run(&["run"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let mut lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2 * 54_000);
+    lines.sort_unstable();
+    for pair in lines.chunks(2) {
+        assert!(pair[0].starts_with("{\"time\":\"") && pair[0].ends_with("}}"), "{}", pair[0]);
+        assert_eq!(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn a_dollar_in_the_configuration_reads_back_as_it_was() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("site: \"a $${HOME}\"", STDOUT));
+    let first = desk.run(&["check"]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert!(stdout(&first).contains("a $${HOME}"), "{}", stdout(&first));
+    desk.write("config.yaml", &first.stdout);
+    assert_eq!(stdout(&desk.run(&["check"])), stdout(&first));
+}
+
+#[test]
+fn checking_a_named_pipe_does_not_wait_for_its_writer() {
+    let desk = Desk::new();
+    assert!(Command::new("mkfifo").arg(desk.path("frames")).status().unwrap().success());
+    desk.write("config.yaml", replay("frames", "", STDOUT));
+    let mut session = Session::start(&mut desk.program(&["check", "--connect"]));
+    let answers = session.stdout.take().unwrap();
+    let (status, said, took) = session.ends();
+    let text = std::io::read_to_string(answers).unwrap();
+    assert!(status.success(), "{said}{text}");
+    assert!(text.contains("# capture: frames is a stream"), "{text}");
+    assert!(took < SLACK, "{took:?}");
+}
+
+#[test]
+fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay("-", "", STDOUT));
+    let output = desk.run_with_input(&["check", "--connect"], b"no capture");
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}{text}", stderr(&output));
+    assert!(text.contains("# capture: standard input is read when the gateway runs"), "{text}");
+}
+
+#[test]
+fn a_decoder_of_ones_own_comes_after_the_built_in_one() {
+    let desk = Desk::new();
+    let custom = "decoders:\n  custom:\n    - {length: \"0x27\", name: mine, fields: \
+                  [{key: mine, offset: \"0x22\", type: u16}]}";
+    desk.write("mine.yaml", replay_example(custom, STDOUT));
+    let mut record = vec![0x27, 0x53, 0x10, 0x35, 0, 0xff];
+    record.extend(17_589_669_u32.to_le_bytes());
+    record.extend([0x88, 0x13]);
+    record.resize(0x27, 0);
+    let payload = [&[0xcb, 0xda, 0xe9, 0xf8][..], &[0; 20], &record].concat();
+    desk.write("frame.bin", payload);
+    let arguments = ["decode", "-c", "mine.yaml", "--experimental", "0x27", "frame.bin"];
+    let output = desk.run(&arguments);
+    let text = stdout(&output);
+    let lines: Vec<_> = text.lines().collect();
+    let [built_in, own] = lines[..] else { panic!("{text}{}", stderr(&output)) };
+    assert!(built_in.contains("\"0x27/frequency\":50.0"), "{text}");
+    assert!(own.contains("mine\":5000"), "{text}");
+}
+
+#[test]
+fn a_hundred_thousand_frames_of_others_make_a_few_log_lines() {
+    let desk = Desk::new();
+    let mut foreign = PCAP.to_vec();
+    let others = [captured([0x08, 0x00], 0xcb), captured([0x88, 0xb5], 0xff)].concat();
+    (0..50_000).for_each(|_| foreign.extend(&others));
+    desk.write("foreign.pcap", foreign);
+    desk.write("config.yaml", replay("foreign.pcap", "", STDOUT));
+    for arguments in [&["run"][..], &["decode", "foreign.pcap"]] {
+        let output = desk.run(arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+        assert!(stderr(&output).lines().count() <= 5, "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
+    let desk = Desk::new();
+    desk.write("config.yaml", replay_example("", STDOUT));
+    let output = desk.program(&["run"]).env("RUST_LOG", "info,sinks=loud").output().unwrap();
+    assert!(output.status.success());
+    let said = stderr(&output);
+    let [complaint] = complaints(&said)[..] else { panic!("{said}") };
+    assert!(complaint.contains("RUST_LOG=info,sinks=loud: "), "{said}");
+    assert!(complaint.ends_with("; logging at `info`"), "{said}");
+    assert!(said.contains("heard a device for the first time"), "{said}");
+}
+
+#[test]
+fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
+    let desk = Desk::new();
+    desk.write(
+        "config.yaml",
+        "capture: {type: simulator, speed: 60}\nshutdown_timeout: 1s\n\
+         sinks: [{type: sqlite, path: missing/energi.db}]\n",
+    );
+    let session = Session::start(&mut desk.program(&["run"]));
+    session.says("trying again");
+    session.signal(Signal::TERM);
+    let (status, said, took) = session.ends();
+    assert!(status.success(), "{said}");
+    assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
+}

@@ -1,0 +1,20 @@
+//! What the program does with files, its command line and its own processes: nothing has to be
+//! installed, and anybody may run it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod configuration;
+mod decode_formats;
+mod dissector;
+mod distribution;
+mod ending;
+mod example_day;
+mod golden_day;
+mod history;
+mod import_config;
+mod replay;
+mod replay_formats;
+mod report;
+mod research;
+mod research_export;
+mod supervision;

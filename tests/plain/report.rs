@@ -1,0 +1,241 @@
+//! `report`: energy by day, month and year, for people and for programs.
+#![cfg(feature = "sqlite")]
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use energi_gateway::commands::report::{ReportArgs, run};
+use energi_gateway::history::HistoryError;
+use energi_gateway::platform::exit::Exit;
+use jiff::civil::date;
+use rusqlite::Connection;
+use support::closed::Closed;
+use support::history_file::Household;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: ReportArgs,
+}
+
+fn report(db: &Path, arguments: &str) -> Result<String, HistoryError> {
+    let arguments = ["report"].into_iter().chain(arguments.split_whitespace());
+    let db = ["--db".into(), db.as_os_str().to_owned()];
+    let command = Command::parse_from(arguments.map(Into::into).chain(db));
+    let mut out = Vec::new();
+    run(&command.args, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// Compares with `tests/golden/report/{name}`; `UPDATE_GOLDEN=1` writes it anew.
+#[track_caller]
+fn assert_golden(name: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert!(found == expected, "{name} differs; UPDATE_GOLDEN=1 writes it anew\n{found}");
+}
+
+/// Two devices, five days around the end of a month, every kind of gap.
+fn small() -> Household {
+    let household = Household::new();
+    let all = |a, b, c, d| [Some(a), Some(b), Some(c), Some(d)];
+    household.add(17_589_669, "2026-06-28", all(4.32, 6.105, 2.5, 14.0), true);
+    household.add(17_589_669, "2026-06-29", all(0.1, 12.25, 0.0, 1.75), true);
+    household.add(17_589_669, "2026-06-30", [Some(0.2), None, None, None], false);
+    household.add(17_589_669, "2026-07-02", [None, Some(8.5), Some(3.25), Some(9.0)], true);
+    household.add(20_000_001, "2026-07-02", [None; 4], false);
+    household
+}
+
+#[test]
+fn energy_is_reported_by_day_month_and_year_in_every_format() {
+    let household = small();
+    for periods in ["daily", "monthly", "yearly"] {
+        for (format, extension) in [("table", "txt"), ("csv", "csv"), ("json", "json")] {
+            let found = report(&household.path(), &format!("{periods} --format {format}")).unwrap();
+            assert_golden(&format!("{periods}.{extension}"), &found);
+        }
+    }
+}
+
+#[test]
+fn charts_are_drawn_the_same_every_time() {
+    let household = Household::new();
+    let none = report(&household.path(), "daily --format svg").unwrap();
+    assert_golden("empty.svg", &none);
+
+    household.live(17_589_669, date(2026, 5, 24), 45);
+    let path = household.path();
+    assert_golden("days.svg", &report(&path, "daily --format svg").unwrap());
+    let day = report(&path, "daily --format svg --from 2026-06-03 --to 2026-06-03").unwrap();
+    assert_golden("one-day.svg", &day);
+
+    let household = Household::new();
+    household.live(17_589_669, date(2024, 3, 9), 3653);
+    household.live(20_000_001, date(2029, 1, 1), 900);
+    let path = household.path();
+    let months = "monthly --format svg --serial 17589669 --to 2025-12-31";
+    assert_golden("months.svg", &report(&path, months).unwrap());
+    assert_golden("years.svg", &report(&path, "yearly --format svg").unwrap());
+}
+
+#[test]
+fn a_chart_of_ten_years_of_days_is_drawn_by_month_and_says_so() {
+    let household = Household::new();
+    household.live(17_589_669, date(2024, 3, 9), 3653);
+    let svg = report(&household.path(), "daily --format svg").unwrap();
+    assert!(svg.contains("March 2024 – March 2034, drawn by month"), "{svg}");
+}
+
+#[test]
+fn a_chart_survives_the_strangest_days() {
+    let household = Household::new();
+    household.add(1, "0000-01-01", [Some(0.0); 4], true);
+    household.add(
+        1,
+        "9999-12-31",
+        [Some(f64::MAX), Some(-1.0), Some(f64::MIN_POSITIVE), None],
+        true,
+    );
+    for periods in ["daily", "monthly", "yearly"] {
+        report(&household.path(), &format!("{periods} --format svg")).unwrap();
+        report(&household.path(), &format!("{periods} --format table")).unwrap();
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_a_report_quietly() {
+    let household = Household::new();
+    // More than is buffered on the way.
+    household.live(17_589_669, date(2024, 3, 9), 1000);
+    for format in ["table", "csv", "json", "svg"] {
+        for periods in ["daily", "monthly"] {
+            let arguments = ["report", periods, "--format", format].map(Into::into);
+            let db = ["--db".into(), household.path().into_os_string()];
+            let command = Command::parse_from(arguments.into_iter().chain(db));
+            run(&command.args, &mut Closed).unwrap();
+        }
+    }
+}
+
+#[test]
+fn dates_are_inclusive_and_devices_can_be_chosen() {
+    let household = small();
+    let lines = |options: &str| {
+        let csv = report(&household.path(), &format!("daily --format csv {options}")).unwrap();
+        csv.lines().skip(1).map(|line| line[..19].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines("--from 2026-06-29 --to 2026-06-30"),
+        ["17589669,2026-06-29", "17589669,2026-06-30"]
+    );
+    assert_eq!(lines("--from 2026-07-01 --serial 20000001"), ["20000001,2026-07-02"]);
+    assert_eq!(lines("--serial 17589669 --serial 20000001").len(), 5);
+    assert_eq!(lines("--to 2026-06-28"), ["17589669,2026-06-28"]);
+}
+
+#[test]
+fn an_empty_range_gives_an_empty_result_of_the_format() {
+    let household = small();
+    let empty = |format: &str| {
+        report(&household.path(), &format!("daily --from 2030-01-01 --format {format}")).unwrap()
+    };
+    assert_eq!(empty("table"), "");
+    assert_eq!(
+        empty("csv"),
+        "serial,date,diverted_kwh,import_kwh,export_kwh,generation_kwh,complete\n"
+    );
+    assert_eq!(empty("json"), "[]\n");
+    assert!(empty("svg").contains("The history has no day in this range."));
+}
+
+#[test]
+fn wrong_dates_are_usage_errors() {
+    let household = small();
+    let error = report(&household.path(), "daily --from 2026-06-30 --to 2026-06-29").unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(
+        error.to_string(),
+        "--from 2026-06-30 is after --to 2026-06-29; both dates are included"
+    );
+    for wrong in ["2026-06-31", "20.6.2026", "2026-06-20T12:00", "2026-6-1x", "today", ""] {
+        let arguments = ["report", "daily", "--db", "x", "--from", wrong];
+        let Err(error) = Command::try_parse_from(arguments) else { panic!("{wrong}: accepted") };
+        assert!(error.to_string().contains("a date such as 2026-06-20"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_history_is_refused_by_name() {
+    let household = Household::new();
+    let file = |name: &str| household.directory().join(name);
+    let refused = |name: &str| report(&file(name), "daily").unwrap_err();
+
+    let error = refused("missing.db");
+    assert_eq!(error.exit(), Exit::NoInput);
+    assert!(error.to_string().contains("missing.db: no such file"), "{error}");
+    assert!(!file("missing.db").exists());
+
+    std::fs::write(file("text.db"), "time,serial\n".repeat(1000)).unwrap();
+    let error = refused("text.db");
+    assert_eq!(error.exit(), Exit::Data);
+    assert!(error.to_string().contains("text.db: not an SQLite database"), "{error}");
+
+    let other = Connection::open(file("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE photos (name TEXT)").unwrap();
+    std::fs::write(file("empty.db"), "").unwrap();
+    for name in ["other.db", "empty.db"] {
+        let error = refused(name);
+        assert_eq!(error.exit(), Exit::Data);
+        assert!(error.to_string().contains("it has no daily_energy(serial, date, "), "{error}");
+    }
+
+    std::fs::create_dir(file("directory.db")).unwrap();
+    let error = refused("directory.db");
+    assert_eq!(error.exit(), Exit::Data);
+    assert!(error.to_string().contains("a directory, not a database"), "{error}");
+
+    household.add(1, "2026-06-20", [Some(1.0); 4], true);
+    household.add(1, "2026-06-31", [Some(1.0); 4], true);
+    let error = report(&household.path(), "daily").unwrap_err();
+    assert_eq!(error.exit(), Exit::Data);
+    assert!(error.to_string().contains("a date \"2026-06-31\""), "{error}");
+}
+
+#[test]
+fn a_newer_schema_is_read_as_long_as_daily_energy_is_there() {
+    let household = small();
+    household
+        .connection
+        .execute_batch("ALTER TABLE daily_energy ADD COLUMN tariff; PRAGMA user_version = 999")
+        .unwrap();
+    let found = report(&household.path(), "daily --format csv").unwrap();
+    assert_golden("daily.csv", &found);
+}
+
+#[test]
+fn a_report_is_made_while_the_gateway_writes() {
+    let household = small();
+    household
+        .connection
+        .execute_batch("BEGIN IMMEDIATE; UPDATE daily_energy SET diverted_kwh = 9")
+        .unwrap();
+    let found = report(&household.path(), "daily --format csv").unwrap();
+    assert_golden("daily.csv", &found);
+    household.connection.execute_batch("COMMIT").unwrap();
+    assert_ne!(report(&household.path(), "daily --format csv").unwrap(), found);
+}
+
+#[test]
+fn a_report_leaves_the_history_as_it_was() {
+    let household = small();
+    let path = household.path();
+    let directory = household.close();
+    let before = std::fs::read(&path).unwrap();
+    report(&path, "daily").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    drop(directory);
+}

@@ -1,0 +1,194 @@
+//! What a user who looks for the meaning of unknown bytes is promised.
+
+use serde_json::Value;
+use support::gateway::{Desk, example_day, stderr, stdout};
+
+/// Asks about the example day.
+fn ask(desk: &Desk, question: &[&str]) -> std::process::Output {
+    let day = example_day();
+    desk.run(&[&["research"], question, &[day.to_str().unwrap()]].concat())
+}
+
+fn answer(question: &[&str]) -> Value {
+    let output = ask(&Desk::new(), &[question, &["--format", "json"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+/// What a configuration needs beside decoders.
+const REST: &str = "capture: {type: simulator}\nsinks: [type: stdout]\n";
+
+fn rows(question: &[&str]) -> Vec<Value> {
+    answer(question).as_array().unwrap().clone()
+}
+
+#[test]
+fn the_kinds_of_records_are_listed_with_their_rates_and_decoders() {
+    let rows = rows(&["types"]);
+    let kinds: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            (
+                text("length"),
+                row["count"].as_u64().unwrap(),
+                row["interval"].as_f64().unwrap().round(),
+                text("status"),
+            )
+        })
+        .collect();
+    let kind = |length: &str| kinds.iter().find(|kind| kind.0 == length).unwrap().clone();
+    assert_eq!(kind("0x22"), ("0x22".into(), 43_200, 2.0, "confirmed".into()));
+    assert_eq!(kind("0x36"), ("0x36".into(), 43_200, 2.0, "experimental".into()));
+    assert_eq!(kind("0x2C"), ("0x2C".into(), 7200, 12.0, "unknown".into()));
+    assert_eq!(kinds.len(), 12);
+    assert_eq!(rows[0]["sample"].as_str().unwrap().len(), 2 + 2 * 0x1F);
+}
+
+#[test]
+fn bytes_are_told_apart_by_how_they_behave() {
+    let rows = rows(&["bytes", "--length", "0x2C", "--constant"]);
+    let row = |offset: &str| rows.iter().find(|row| row["offset"] == offset).unwrap();
+    // The serial number, the day's energy, noise, the divert power in minutes.
+    assert_eq!(row("0x1E")["class"], "constant");
+    assert_eq!(row("0x22")["class"], "counter");
+    assert_eq!(
+        (&row("0x30")["class"], row("0x30")["distinct"].as_u64()),
+        (&"changing".into(), Some(256))
+    );
+    assert!(row("0x30")["entropy"].as_f64().unwrap() > 7.9);
+    assert_eq!(row("0x35")["class"], "constant");
+    let plausible: Vec<_> = row("0x22")["wide"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|wide| wide["plausible"] == true)
+        .map(|wide| (wide["type"].as_str().unwrap(), wide["max"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(plausible, [("u16", 2109), ("i16", 2109)]);
+}
+
+#[test]
+fn what_changed_at_a_noted_moment_comes_first() {
+    // The boost begins at 05:53:30 in London.
+    let rows = rows(&["bytes", "--length", "0x20", "--at", "2026-06-20T04:53:30Z"]);
+    let boost = rows.iter().position(|row| row["offset"] == "0x2E").unwrap();
+    assert!(boost < 4, "{rows:#?}");
+    assert_eq!(rows[boost]["flipped"], serde_json::json!([4]));
+    assert!(rows[boost]["elsewhere"].as_f64().unwrap() < 0.02);
+    let output = ask(&Desk::new(), &["bytes", "--length", "0x20", "--at", "2026-06-25T00:00:00Z"]);
+    assert_eq!(output.status.code(), Some(65));
+}
+
+#[test]
+fn a_field_is_found_and_the_decoder_that_comes_with_it_works_as_pasted() {
+    let desk = Desk::new();
+    let output = ask(&desk, &["correlate", "--length", "0x2C", "--with", "divert_pwr"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (_, yaml) = text.split_at(text.find("decoders:").unwrap());
+    assert!(yaml.contains("offset: \"0x34\""), "{yaml}");
+    desk.write("config.yaml", format!("{yaml}{REST}"));
+    let check = desk.run(&["check", "-c", "config.yaml"]);
+    assert!(check.status.success(), "{}", stderr(&check));
+
+    // It says what it was made to say.
+    let verify = ask(&desk, &["verify", "-c", "config.yaml", "--format", "json"]);
+    assert!(verify.status.success(), "{}{}", stdout(&verify), stderr(&verify));
+    let answer: Value = serde_json::from_str(&stdout(&verify)).unwrap();
+    let field = &answer[0]["fields"][0];
+    assert_eq!(field["follows"]["key"], "divert_pwr");
+    assert!((field["follows"]["factor"].as_f64().unwrap() - 1.0).abs() < 0.02, "{field}");
+    assert_eq!(answer[0]["records"], 7200);
+}
+
+#[test]
+fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
+    let output = Desk::new().run(&[&["research"], &question[..], &[day, day]].concat());
+    assert!(stderr(&output).contains("1440 records are there twice"), "{}", stderr(&output));
+    let twice: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let once = answer(&question[..5]);
+    assert!(!once["findings"].as_array().unwrap().is_empty());
+    assert_eq!(twice["findings"], once["findings"]);
+}
+
+#[test]
+fn all_known_metrics_are_found_again_in_the_packets_that_repeat_them() {
+    let answer = answer(&["correlate", "--length", "0x2B", "--with", "all"]);
+    let found = answer["findings"].as_array().unwrap();
+    for (field, key, divide) in [
+        ("0x2B/frequency", "frequency", 100.0),
+        ("0x2B/diverted_kWh", "diverted_kWh", 100.0),
+        ("0x2B/grid_pwr", "grid_pwr", 1.0),
+        ("0x2B/gen_pwr", "gen_pwr", 1.0),
+    ] {
+        let finding = found.iter().find(|finding| finding["fields"] == serde_json::json!([field]));
+        let finding = finding.unwrap_or_else(|| panic!("{field}: {answer:#}"));
+        assert_eq!((&finding["key"], &finding["fit"]["divide"]), (&key.into(), &divide.into()));
+        assert_eq!(finding["fit"]["add"], 0.0, "{field}");
+    }
+}
+
+#[test]
+fn a_flag_is_found_by_the_moments_at_which_it_changes() {
+    let answer = answer(&["correlate", "--length", "0x20", "--with", "heater2"]);
+    let first = &answer["findings"][0];
+    assert_eq!((&first["offset"], &first["type"]), (&"0x2F".into(), &"bit 1".into()));
+    assert_eq!(first["fields"], serde_json::json!(["heater2"]));
+}
+
+#[test]
+fn a_decoder_that_does_not_fit_is_told_why() {
+    let desk = Desk::new();
+    desk.write(
+        "config.yaml",
+        r#"
+decoders:
+  custom:
+    - length: "0x2C"
+      name: wrong
+      fields:
+        - {key: constant, offset: "0x24", type: u16}
+        - {key: low, offset: "0x34", type: u16, divide: 0.1, unit: W}
+        - {key: narrow, offset: "0x30", type: u8, range: [0, 9]}
+    - {length: "0x40", name: absent, fields: [{key: x, offset: "0x30", type: u8}]}
+capture: {type: simulator}
+sinks: [type: stdout]
+"#,
+    );
+    let output = ask(&desk, &["verify", "-c", "config.yaml"]);
+    assert_eq!(output.status.code(), Some(65));
+    let text = stdout(&output);
+    for warning in [
+        "0x2C/constant: never changes",
+        "0x2C/low: divert_pwr is 6.0",
+        "% of its values are outside its range",
+        "never matched",
+    ] {
+        assert!(text.contains(warning), "{warning}: {text}");
+    }
+    assert!(stderr(&output).contains("4 warnings"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_question_is_answered_with_what_to_ask() {
+    let desk = Desk::new();
+    for (question, code, answer) in [
+        (&["correlate", "--length", "0x2C", "--with", "moon"][..], 64, "divert_pwr"),
+        (&["correlate", "--length", "0x2C", "--with", "all", "--serial", "7"], 65, "17589669"),
+        (&["bytes", "--length", "0x99"], 65, "research types"),
+        (&["bytes", "--length", "0x2C", "--record-type", "1"], 65, "research types"),
+        (&["bytes", "--length", "boiler"], 64, "0x2C"),
+        (&["bytes", "--length", "0x2C", "--at", "noon"], 64, "11:02:30"),
+    ] {
+        let output = ask(&desk, question);
+        assert_eq!(output.status.code(), Some(code), "{question:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(answer), "{question:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+    let missing = desk.run(&["research", "types", "nowhere.pcapng"]);
+    assert_eq!(missing.status.code(), Some(66));
+}

@@ -1,0 +1,264 @@
+//! `research export --anonymise`: a capture to be shared says everything but whose it is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+
+use energi_gateway::capture::pcapng::PcapngWriter;
+use energi_gateway::capture::simulator::{Household, Settings, ZAPPI};
+use flate2::read::GzDecoder;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use support::gateway::{Desk, example_day, stderr, stdout};
+use support::network::{device_frame, ethernet};
+
+const SERIAL: u32 = 17_589_669;
+const MAC: [u8; 6] = [0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5];
+
+fn holds(bytes: &[u8], name: &[u8]) -> bool {
+    bytes.windows(name.len()).any(|window| window == name)
+}
+
+/// Every reading and every unknown record, as `decode` gives them.
+fn decoded(desk: &Desk, capture: &str) -> Vec<Value> {
+    let output = desk.run(&["decode", "--experimental", "all", "--unknown", capture]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
+    let desk = Desk::new();
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    let export = |output: &str| {
+        let output = desk.run(&["research", "export", "--anonymise", day, "-o", output]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = export("one.pcapng");
+    assert!(said.contains("146,160 frames; replaced: 1 serial numbers, 1 addresses"), "{said}");
+    export("two.pcapng");
+    let (one, two) = (fs::read(desk.path("one.pcapng")), fs::read(desk.path("two.pcapng")));
+    let one = one.unwrap();
+    assert!(one == two.unwrap(), "the same capture becomes the same file");
+
+    let mut original = Vec::new();
+    GzDecoder::new(fs::File::open(day).unwrap()).read_to_end(&mut original).unwrap();
+    for name in [&SERIAL.to_le_bytes()[..], &MAC] {
+        assert!(holds(&original, name) && !holds(&one, name), "{name:x?}");
+    }
+
+    let (before, after) = (decoded(&desk, day), decoded(&desk, "one.pcapng"));
+    assert_eq!(before.len(), after.len());
+    let mut serials = BTreeSet::new();
+    for (mut before, mut after) in before.into_iter().zip(after) {
+        for line in [&mut before, &mut after] {
+            if let Some(fields) = line.get_mut("fields") {
+                // It overlaps the serial number, as the protocol's notes have it.
+                fields.as_object_mut().unwrap().remove("0x38/v1");
+            }
+        }
+        serials.extend(after.get("serial").and_then(Value::as_u64));
+        for (line, serial, mac) in
+            [(&before, SERIAL, "70:b3:d5:0c:65:a5"), (&after, 10_000_001, "70:b3:d5:00:00:01")]
+        {
+            assert!(line.get("serial").is_none_or(|found| *found == serial), "{line}");
+            assert_eq!(line["mac"], mac);
+        }
+        for key in ["time", "packet", "record_type", "fields"] {
+            assert_eq!(before.get(key), after.get(key));
+        }
+    }
+    assert_eq!(serials, BTreeSet::from([10_000_001]));
+}
+
+#[test]
+fn captures_that_are_given_together_share_their_numbers() {
+    let desk = Desk::new();
+    let day = example_day();
+    let mut capture = Vec::new();
+    GzDecoder::new(fs::File::open(day).unwrap()).take(1 << 20).read_to_end(&mut capture).unwrap();
+    desk.write("cut.pcapng", &capture);
+    let output = desk.run(&["research", "export", "cut.pcapng", "-o", "all.pcapng"]);
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+    let plain = decoded(&desk, "all.pcapng").len();
+    assert!(plain > 1_000, "what could be read is exported: {plain}");
+    assert!(holds(&fs::read(desk.path("all.pcapng")).unwrap(), &MAC), "as asked: nothing replaced");
+
+    let twice =
+        ["research", "export", "--anonymise", "all.pcapng", "all.pcapng", "-o", "twice.pcapng"];
+    let output = desk.run(&twice);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = decoded(&desk, "twice.pcapng");
+    assert_eq!(lines.len(), 2 * plain);
+    let (first, second) = lines.split_at(plain);
+    assert_eq!(first, second);
+}
+
+#[test]
+fn frames_of_others_and_damaged_ones_stay_at_home() {
+    let desk = Desk::new();
+    let mut capture = PcapngWriter::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
+    let mut good = device_frame(1);
+    good[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
+    let mut damaged = good.clone();
+    damaged[14 + 0x18] = 0xff;
+    let private = [&ethernet([0xff; 6], &[0x08, 0x00])[..], b"GET /private"].concat();
+    for frame in [&good, &damaged, &private] {
+        capture.write("2026-06-20T11:02:03Z".parse().unwrap(), frame).unwrap();
+    }
+    desk.write("mixed.pcapng", capture.into_inner());
+    let arguments = ["research", "export", "--anonymise", "mixed.pcapng", "-o", "out.pcapng"];
+    let output = desk.run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("1 frames;") && said.contains("1 of other protocols, 1 damaged"),
+        "{said}"
+    );
+    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    for private in [&b"private"[..], b"jane", &MAC, &SERIAL.to_le_bytes()] {
+        assert!(!holds(&exported, private), "{private:x?}");
+    }
+    assert_eq!(decoded(&desk, "out.pcapng").len(), 1);
+}
+
+#[test]
+fn devices_on_one_lan_stay_apart_and_none_is_named() {
+    let desk = Desk::new();
+    let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
+    let mut settings = Settings::new(start, TimeZone::UTC);
+    (settings.devices, settings.zappi) = (3, ZAPPI.to_vec());
+    let mut household = Household::new(settings);
+    let mut capture = PcapngWriter::new(Vec::new(), None).unwrap();
+    let mut macs = BTreeSet::new();
+    while let Some((time, frame)) = household.next_frame()
+        && time < start + SignedDuration::from_mins(10)
+    {
+        macs.insert(frame[6..12].to_vec());
+        capture.write(time, frame).unwrap();
+    }
+    desk.write("house.pcapng", capture.into_inner());
+    let output =
+        desk.run(&["research", "export", "--anonymise", "house.pcapng", "-o", "shared.pcapng"]);
+    assert!(stderr(&output).contains("replaced: 3 serial numbers, 4 addresses"));
+    let shared = fs::read(desk.path("shared.pcapng")).unwrap();
+    for device in (0..3).map(|index| household.device(index).unwrap()) {
+        let serial = device.serial;
+        for name in [serial.to_le_bytes(), serial.to_be_bytes()] {
+            assert!(!holds(&shared, &name), "{serial}");
+        }
+    }
+    for mac in macs {
+        assert!(!holds(&shared, &mac), "{mac:x?}");
+    }
+    // Each stays the same one throughout: nothing but the names tells the captures apart.
+    let mut names = BTreeSet::new();
+    let (before, after) = (decoded(&desk, "house.pcapng"), decoded(&desk, "shared.pcapng"));
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        let name = |line: &Value| (line["mac"].to_string(), line["serial"].as_u64());
+        names.insert((name(before), name(after)));
+        assert_eq!((&before["time"], &before["packet"]), (&after["time"], &after["packet"]));
+    }
+    let befores: BTreeSet<_> = names.iter().map(|(before, _)| before).collect();
+    let afters: BTreeSet<_> = names.iter().map(|(_, after)| after).collect();
+    assert_eq!((befores.len(), afters.len()), (names.len(), names.len()), "{names:?}");
+}
+
+/// A block of a pcapng file.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(12 + body.len()).unwrap().to_le_bytes();
+    [&kind.to_le_bytes()[..], &size, body, &size].concat()
+}
+
+/// Options of a block, ended.
+fn options(options: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (code, value) in options {
+        bytes.extend(code.to_le_bytes());
+        bytes.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+        bytes.extend(*value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn what_a_capture_says_beside_its_frames_stays_at_home() {
+    let desk = Desk::new();
+    let mut frame = device_frame(1);
+    frame[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
+    let size = u32::try_from(frame.len()).unwrap().to_le_bytes();
+    // The codes are those of the pcapng specification: comment 1, hardware 2, system 3, program 4;
+    // of an interface: name 2, description 3, addresses 4 and 6, filter 11, system 12, hardware 15.
+    let section = [
+        &0x1a2b_3c4d_u32.to_le_bytes()[..],
+        &[1, 0, 0, 0],
+        &[0xff; 8],
+        &options(&[(1, b"secret1"), (2, b"secret2"), (3, b"secret3"), (4, b"secret4")]),
+    ];
+    let interface = [
+        &[1, 0, 0, 0, 0, 0, 0, 0][..],
+        &options(&[
+            (1, b"secret5"),
+            (2, b"secret6"),
+            (3, b"secret7"),
+            (4, &[192, 168, 77, 7, 255, 255, 255, 0]),
+            (6, &[0xdc, 0xa6, 0x32, 9, 8, 7]),
+            (11, b"\0secret8"),
+            (12, b"secret9"),
+            (15, b"secret0"),
+        ]),
+    ];
+    let mut padded = frame.clone();
+    padded.resize(frame.len().next_multiple_of(4), 0x5a);
+    let packet =
+        [&[0; 12][..], &size, &size, &padded, &options(&[(1, b"secret at 07:53 I boosted")])];
+    let names = [&[1, 0, 16, 0, 192, 168, 77, 8][..], b"secret.home\0", &[0; 4]];
+    let capture = [
+        block(0x0a0d_0d0a, &section.concat()),
+        block(1, &interface.concat()),
+        block(4, &names.concat()),
+        block(6, &packet.concat()),
+        block(0xbad, &[&[1, 2, 3, 4][..], b"a secret of somebody"].concat()),
+    ];
+    desk.write("annotated.pcapng", capture.concat());
+    let output =
+        desk.run(&["research", "export", "--anonymise", "annotated.pcapng", "-o", "out.pcapng"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 frames; replaced: 1 serial numbers, 1 addresses"));
+    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    let address: [&[u8]; 3] = [&[192, 168, 77], &[0xdc, 0xa6, 0x32, 9, 8, 7], &[0x5a]];
+    for private in [&b"secret"[..], address[0], address[1], address[2], &MAC, &SERIAL.to_le_bytes()]
+    {
+        assert!(!holds(&exported, private), "{private:x?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_with_the_reason() {
+    let desk = Desk::new();
+    let day = example_day();
+    let day = day.to_str().unwrap();
+    desk.write("there.pcapng", "precious");
+    desk.write("payload.bin", [0xcb, 0xda, 0xe9, 0xf8].repeat(20));
+    for (arguments, code, word) in [
+        (["-", "-o", "a.pcapng"], 64, "cannot be read twice"),
+        (["no.pcapng", "-o", "a.pcapng"], 66, "there is no such file"),
+        ([day, "-o", "there.pcapng"], 64, "--force replaces it"),
+        (["there.pcapng", "-o", "there.pcapng"], 64, "the capture itself"),
+        ([day, "-o", "no/such.pcapng"], 74, "cannot be written"),
+        (["payload.bin", "-o", "b.pcapng"], 65, "without a time or a sender"),
+    ] {
+        let arguments = [&["research", "export", "--anonymise"][..], &arguments].concat();
+        let output = desk.run(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(fs::read_to_string(desk.path("there.pcapng")).unwrap(), "precious");
+    assert!(!desk.path("a.pcapng").exists() && !desk.path("b.pcapng").exists());
+}

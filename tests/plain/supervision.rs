@@ -1,0 +1,283 @@
+//! What becomes of a gateway when a part of it dies, hangs or gives up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use energi_decoders::{DecoderTable, Gate, Plausibility, Reading};
+use energi_gateway::capture::stop::Stop;
+use energi_gateway::capture::{CaptureError, Event, Link, Packet, Source};
+use energi_gateway::gateway::{Gateway, Output};
+use energi_gateway::pipeline::Pipeline;
+use energi_gateway::pipeline::device_filter::DeviceFilter;
+use energi_gateway::platform::exit::{Exit, Failure};
+use energi_sinks::channel::Publisher;
+use energi_sinks::runner::{AT_ONCE, RetryPolicy};
+use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError, Written};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A source that gives the frames of the devices whose serial numbers it is sent, and ends with
+/// the sender; serial number 0 makes it panic.
+struct Feed {
+    serials: Receiver<u32>,
+    frame: Vec<u8>,
+}
+
+impl Source for Feed {
+    fn next(&mut self) -> Result<Event<'_>, CaptureError> {
+        let serial = match self.serials.recv_timeout(Duration::from_millis(20)) {
+            Ok(0) => panic!("as the test wants it"),
+            Ok(serial) => serial,
+            Err(RecvTimeoutError::Timeout) => return Ok(Event::Idle),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Event::End),
+        };
+        self.frame = vec![0xcb, 0xda, 0xe9, 0xf8];
+        self.frame.extend([0; 20]);
+        self.frame.extend([0x22, 0x53, 0x10, 0x35, 0, 0xff]);
+        self.frame.extend([0; 16]);
+        self.frame.extend(serial.to_le_bytes());
+        self.frame.extend([0; 8]);
+        Ok(Event::Packet(Packet { time: None, link: Link::Payload, bytes: &self.frame }))
+    }
+}
+
+/// What a sink does with a batch.
+#[derive(Debug, Clone, Copy)]
+enum Mood {
+    Panics,
+    Hangs,
+    Broken,
+    ReaderGone,
+}
+
+/// What a sink tells the test.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Opened,
+    Took(u32),
+}
+
+/// A sink that takes every batch once its moods are over.
+#[derive(Debug, Clone)]
+struct Moody {
+    moods: Arc<Mutex<VecDeque<Mood>>>,
+    tell: Sender<Told>,
+    remote: bool,
+}
+
+#[async_trait]
+impl SinkConfig for Moody {
+    async fn open(&self, _: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        let _ = self.tell.send(Told::Opened);
+        Ok(Box::new(self.clone()))
+    }
+
+    async fn probe(&self, _: &Context) -> Result<String, SinkError> {
+        Ok(String::new())
+    }
+
+    fn is_remote(&self) -> bool {
+        self.remote
+    }
+}
+
+#[async_trait]
+impl Sink for Moody {
+    fn batching(&self) -> Batching {
+        AT_ONCE
+    }
+
+    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
+        let mood = self.moods.lock().unwrap().pop_front();
+        match mood {
+            None => {
+                for reading in batch {
+                    let _ = self.tell.send(Told::Took(reading.serial));
+                }
+                Ok(Written::all(batch.len()))
+            }
+            Some(Mood::Panics) => panic!("as the test wants it"),
+            Some(Mood::Hangs) => std::future::pending().await,
+            Some(Mood::Broken) => Err(SinkError::permanent("it fell down".to_owned())),
+            Some(Mood::ReaderGone) => Err(SinkError::Closed),
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// A running gateway with the sinks `moody` and `other`.
+struct Running {
+    feed: Sender<u32>,
+    moody: Receiver<Told>,
+    other: Receiver<Told>,
+    ended: JoinHandle<Result<(), Failure>>,
+}
+
+struct Setting {
+    moods: Vec<Mood>,
+    remote: bool,
+    backpressure: Backpressure,
+    retry_policy: RetryPolicy,
+}
+
+const LIVE: Setting = Setting {
+    moods: Vec::new(),
+    remote: false,
+    backpressure: Backpressure::DropOldest,
+    retry_policy: RetryPolicy::Forever,
+};
+
+const RECORDING: Setting = Setting {
+    moods: Vec::new(),
+    remote: false,
+    backpressure: Backpressure::Wait,
+    retry_policy: RetryPolicy::Attempts(8),
+};
+
+impl Running {
+    fn start(setting: Setting) -> Self {
+        let output = |name: &str, moods: Vec<Mood>| {
+            let (tell, told) = mpsc::channel();
+            let moods = Arc::new(Mutex::new(moods.into()));
+            let context = Context {
+                name: name.to_owned(),
+                site: None,
+                timezone: jiff::tz::TimeZone::UTC,
+                device_names: Arc::default(),
+                only_devices: None,
+                layouts: Arc::default(),
+                live: setting.backpressure == Backpressure::DropOldest,
+                backpressure: setting.backpressure,
+            };
+            let output = Output {
+                config: Arc::new(Moody { moods, tell, remote: setting.remote }),
+                context,
+                stats: Arc::default(),
+                retry_policy: setting.retry_policy,
+            };
+            (output, told)
+        };
+        let (first, moody) = output("moody", setting.moods);
+        let (second, other) = output("other", Vec::new());
+        let (feed, serials) = mpsc::channel();
+        let gateway = Gateway {
+            source: Box::new(Feed { serials, frame: Vec::new() }),
+            pipeline: Pipeline {
+                decoders: DecoderTable::confirmed(),
+                device_filter: DeviceFilter::open(BTreeMap::new(), 32),
+                gate: Gate::new(Plausibility::Withhold),
+                counters: Arc::default(),
+                publisher: Publisher::default(),
+                backpressure: setting.backpressure,
+                stop: Stop::default(),
+            },
+            outputs: vec![first, second],
+            shutdown_timeout: Duration::from_millis(200),
+            progress: None,
+            manager: None,
+        };
+        let ended = thread::spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(gateway.run())
+        });
+        Self { feed, moody, other, ended }
+    }
+
+    fn send(&self, serial: u32) {
+        self.feed.send(serial).unwrap();
+    }
+
+    /// Ends the input; how the gateway ends then, and what else each sink told.
+    fn end(self) -> (Result<(), Failure>, Vec<Told>, Vec<Told>) {
+        drop(self.feed);
+        let ended = self.ended.join().unwrap();
+        (ended, self.moody.iter().collect(), self.other.iter().collect())
+    }
+}
+
+fn told(sink: &Receiver<Told>) -> Told {
+    sink.recv_timeout(PATIENCE).unwrap()
+}
+
+fn failure(ended: Result<(), Failure>) -> (Exit, String) {
+    let failure = ended.unwrap_err();
+    (failure.exit, failure.to_string())
+}
+
+#[test]
+fn a_sink_that_dies_while_live_is_started_again_and_costs_the_other_nothing() {
+    let gateway = Running::start(Setting { moods: vec![Mood::Panics, Mood::Panics], ..LIVE });
+    for serial in [1, 2] {
+        assert_eq!(told(&gateway.moody), Told::Opened);
+        gateway.send(serial);
+    }
+    assert_eq!(told(&gateway.moody), Told::Opened, "for the third time");
+    gateway.send(3);
+    assert_eq!(told(&gateway.moody), Told::Took(3));
+    let (ended, moody, other) = gateway.end();
+    ended.unwrap();
+    assert_eq!(moody, []);
+    assert_eq!(other, [Told::Opened, Told::Took(1), Told::Took(2), Told::Took(3)]);
+}
+
+#[test]
+fn a_sink_that_dies_over_a_recording_is_named_at_the_end_and_the_other_gets_everything() {
+    for (remote, exit) in [(false, Exit::Io), (true, Exit::Unavailable)] {
+        let gateway = Running::start(Setting { moods: vec![Mood::Panics], remote, ..RECORDING });
+        (1..=3).for_each(|serial| gateway.send(serial));
+        let (ended, moody, other) = gateway.end();
+        let expected = (exit, "sink `moody` could not finish: it died".to_owned());
+        assert_eq!(failure(ended), expected);
+        assert_eq!(moody, [Told::Opened]);
+        assert_eq!(other, [Told::Opened, Told::Took(1), Told::Took(2), Told::Took(3)]);
+    }
+}
+
+#[test]
+fn a_sink_that_is_given_up_is_named_with_its_reason() {
+    let gateway = Running::start(Setting { moods: vec![Mood::Broken], ..RECORDING });
+    gateway.send(1);
+    let (ended, _, other) = gateway.end();
+    let expected = (Exit::Io, "sink `moody` could not finish: it fell down".to_owned());
+    assert_eq!(failure(ended), expected);
+    assert_eq!(other, [Told::Opened, Told::Took(1)]);
+}
+
+#[test]
+fn a_sink_that_hangs_has_the_time_to_end_that_is_configured_and_no_more() {
+    let gateway = Running::start(Setting { moods: vec![Mood::Hangs], ..LIVE });
+    gateway.send(1);
+    let (ended, _, other) = gateway.end();
+    let expected = (Exit::Io, "sink `moody` could not finish: it ran out of time".to_owned());
+    assert_eq!(failure(ended), expected);
+    assert_eq!(other, [Told::Opened, Told::Took(1)]);
+}
+
+#[test]
+fn a_gateway_whose_reader_has_gone_ends_by_itself_and_quietly() {
+    let gateway = Running::start(Setting { moods: vec![Mood::ReaderGone], ..LIVE });
+    gateway.send(1);
+    // Its input goes on.
+    gateway.ended.join().unwrap().unwrap();
+    assert!(gateway.other.iter().any(|told| told == Told::Took(1)));
+}
+
+#[test]
+fn a_capture_that_dies_is_a_failure_and_what_came_before_is_delivered() {
+    let gateway = Running::start(LIVE);
+    gateway.send(1);
+    gateway.send(0);
+    let (ended, moody, other) = gateway.end();
+    assert_eq!(failure(ended), (Exit::Io, "the capture thread died".to_owned()));
+    for sink in [moody, other] {
+        assert_eq!(sink, [Told::Opened, Told::Took(1)]);
+    }
+}

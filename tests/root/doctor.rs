@@ -1,0 +1,224 @@
+//! `doctor`: what it finds on real networks, and what it tells to do.
+
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::gateway::{Desk, stderr, stdout};
+use support::network::{Namespace, Network, device_frame, ethernet};
+use support::process::{Running, installed};
+use support::skip::skip;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const SERIAL: u32 = 17_589_669;
+
+/// A CT reading, a record that an experimental decoder reads, one that none reads, and other
+/// traffic.
+fn traffic() -> Vec<Vec<u8>> {
+    let record = |length: u8, serial: usize| {
+        let mut frame = device_frame(0);
+        frame.truncate(14 + 0x18 + 6);
+        frame[14 + 0x18] = length;
+        frame.resize(14 + 0x18 + usize::from(length), 0);
+        frame[14 + serial..14 + serial + 4].copy_from_slice(&SERIAL.to_le_bytes());
+        frame
+    };
+    let arp = [&ethernet([0xff; 6], &[0x08, 0x06])[..], &[0; 46]].concat();
+    vec![record(0x22, 0x2E), record(0x36, 0x4A), record(0x2C, 0x1E), arp]
+}
+
+fn doctor(home: &Namespace, arguments: &str) -> Command {
+    let arguments: Vec<_> = ["doctor"].into_iter().chain(arguments.split_whitespace()).collect();
+    let mut command = home.inside(&Desk::new().program(&arguments));
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it while `traffic` goes over the cable, until it has ended.
+fn examined(network: &Network, arguments: &str, traffic: &[Vec<u8>]) -> Output {
+    let mut running = Running(doctor(&network.home, arguments).spawn().unwrap());
+    let mut sender = network.world.sender("eth0");
+    let start = Instant::now();
+    while running.0.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE, "it does not end");
+        for frame in traffic {
+            sender.send(frame);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut output =
+        Output { status: running.0.wait().unwrap(), stdout: Vec::new(), stderr: Vec::new() };
+    std::io::copy(running.0.stdout.as_mut().unwrap(), &mut output.stdout).unwrap();
+    std::io::copy(running.0.stderr.as_mut().unwrap(), &mut output.stderr).unwrap();
+    output
+}
+
+fn says(output: &Output, code: i32, words: &[&str]) {
+    let (result, said) = (stdout(output), stderr(output));
+    assert_eq!(output.status.code(), Some(code), "{result}{said}");
+    for word in words {
+        assert!(result.contains(word), "`{word}` is not in:\n{result}{said}");
+    }
+}
+
+/// A line of the output begins with these words.
+fn has_line(output: &Output, words: &[&str]) {
+    let text = stdout(output);
+    let begins = |line: &str| line.split_whitespace().collect::<Vec<_>>().starts_with(words);
+    assert!(text.lines().any(begins), "no line {words:?} in:\n{text}");
+}
+
+#[test]
+fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_name() {
+    let Some(network) = Network::new() else { return };
+    let link = || network.home.ip("-d link show dev eth0");
+    let before = link();
+    // Without -i every interface that could be the right one.
+    let output = examined(&network, "--for 2s", &traffic());
+    says(
+        &output,
+        0,
+        &["Permission to capture\n  granted\n", "frames, ", "of them of myenergi devices"],
+    );
+    has_line(&output, &["eth0", "virtual", "up"]);
+    has_line(&output, &["0x0806"]);
+    has_line(&output, &["0x88B5"]);
+    let text = stdout(&output);
+    assert!(text.contains("  ARP\n"), "{text}");
+    let read_by = |record: &str, reader: &str| {
+        let found = text.lines().find(|line| line.contains(record) && line.ends_with(reader));
+        assert!(found.is_some(), "no {record} read by {reader} in:\n{text}");
+    };
+    read_by("70:b3:d5:0c:65:a5  0x22 ", "CT readings");
+    read_by("0x36 ", "unknown 0x36 (experimental)");
+    read_by("0x2C ", "no decoder");
+    read_by("17589669  0x22, 0x36", "");
+    says(&output, 0, &["Put `capture: {type: live, interface: eth0}`", "--only unknown` saves"]);
+    assert_eq!(link(), before, "the interface is left as it was");
+}
+
+#[test]
+fn other_traffic_alone_is_shown_with_what_to_do() {
+    let Some(network) = Network::new() else { return };
+    let mut others = traffic().split_off(3);
+    let mut foreign = others[0].clone();
+    foreign[12..14].copy_from_slice(&[0x88, 0xb5]);
+    others.push(foreign);
+    let output = examined(&network, "-i eth0 --for 1s", &others);
+    says(
+        &output,
+        69,
+        &[", 0 of them of myenergi devices", "of another program", "IGMP", "same switch"],
+    );
+    assert!(stderr(&output).contains("no frame of a myenergi device was heard"));
+    has_line(&output, &["0x0806"]);
+}
+
+#[test]
+fn an_interface_that_cannot_be_heard_is_explained_at_once() {
+    let Some(network) = Network::new() else { return };
+    let at_once = |arguments: &str, words: &[&str]| {
+        let start = Instant::now();
+        let output = doctor(&network.home, arguments).output().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(25), "it listened");
+        says(&output, 69, words);
+    };
+    at_once("-i eht0", &["eht0 does not exist", "Name one that there is: eth0."]);
+    network.world.ip("link set eth0 down");
+    at_once("-i eth0", &["eth0 has no carrier", "Plug the cable in"]);
+    network.home.ip("link set eth0 down");
+    at_once("-i eth0", &["eth0 is down", "sudo ip link set eth0 up"]);
+    at_once("", &["eth0", "virtual", "down"]);
+    network.home.ip("link del eth0");
+    at_once("", &["Interfaces\n  none but the loopback\n"]);
+    at_once("-i lo --for 1s", &["lo is this machine talking to itself"]);
+}
+
+#[test]
+fn without_permission_it_shows_the_interfaces_and_the_mend() {
+    let Some(network) = Network::new() else { return };
+    let Some(setpriv) = installed("setpriv") else { return };
+    let program = Desk::new().program(&["doctor", "-i", "eth0"]);
+    let mut command = Command::new(setpriv);
+    command.arg("--bounding-set=-net_raw").arg(program.get_program()).args(program.get_args());
+    let output = network.home.inside(&command).output().unwrap();
+    says(
+        &output,
+        77,
+        &[
+            "sudo setcap cap_net_raw+ep ",
+            "AmbientCapabilities=CAP_NET_RAW",
+            "--network host --cap-add NET_RAW",
+        ],
+    );
+    has_line(&output, &["eth0", "virtual", "up"]);
+}
+
+#[test]
+fn a_port_of_a_bridge_names_the_bridge_which_is_the_one_to_examine() {
+    let Some(network) = Network::new() else { return };
+    if let Err(why) = network.home.try_ip("link add br0 type bridge") {
+        return skip(&format!("no bridge: {why}"));
+    }
+    network.home.ip("link set eth0 master br0");
+    network.home.ip("link set br0 up");
+    let output = examined(&network, "-i eth0 --for 1s", &traffic());
+    says(&output, 0, &["up, port of br0", "Listen on br0: eth0 is a port of it"]);
+    let output = examined(&network, "--for 2s", &traffic());
+    says(&output, 0, &["\nbr0, 2 s: ", "interface: br0}"]);
+    assert!(!stdout(&output).contains("\neth0, "), "{}", stdout(&output));
+}
+
+/// The same frames with something between addresses and ethertype.
+fn tagged(tags: &[u8]) -> Vec<Vec<u8>> {
+    let tagged = |mut frame: Vec<u8>| {
+        frame.splice(12..12, tags.iter().copied());
+        frame
+    };
+    traffic().into_iter().map(tagged).collect()
+}
+
+#[test]
+fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
+    let Some(network) = Network::new() else { return };
+    // One tag, as a trunk port has it, is taken off by the kernel.
+    let single = tagged(&[0x81, 0x00, 0, 10]);
+    let output = examined(&network, "-i eth0 --for 1s", &single);
+    says(&output, 0, &["interface: eth0}"]);
+    has_line(&output, &["0x88B5"]);
+    let double = tagged(&[0x88, 0xa8, 0, 20, 0x81, 0x00, 0, 10]);
+    let output = examined(&network, "-i eth0 --for 1s", &double);
+    says(&output, 0, &["behind two VLAN tags, where `run` does not hear them"]);
+    has_line(&output, &["0x88B5"]);
+}
+
+#[test]
+fn it_listens_for_half_a_minute_unless_told_otherwise() {
+    let help = stdout(&Desk::new().run(&["doctor", "--help"]));
+    assert!(help.contains("[default: 30s]"), "{help}");
+}
+
+#[test]
+fn ctrl_c_ends_the_listening_and_shows_what_there_was() {
+    let Some(network) = Network::new() else { return };
+    let mut running = Running(doctor(&network.home, "-i eth0 --for 1h").spawn().unwrap());
+    let mut sender = network.world.sender("eth0");
+    let start = Instant::now();
+    while running.0.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE, "it does not end");
+        for frame in traffic() {
+            sender.send(&frame);
+        }
+        thread::sleep(Duration::from_millis(100));
+        // The group is joined: it listens.
+        if network.home.ip("maddr show dev eth0").contains("71:b3:d5:3a:6f:00") {
+            thread::sleep(Duration::from_millis(500));
+            // It may have ended between.
+            let _ = kill_process(Pid::from_child(&running.0), Signal::INT);
+        }
+    }
+    let mut text = String::new();
+    std::io::Read::read_to_string(running.0.stdout.as_mut().unwrap(), &mut text).unwrap();
+    assert!(text.contains("of them of myenergi devices"), "{text}");
+}

@@ -1,0 +1,108 @@
+//! A history whose file is slow, locked or suddenly read-only.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::house::{House, Wishes, at_home};
+use support::gateway::Desk;
+use support::process::{Running, installed};
+use support::skip::skip;
+
+/// The kernel's answers to the thread that writes the history, changed by `strace` until this is
+/// gone.
+struct Tampered(Running);
+
+impl Tampered {
+    /// None: the test has been skipped.
+    fn with(house: &House, inject: &str) -> Option<Self> {
+        let tracer = installed("strace")?;
+        let tasks = fs::read_dir(format!("/proc/{}/task", house.gateway.0.id())).unwrap();
+        let thread = tasks
+            .map(|task| task.unwrap().path())
+            .find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == "sqlite")
+            .unwrap();
+        let mut command = Command::new(tracer);
+        command.args(["--quiet=none", "-o", "/dev/null", "-e", inject, "-p"]);
+        command.arg(thread.file_name().unwrap()).stderr(Stdio::piped());
+        let mut tracer = Running(command.spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(tracer.0.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        if !line.contains("attached") {
+            skip(&format!("it traces a process, which this machine does not allow: {line}"));
+            return None;
+        }
+        Some(Self(tracer))
+    }
+
+    fn ends(mut self) {
+        // So asked it lets the thread go on as it was.
+        kill_process(Pid::from_child(&self.0.0), Signal::INT).unwrap();
+        self.0.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_history_on_a_slow_disk_costs_the_others_nothing_and_is_whole_in_the_end() {
+    at_home(|network| {
+        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
+        house.sends(1..10);
+        house.has_everywhere(1..10);
+        let inject = "inject=fsync,fdatasync:delay_enter=1500000";
+        let Some(slow) = Tampered::with(&house, inject) else { return };
+        house.sends(10..60);
+        house.prints(1..60);
+        house.delivers(1..60);
+        house.publishes(59);
+        house.stores(1..60);
+        slow.ends();
+        house.sends(60..70);
+        house.has_everywhere(1..70);
+        house.ends();
+    });
+}
+
+#[test]
+fn a_history_that_somebody_else_locks_is_said_and_whole_in_the_end() {
+    at_home(|network| {
+        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
+        house.sends(1..10);
+        house.has_everywhere(1..10);
+        let other = house.history();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        house.sends(10..60);
+        house.prints(1..60);
+        house.delivers(1..60);
+        house.publishes(59);
+        // It waits for five seconds before it says so.
+        house.says("another program holds a write lock");
+        other.execute_batch("ROLLBACK").unwrap();
+        house.has_everywhere(1..60);
+        house.ends();
+    });
+}
+
+#[test]
+fn a_file_system_that_turns_read_only_is_said_and_nothing_is_lost() {
+    at_home(|network| {
+        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
+        house.sends(1..10);
+        house.has_everywhere(1..10);
+        // As ext4 does by itself when its device fails; a test cannot mount one read-only that is
+        // in use.
+        let inject = "inject=pwrite64,ftruncate,fsync,fdatasync:error=EROFS";
+        let Some(failing) = Tampered::with(&house, inject) else { return };
+        house.sends(10..60);
+        house.prints(1..60);
+        house.delivers(1..60);
+        house.publishes(59);
+        house.says_of("sqlite", "trying again");
+        failing.ends();
+        house.has_everywhere(1..60);
+        let said = house.ends();
+        assert!(said.contains("the sink works again sink=\"sqlite\""), "{said}");
+        assert!(!said.contains("corrupt"), "{said}");
+    });
+}

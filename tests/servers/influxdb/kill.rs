@@ -1,0 +1,112 @@
+//! What `kill -9` costs.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{config, nothing, time};
+use support::gateway::{Desk, example_day, stderr, stdout};
+use support::influx_player::{Mood, Player};
+use support::process::{Running, free_port};
+
+/// Runs a gateway at sixty times the speed for a while, kills it, and lets a second run deliver
+/// what it left. Returns how much of the recording is missing, in its own time.
+fn killed(mood: Option<Mood>) -> Duration {
+    let poison = match &mood {
+        Some(Mood::CannotRead(poison) | Mood::LeavesOut(poison)) => poison.parse().ok(),
+        _ => None,
+    };
+    let player = mood.map(Player::start);
+    let port = free_port();
+    let url = player.as_ref().map_or_else(|| format!("http://127.0.0.1:{port}"), Player::url);
+    let desk = Desk::new();
+    let day = example_day();
+    desk.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
+    let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+    let mut output = BufReader::new(gateway.0.stdout.take().unwrap()).lines();
+    let mut seen = vec![output.next().unwrap().unwrap()];
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(7) {
+        seen.push(output.next().unwrap().unwrap());
+    }
+    gateway.0.kill().unwrap();
+    gateway.0.wait().unwrap();
+
+    let player = player.unwrap_or_else(|| Player::start_on(port, Mood::Takes(204)));
+    player.mood(Mood::Takes(204));
+    let file = desk.write("nothing.hex", nothing());
+    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+    let rest = desk.run(&["run"]);
+    assert!(rest.status.success(), "{}", stderr(&rest));
+
+    let there: BTreeSet<i64> = player
+        .taken()
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let times: Vec<_> = seen.iter().map(|line| time(line)).collect();
+    let first_missing = times.iter().find(|time| !there.contains(time) && Some(**time) != poison);
+    let last = times.last().unwrap();
+    Duration::from_micros(first_missing.map_or(0, |first| last - first).unsigned_abs())
+}
+
+#[test]
+fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
+    // A point of the day's first minute.
+    let day = Desk::new().run(&["decode", example_day().to_str().unwrap()]);
+    let time = time(stdout(&day).lines().nth(20).unwrap());
+    let moods = [
+        Some(Mood::CannotRead(time.to_string())),
+        Some(Mood::LeavesOut(time.to_string())),
+        None,
+        Some(Mood::Takes(204)),
+        Some(Mood::Takes(200)),
+        Some(Mood::Refuses(503, "unavailable")),
+        Some(Mood::Refuses(429, "slow down")),
+        Some(Mood::Refuses(401, "unauthorized access")),
+        Some(Mood::TakesAtMost(3)),
+        Some(Mood::Hangs),
+    ];
+    thread::scope(|scope| {
+        let runs = moods.map(|mood| (mood.clone(), scope.spawn(move || killed(mood))));
+        for (mood, run) in runs {
+            let missing = run.join().unwrap();
+            // A second at sixty times the speed, and three for the machine's own pauses.
+            assert!(missing <= Duration::from_mins(4), "{mood:?}: {missing:?} is missing");
+        }
+    });
+}
+
+#[test]
+fn kill_9_while_the_queue_is_emptied_costs_nothing_at_all() {
+    let desk = Desk::new();
+    let day = example_day();
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
+    let run = desk.run(&["run"]);
+    assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
+    let expected: Vec<_> = stdout(&run).lines().map(time).collect();
+
+    let file = desk.write("nothing.hex", nothing());
+    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+    let player = Player::start_on(port, Mood::Slow(Duration::from_millis(20)));
+    for reached in [2_000, 9_000, 17_000, 30_000] {
+        let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+        player.has_taken(reached);
+        gateway.0.kill().unwrap();
+        gateway.0.wait().unwrap();
+    }
+    let rest = desk.run(&["run"]);
+    assert!(rest.status.success(), "{}", stderr(&rest));
+    let mut seen = BTreeSet::new();
+    let taken: Vec<i64> = player
+        .taken()
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .filter(|time| seen.insert(*time))
+        .collect();
+    assert!(taken == expected, "{} of {}, oldest first", taken.len(), expected.len());
+}

@@ -1,0 +1,12 @@
+//! What the sinks deliver to real servers: Mosquitto, VictoriaMetrics, InfluxDB.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod custom_decoder;
+mod forged;
+mod history_send;
+mod home_assistant;
+mod influx_queries;
+mod influxdb;
+mod mqtt;
+mod strings;

@@ -1,0 +1,269 @@
+//! The program and a real broker, as a user runs them.
+
+#![cfg(feature = "mqtt")]
+
+mod mqtt_energi;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use energi_gateway::capture::Speed;
+use energi_gateway::capture::pcapng::PcapngWriter;
+use energi_gateway::capture::replay::ReplaySource;
+use energi_gateway::capture::{Event, Source};
+use support::gateway::{Desk, example_day};
+use support::mosquitto::{Heard, Listener, Mosquitto, until};
+use support::process::Running;
+
+const BRIDGE: &str = "myenergi/bridge/state";
+
+/// A gateway that runs, and what it logs.
+struct Gateway {
+    process: Running,
+    log: PathBuf,
+}
+
+impl Gateway {
+    /// Starts the program with this configuration.
+    fn start(desk: &Desk, config: &str) -> Self {
+        let path = desk.write("config.yaml", config);
+        let log = desk.path("log");
+        let mut command = desk.program(&["run", "-c", path.to_str().unwrap()]);
+        command.stderr(File::create(&log).unwrap());
+        Self { process: Running(command.spawn().unwrap()), log }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process.0), signal).unwrap();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn says(&self, words: &str) {
+        until(words, || self.log().contains(words));
+    }
+
+    fn ends(&mut self) -> ExitStatus {
+        let status = || self.process.0.try_wait().unwrap();
+        let ended = std::cell::RefCell::new(status);
+        until("the program ends", || (ended.borrow_mut())().is_some());
+        self.process.0.wait().unwrap()
+    }
+
+    /// Its resident memory, in KiB.
+    fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+fn simulator(speed: u32, sinks: &str) -> String {
+    format!(
+        "timezone: Europe/London\n\
+         capture: {{type: simulator, speed: {speed}, start: 2026-06-20T10:00}}\n\
+         sinks:\n{sinks}"
+    )
+}
+
+fn replay(sinks: &str) -> String {
+    replay_of(&example_day(), "", sinks)
+}
+
+/// The replay of a capture, with what is said of decoders besides.
+fn replay_of(capture: &Path, decoders: &str, sinks: &str) -> String {
+    format!(
+        "capture: {{type: replay, path: \"{}\"}}\ndecoders: {{plausibility: keep{decoders}}}\n\
+         shutdown_timeout: 1s\nsinks:\n{sinks}",
+        capture.display()
+    )
+}
+
+/// The `mqtt` sink of a test, with what it says beside the broker.
+fn mqtt(broker: &Mosquitto, more: &str) -> String {
+    format!("  - {{type: mqtt, url: \"{}\"{more}}}\n", broker.url())
+}
+
+/// The payloads of every topic, in their order.
+fn by_topic(heard: Vec<Heard>) -> BTreeMap<String, Vec<String>> {
+    let mut topics = BTreeMap::<_, Vec<_>>::new();
+    for Heard { topic, payload, .. } in heard {
+        topics.entry(topic).or_default().push(payload);
+    }
+    topics
+}
+
+#[test]
+fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames() {
+    publishes_what_mqtt_energi_does(&example_day(), "", mqtt_energi::CONFIRMED);
+}
+
+#[test]
+fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on() {
+    let desk = Desk::new();
+    let hour = desk.path("hour.pcapng");
+    around_noon(&hour);
+    let lengths = mqtt_energi::EXPERIMENTAL.iter().map(|(length, ..)| length);
+    let on: Vec<_> = lengths.map(|length| format!("\"0x{length:02X}\": true")).collect();
+    let decoders = format!(", experimental: {{{}}}", on.join(", "));
+    let packets = [mqtt_energi::CONFIRMED, mqtt_energi::EXPERIMENTAL].concat();
+    publishes_what_mqtt_energi_does(&hour, &decoders, &packets);
+}
+
+/// Copies an hour out of the middle of the example day: of all packets, a day has too many values
+/// for one listener.
+fn around_noon(path: &Path) {
+    let mut day = ReplaySource::open(&example_day(), Speed::Max).unwrap();
+    let mut hour = PcapngWriter::new(File::create(path).unwrap(), None).unwrap();
+    for place in 0..146_160 / 24 * 13 {
+        let Event::Packet(packet) = day.next().unwrap() else { panic!("a short day") };
+        if place >= 146_160 / 24 * 12 {
+            hour.write(packet.time.unwrap(), packet.bytes).unwrap();
+        }
+    }
+}
+
+fn publishes_what_mqtt_energi_does(
+    capture: &Path,
+    decoders: &str,
+    packets: &[mqtt_energi::Packet],
+) {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (desk, listener) = (Desk::new(), broker.listen());
+    let sink = mqtt(&broker, ", interval: 0, state: false, discovery: false");
+    let mut gateway = Gateway::start(&desk, &replay_of(capture, decoders, &sink));
+    assert!(gateway.ends().success(), "{}", gateway.log());
+    listener.wait_for(BRIDGE, "offline");
+    let mut heard = by_topic(listener.heard());
+    for (topic, expected) in mqtt_energi::publishes(capture, packets) {
+        let payloads = heard.remove(&topic).unwrap_or_default();
+        assert_eq!(payloads.len(), expected.len(), "{topic}");
+        for (payload, expected) in payloads.iter().zip(expected) {
+            assert_eq!(payload.parse(), Ok(expected), "{topic}");
+        }
+    }
+    let ours: Vec<_> = heard.keys().map(|topic| topic.rsplit('/').next().unwrap()).collect();
+    assert_eq!(ours, ["availability", "status", "state"], "and nothing else: {ours:?}");
+}
+
+#[test]
+fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
+    let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
+    let desk = Desk::new();
+    let mut gateway = Gateway::start(
+        &desk,
+        &replay(&mqtt(&broker, ", heartbeat: 1h, retain: true, discovery: false")),
+    );
+    gateway.says("is the broker running, and the port in `url` right?; trying again");
+    assert!(gateway.process.0.try_wait().unwrap().is_none(), "it waits");
+    broker.run();
+    let listener = broker.listen();
+    assert!(gateway.ends().success(), "{}", gateway.log());
+    listener.wait_for(BRIDGE, "offline");
+    let last = listener.of("myenergi/17589669/diverted_kWh");
+    assert_eq!(last.last(), mqtt_energi::last(&example_day(), "diverted_kWh").as_ref());
+}
+
+#[test]
+fn a_signal_ends_a_replay_that_waits_for_its_broker() {
+    let Some(broker) = Mosquitto::stopped("") else { return };
+    let desk = Desk::new();
+    let sinks = mqtt(&broker, "") + "  - {type: stdout}\n";
+    let mut gateway = Gateway::start(&desk, &replay(&sinks));
+    let mut lines = BufReader::new(gateway.process.0.stdout.take().unwrap()).lines();
+    lines.next().expect("the recording has begun").unwrap();
+    thread::spawn(move || lines.for_each(drop));
+    gateway.says("trying again");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ends().code(), Some(0));
+    assert!(gateway.log().contains("not delivered sink=\"mqtt\""), "{}", gateway.log());
+}
+
+#[test]
+fn a_replay_that_is_refused_names_its_sink() {
+    let Some(mut broker) = Mosquitto::stopped("") else { return };
+    broker.only_let_in("me", "right");
+    broker.run();
+    let desk = Desk::new();
+    let sink = mqtt(&broker, ", name: the broker, username: me, password: hunter2");
+    let mut gateway = Gateway::start(&desk, &replay(&sink));
+    assert_eq!(gateway.ends().code(), Some(69), "{}", gateway.log());
+    let log = gateway.log();
+    assert!(log.contains("sink `the broker` could not finish"), "{log}");
+    assert!(log.contains("refuses the user `me`") && !log.contains("hunter2"), "{log}");
+}
+
+fn is_announcement(heard: &Heard) -> bool {
+    heard.topic.starts_with("homeassistant/device/") && heard.topic.ends_with("/config")
+}
+
+fn heard(listener: &Listener, what: &str, is_it: impl Fn(&Heard) -> bool) {
+    listener.wait(what, |heard| heard.iter().any(&is_it));
+}
+
+#[test]
+fn home_assistant_is_told_everything_again_when_it_says_that_it_has_started() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (desk, listener) = (Desk::new(), broker.listen());
+    let _gateway = Gateway::start(&desk, &simulator(1, &mqtt(&broker, "")));
+    heard(&listener, "an announcement", is_announcement);
+    heard(&listener, "a value", |it| it.topic.ends_with("/grid_pwr"));
+    listener.forget();
+    listener.publish("homeassistant/status", "online", false);
+    listener.wait("an announcement, then values", |heard| {
+        let announced = heard.iter().position(is_announcement);
+        announced.is_some_and(|at| heard[at..].iter().any(|it| it.topic.ends_with("/grid_pwr")))
+    });
+}
+
+#[test]
+fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (desk, listener) = (Desk::new(), broker.listen());
+    let availability = |payload: &str| {
+        listener.wait(&format!("availability is {payload}"), |heard| {
+            let newest = heard.iter().rev().find(|it| it.topic.ends_with("/availability"));
+            newest.is_some_and(|it| it.payload == payload)
+        });
+    };
+    let config = simulator(60, &mqtt(&broker, ""));
+    let mut gateway = Gateway::start(&desk, &config);
+    availability("online");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ends().code(), Some(0), "{}", gateway.log());
+    availability("offline");
+    listener.wait_for(BRIDGE, "offline");
+    assert_eq!(listener.of(BRIDGE), ["online", "offline"], "no last will besides");
+
+    let gateway = Gateway::start(&desk, &config);
+    listener.wait_for(BRIDGE, "online");
+    gateway.signal(Signal::KILL);
+    listener.wait_for(BRIDGE, "offline");
+}
+
+#[test]
+fn an_outage_of_a_day_takes_no_memory_and_holds_up_no_other_sink() {
+    let Some(broker) = Mosquitto::stopped("") else { return };
+    // A broker that takes connections and never answers.
+    let _silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();
+    let desk = Desk::new();
+    let sinks = mqtt(&broker, ", interval: 0, qos: 1") + "  - {type: stdout}\n";
+    let mut gateway = Gateway::start(&desk, &simulator(7_200, &sinks));
+    let mut lines = BufReader::new(gateway.process.0.stdout.take().unwrap()).lines();
+    let mut read = |count: usize| (&mut lines).take(count).for_each(|line| drop(line.unwrap()));
+    // 54,000 readings are a day.
+    read(5_000);
+    let early = gateway.memory();
+    read(49_000);
+    let late = gateway.memory();
+    assert!(late < early + 2_048, "{early} KiB, then {late} KiB");
+}

@@ -1,0 +1,127 @@
+//! Text that others chose, wherever it lands: names and labels of the configuration, paths, the words
+//! of a server. It neither breaks what it lands in nor poses as something else.
+
+#![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
+
+use serde_json::Value;
+use support::gateway::{Desk, example_day, stderr, stdout};
+use support::influx_player::{Mood, Player};
+use support::mosquitto::Mosquitto;
+
+/// What may be wrong with a name, as YAML writes it: it ends points, tags, lines and markup, and
+/// clears a terminal.
+const NAME: &str =
+    r#""Hot, \"water\"=1\n2026-01-01T00:00:00Z ERROR forged\r<b>&'\\ \e[2J\u009b2J #+/ ü\t""#;
+
+/// The same as text.
+fn name() -> String {
+    serde_yaml::from_str(NAME).unwrap()
+}
+
+/// Nothing in it steers a terminal, and what is not the beginning of an event is indented.
+fn is_a_clean_log(log: &str) {
+    for line in log.lines() {
+        assert!(!line.replace('\t', "").contains(char::is_control), "{line:?}");
+        assert!(
+            line.starts_with("20") && !line.contains("Z ERROR forged") || line.starts_with("  "),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_log() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (desk, listener) = (Desk::new(), broker.listen());
+    let player = Player::start(Mood::Takes(204));
+    desk.write(
+        "config.yaml",
+        format!(
+            "site: {NAME}\ntimezone: UTC\ncapture: {{type: replay, path: \"{}\"}}\n\
+             devices: {{list: [{{serial: 17589669, name: {NAME}}}]}}\nsinks:\n  \
+             - {{type: stdout}}\n  - {{type: sqlite, path: energi.db}}\n  \
+             - {{type: mqtt, url: \"{}\"}}\n  \
+             - {{type: influxdb, url: \"{}\", org: {NAME}, bucket: {NAME}}}\n",
+            example_day().display(),
+            broker.url(),
+            player.url()
+        ),
+    );
+    let checked = desk.run(&["check"]);
+    assert!(checked.status.success());
+    let printed = stdout(&checked);
+    assert!(!printed.replace('\n', "").contains(char::is_control), "{printed:?}");
+    let read: Value = serde_yaml::from_str(&printed).unwrap();
+    assert_eq!(
+        (&read["site"], &read["devices"]["list"][0]["name"]),
+        (&name().into(), &name().into())
+    );
+
+    let run = desk.run(&["run"]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    is_a_clean_log(&stderr(&run));
+    let lines = stdout(&run).lines().count();
+    assert_eq!(player.taken().len(), lines, "a point a reading");
+    // As line protocol writes it.
+    let text =
+        r#"Hot\,\ "water"\=1\ 2026-01-01T00:00:00Z\ ERROR\ forged\ <b>&'/\ \ [2J\ 2J\ #+/\ ü"#;
+    for point in player.taken() {
+        assert!(!point.contains(char::is_control), "{point:?}");
+        assert!(point.contains(&format!("name={text},serial=17589669,site={text} ")), "{point}");
+    }
+    for request in player.requests() {
+        assert!(!request.target.contains([' ', '\n', '#']) && request.target.contains("Hot%2C"));
+    }
+    listener.wait_for("myenergi/bridge/state", "offline");
+    let heard = listener.heard();
+    for message in &heard {
+        assert!(!message.topic.contains(['+', '#']) && !message.topic.contains(char::is_control));
+    }
+    let config = heard.iter().find(|it| it.topic.starts_with("homeassistant/device/")).unwrap();
+    let config: Value = serde_json::from_str(&config.payload).unwrap();
+    let device = config.get("dev").or(config.get("device")).unwrap();
+    assert_eq!(device["name"], name());
+}
+
+#[test]
+fn a_topic_that_others_would_take_for_more_than_one_is_refused() {
+    let desk = Desk::new();
+    for topic in ["a/#", "+/b", "a\\nb", "a\\0b", "$SYS/a", "", "/a", "a/"] {
+        for key in ["topic: ", "discovery: {prefix: "] {
+            let end = if key.contains('{') { "}" } else { "" };
+            let sink = format!("{{type: mqtt, url: \"mqtt://h\", {key}\"{topic}\"{end}}}");
+            desk.write("config.yaml", format!("capture: {{type: simulator}}\nsinks: [{sink}]\n"));
+            let checked = desk.run(&["check"]);
+            assert_eq!(checked.status.code(), Some(78), "{sink}: {}", stdout(&checked));
+            is_a_clean_log(&stderr(&checked));
+        }
+    }
+}
+
+#[test]
+fn paths_and_the_words_of_a_server_pose_as_no_event_and_steer_no_terminal() {
+    let desk = Desk::new();
+    let player = Player::start(Mood::Refuses(503, "\u{1b}[2Jwait\\n2026 ERROR forged\r\u{9b}2J"));
+    desk.write(
+        "config.yaml",
+        format!(
+            "timezone: UTC\ncapture: {{type: replay, path: \"{}\"}}\nsinks:\n  \
+             - {{type: sqlite, path: \"no\\n2026-01-01T00:00:00Z ERROR forged\\e[2J\\r/a.db\"}}\n  \
+             - {{type: influxdb, url: \"{}\", org: o, bucket: b, \
+                queue: {{path: \"q\\n2026-01-01T00:00:00Z ERROR forged\\e[2J\\r.db\"}}}}\n",
+            example_day().display(),
+            player.url()
+        ),
+    );
+    let run = desk.run(&["run"]);
+    assert!(!run.status.success());
+    is_a_clean_log(&stderr(&run));
+    assert!(stderr(&run).contains("wait"), "{}", stderr(&run));
+    for arguments in [&["check", "--connect"][..], &["queue", "status"]] {
+        let output = desk.run(arguments);
+        let text = stdout(&output);
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("2026")), "{text}");
+        is_a_clean_log(&stderr(&output));
+    }
+}

@@ -1,0 +1,27 @@
+//! What tests share: the program in a folder of its own, servers real and fake, networks, disks,
+//! other users, and logs.
+
+#![allow(clippy::new_without_default, reason = "a test says `new`")]
+
+pub mod authority;
+pub mod closed;
+pub mod dice;
+pub mod discovery_rules;
+pub mod disk;
+pub mod gate;
+pub mod gateway;
+pub mod golden;
+pub mod history_file;
+pub mod http;
+pub mod influx_player;
+pub mod influxd;
+pub mod logs;
+pub mod machine;
+pub mod mosquitto;
+pub mod network;
+pub mod process;
+pub mod readings;
+pub mod skip;
+pub mod stranger;
+pub mod terminal;
+pub mod victoria;
