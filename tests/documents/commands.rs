@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser};
 use energi_gateway::cli::Cli;
 
 use crate::page::{Page, pages};
-use support::gateway::{Desk, root, stderr, stdout};
+use support::gateway::{Sandbox, root, stderr, stdout};
 use support::golden::matches_golden;
 
 /// Pages whose commands have tests of their own, which run them.
@@ -177,41 +177,42 @@ fn line_runs_anywhere(line: &str) -> bool {
 
 /// A place like a fresh clone in which the first command of the README was given, with the files
 /// that pages speak of.
-fn clone() -> Desk {
-    let desk = Desk::new();
+fn clone() -> Sandbox {
+    let sandbox = Sandbox::new();
     // Copies: what is written in it is not written in the project.
     let names = ["examples", "docs", "config.example.yaml"].map(|name| root().join(name));
-    let copied = Command::new("cp").arg("-r").args(names).arg(desk.path("")).status();
+    let copied = Command::new("cp").arg("-r").args(names).arg(sandbox.path("")).status();
     assert!(copied.unwrap().success());
-    fs::create_dir_all(desk.path("target/release")).unwrap();
+    fs::create_dir_all(sandbox.path("target/release")).unwrap();
     let program = env!("CARGO_BIN_EXE_energi-gateway");
-    symlink(program, desk.path("target/release/energi-gateway")).unwrap();
+    symlink(program, sandbox.path("target/release/energi-gateway")).unwrap();
     for capture in ["day.pcapng", "unknown.pcapng"] {
-        symlink(root().join("examples/captures/eddi-day.pcapng.gz"), desk.path(capture)).unwrap();
+        symlink(root().join("examples/captures/eddi-day.pcapng.gz"), sandbox.path(capture))
+            .unwrap();
     }
-    desk.write(
+    sandbox.write(
         "config.yaml",
         "capture: {type: live, interface: eth0}\nsinks:\n  - {type: sqlite}\n  \
          - {type: mqtt, url: \"mqtt://127.0.0.1:1883\", password: p, username: u}\n  \
          - {type: influxdb, url: \"http://127.0.0.1:8086\", org: o, bucket: b, token: t}\n",
     );
-    let cargo = desk.write(
+    let cargo = sandbox.write(
         "cargo",
         "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec energi-gateway \"$@\"\n",
     );
     fs::set_permissions(cargo, fs::Permissions::from_mode(0o755)).unwrap();
-    shell(&desk, "cargo run --release -- run -c config.example.yaml > /dev/null");
-    desk
+    shell(&sandbox, "cargo run --release -- run -c config.example.yaml > /dev/null");
+    sandbox
 }
 
 /// Runs a line as a reader would.
-fn shell(desk: &Desk, line: &str) -> String {
+fn shell(sandbox: &Sandbox, line: &str) -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_energi-gateway")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{}:{path}", desk.path("").display(), program.display());
+    let path = format!("{}:{}:{path}", sandbox.path("").display(), program.display());
     let output = Command::new("sh")
         .args(["-c", line])
-        .current_dir(desk.path(""))
+        .current_dir(sandbox.path(""))
         .env("PATH", path)
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG")
@@ -223,13 +224,13 @@ fn shell(desk: &Desk, line: &str) -> String {
 
 #[test]
 fn every_command_that_can_be_given_anywhere_works() {
-    let desk = clone();
+    let sandbox = clone();
     // Some are shown on several pages; a backup is not written twice.
     let mut given = BTreeSet::new();
     for page in pages().iter().filter(|page| !RUN_ELSEWHERE.contains(&&*page.path)) {
         for line in page.blocks_of("sh").flat_map(lines).filter(|line| line_runs_anywhere(line)) {
             if given.insert(line.clone()) {
-                shell(&desk, &line);
+                shell(&sandbox, &line);
             }
         }
     }
@@ -238,7 +239,7 @@ fn every_command_that_can_be_given_anywhere_works() {
 
 #[test]
 fn what_is_shown_to_be_answered_is_answered() {
-    let desk = clone();
+    let sandbox = clone();
     for page in pages().iter().filter(|page| !RUN_ELSEWHERE.contains(&&*page.path)) {
         let mut written = String::new();
         let mut rest = page.text.as_str();
@@ -246,7 +247,7 @@ fn what_is_shown_to_be_answered_is_answered() {
             let (line, after) = after.split_once('\n').unwrap();
             let (_, after) = after.split_once("```").unwrap();
             assert!(line_runs_anywhere(line), "{}: {line}: cannot be tried", page.path);
-            let said = shell(&desk, line);
+            let said = shell(&sandbox, line);
             written.extend([before, "```console\n$ ", line, "\n", &said, "```"]);
             rest = after;
         }

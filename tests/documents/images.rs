@@ -7,15 +7,15 @@ use std::process::Stdio;
 use anstyle::RgbColor;
 use anstyle_svg::Term;
 
-use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::gateway::{Sandbox, example_day, root, stderr, stdout};
 use support::golden::matches_golden;
 use support::process::Running;
 use support::terminal::Terminal;
 
 /// What the program writes to a terminal, its first lines.
-fn on_a_terminal(desk: &Desk, arguments: &[&str], lines: usize) -> String {
+fn on_a_terminal(sandbox: &Sandbox, arguments: &[&str], lines: usize) -> String {
     let terminal = Terminal::new();
-    let mut program = desk.program(arguments);
+    let mut program = sandbox.program(arguments);
     program.env_remove("NO_COLOR").env("TERM", "xterm");
     program.stdout(terminal.output()).stderr(Stdio::null());
     let _running = Running(program.spawn().unwrap());
@@ -28,10 +28,10 @@ fn on_a_terminal(desk: &Desk, arguments: &[&str], lines: usize) -> String {
 #[test]
 fn the_picture_of_decoded_bytes_is_of_the_program() {
     let frames = std::fs::read_to_string(root().join("tests/golden/decode/frames.hex")).unwrap();
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (_, wanted) = frames.split_once("# 0x20: eddi data 2\n").unwrap();
-    desk.write("frame.hex", wanted.lines().next().unwrap());
-    let text = on_a_terminal(&desk, &["decode", "--format", "hex", "frame.hex"], 40);
+    sandbox.write("frame.hex", wanted.lines().next().unwrap());
+    let text = on_a_terminal(&sandbox, &["decode", "--format", "hex", "frame.hex"], 40);
     // Dark colours are read best on white.
     let paper = RgbColor(255, 255, 255).into();
     let ink = RgbColor(30, 41, 59).into();
@@ -41,16 +41,16 @@ fn the_picture_of_decoded_bytes_is_of_the_program() {
 
 #[test]
 fn the_chart_of_the_example_day_is_of_the_program() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         format!(
             "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\nsinks: [type: sqlite]\n",
             example_day().display()
         ),
     );
-    let output = desk.run(&["run"]);
+    let output = sandbox.run(&["run"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let chart = desk.run(&["report", "daily", "--db", "energi.db", "--format", "svg"]);
+    let chart = sandbox.run(&["report", "daily", "--db", "energi.db", "--format", "svg"]);
     matches_golden("docs/images/day.svg", &stdout(&chart));
 }

@@ -4,22 +4,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use support::gateway::{Desk, stderr, stdout};
+use support::gateway::{Sandbox, stderr, stdout};
 use support::process::installed;
 
 /// Every page of the manual.
-fn pages(desk: &Desk) -> Vec<PathBuf> {
-    let output = desk.run(&["man", "--all", "manual"]);
+fn pages(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let output = sandbox.run(&["man", "--all", "manual"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let pages = fs::read_dir(desk.path("manual")).unwrap();
+    let pages = fs::read_dir(sandbox.path("manual")).unwrap();
     pages.map(|page| page.unwrap().path()).collect()
 }
 
 #[test]
 fn man_and_mandoc_find_no_fault_with_any_page() {
     let (Some(man), Some(mandoc)) = (installed("man"), installed("mandoc")) else { return };
-    let desk = Desk::new();
-    let pages = pages(&desk);
+    let sandbox = Sandbox::new();
+    let pages = pages(&sandbox);
     assert!(pages.len() > 20, "{pages:?}");
     for page in pages {
         let mut show = Command::new(&man);
@@ -41,13 +41,13 @@ fn man_and_mandoc_find_no_fault_with_any_page() {
 #[test]
 fn a_page_shows_what_the_command_takes_and_the_programs_own_what_is_around_it() {
     let Some(man) = installed("man") else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let shown = |command: &[&str]| {
-        let page = desk.run(&[&["man"], command].concat());
+        let page = sandbox.run(&[&["man"], command].concat());
         assert!(page.status.success(), "{}", stderr(&page));
-        desk.write("page.1", &page.stdout);
+        sandbox.write("page.1", &page.stdout);
         let mut show = Command::new(&man);
-        show.args(["-l", "page.1"]).current_dir(desk.path("")).env("LC_ALL", "C.UTF-8");
+        show.args(["-l", "page.1"]).current_dir(sandbox.path("")).env("LC_ALL", "C.UTF-8");
         show.env("MANPAGER", "cat").env("MANWIDTH", "100").env_remove("GROFF_SGR");
         // Lines are filled up with blanks.
         let shown = stdout(&show.output().unwrap());
@@ -68,18 +68,18 @@ fn a_page_shows_what_the_command_takes_and_the_programs_own_what_is_around_it() 
     ] {
         assert!(whole.contains(words), "{words}: {whole}");
     }
-    let none = desk.run(&["man", "histroy"]);
+    let none = sandbox.run(&["man", "histroy"]);
     assert_eq!(none.status.code(), Some(64));
 }
 
 #[test]
 fn each_shell_can_read_its_completions_and_bash_completes_with_them() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish"] {
         let Some(program) = installed(shell) else { continue };
-        let script = desk.run(&["completions", shell]);
+        let script = sandbox.run(&["completions", shell]);
         assert!(script.status.success());
-        let script = desk.write(shell, &script.stdout);
+        let script = sandbox.write(shell, &script.stdout);
         let read = Command::new(program).arg("-n").arg(script).output().unwrap();
         assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {}", stderr(&read));
     }
@@ -88,6 +88,6 @@ fn each_shell_can_read_its_completions_and_bash_completes_with_them() {
                     function=$(complete -p energi-gateway | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
                     $function energi-gateway ba history; echo \"${COMPREPLY[@]}\"";
     let mut bash = Command::new(bash);
-    bash.args(["--norc", "-c", complete]).current_dir(desk.path("")).stdin(Stdio::null());
+    bash.args(["--norc", "-c", complete]).current_dir(sandbox.path("")).stdin(Stdio::null());
     assert_eq!(stdout(&bash.output().unwrap()), "backup\n");
 }

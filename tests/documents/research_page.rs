@@ -6,18 +6,18 @@ use std::process::Command;
 
 use clap::Parser;
 use energi_gateway::cli::Cli;
-use support::gateway::{Desk, root, stderr, stdout};
+use support::gateway::{Sandbox, root, stderr, stdout};
 use support::golden;
 
 const PAGE: &str = "docs/research.md";
 
 /// Runs a line of the page as a reader would, in the project's folder.
-fn run(desk: &Desk, line: &str) -> String {
+fn run(sandbox: &Sandbox, line: &str) -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_energi-gateway"));
     let path = std::env::var("PATH").unwrap();
     let output = Command::new("sh")
         .args(["-c", line])
-        .current_dir(desk.path("."))
+        .current_dir(sandbox.path("."))
         .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG")
@@ -31,8 +31,8 @@ fn run(desk: &Desk, line: &str) -> String {
 
 #[test]
 fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
-    let desk = Desk::new();
-    symlink(root().join("examples"), desk.path("examples")).unwrap();
+    let sandbox = Sandbox::new();
+    symlink(root().join("examples"), sandbox.path("examples")).unwrap();
     let page = std::fs::read_to_string(root().join(PAGE)).unwrap();
     let mut written = String::new();
     let mut blocks = page.split("```");
@@ -45,7 +45,7 @@ fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
                 .lines()
                 .filter_map(|line| line.strip_prefix("$ "))
                 .flat_map(|line| {
-                    ["$ ".to_owned(), line.to_owned(), "\n".to_owned(), run(&desk, line)]
+                    ["$ ".to_owned(), line.to_owned(), "\n".to_owned(), run(&sandbox, line)]
                 })
                 .collect(),
             "sh" => {
@@ -58,7 +58,7 @@ fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
             }
             "yaml" => {
                 let name = content.lines().next().unwrap().trim_start_matches("# ");
-                desk.write(name, content);
+                sandbox.write(name, content);
                 content.to_owned()
             }
             _ => content.to_owned(),

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_yaml::{Mapping, Value};
 
 use crate::page::{Page, pages};
-use support::gateway::{Desk, root, stderr};
+use support::gateway::{Sandbox, root, stderr};
 
 /// The languages that pages are written in besides those that tests look at.
 const SHOWN_ONLY: [&str; 5] = ["text", "flux", "promql", "lua", "ini"];
@@ -83,18 +83,18 @@ const INFLUXQL: &str = "docs/sinks/influxdb.md";
 
 #[test]
 fn every_query_of_the_history_finds_something_in_the_example_day() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = root().join("examples/captures/eddi-day.pcapng.gz");
-    desk.write(
+    sandbox.write(
         "config.yaml",
         format!(
             "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\nsinks: [type: sqlite]\n",
             day.display()
         ),
     );
-    let output = desk.run(&["run"]);
+    let output = sandbox.run(&["run"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let history = Connection::open(desk.path("energi.db")).unwrap();
+    let history = Connection::open(sandbox.path("energi.db")).unwrap();
     let mut found = 0;
     for page in pages().iter().filter(|page| page.path != INFLUXQL) {
         let queries = page.blocks_of("sql").flat_map(|block| block.split(';'));

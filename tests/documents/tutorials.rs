@@ -18,7 +18,7 @@ use energi_sinks::runner::RetryPolicy;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 
 use crate::page::{pages, sources};
-use support::gateway::{Desk, example_day};
+use support::gateway::{Sandbox, example_day};
 
 #[test]
 fn all_code_that_is_shown_is_code_that_compiles() {
@@ -34,12 +34,12 @@ fn all_code_that_is_shown_is_code_that_compiles() {
 }
 
 /// The example day into a history.
-fn example(desk: &Desk) -> Config {
+fn example(sandbox: &Sandbox) -> Config {
     let text = format!(
         "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\n\
          sinks: [{{type: sqlite, path: \"{}\"}}]\n",
         example_day().display(),
-        desk.path("energi.db").display()
+        sandbox.path("energi.db").display()
     );
     let config = config::parse(&text, Path::new("config.yaml"), &|_| None).unwrap();
     assert_eq!(config.capture.backpressure(), Backpressure::Wait);
@@ -53,13 +53,13 @@ fn wait_for(run: impl Future<Output = anyhow::Result<()>>) {
 
 #[test]
 fn the_sink_of_the_tutorial_gets_every_value_of_the_example_day() {
-    let desk = Desk::new();
-    let csv = desk.path("values.csv");
-    wait_for(custom_sink::run(&example(&desk), &csv));
+    let sandbox = Sandbox::new();
+    let csv = sandbox.path("values.csv");
+    wait_for(custom_sink::run(&example(&sandbox), &csv));
     let lines = fs::read_to_string(csv).unwrap();
     let mut samples: Vec<_> = lines.lines().collect();
     assert_eq!(samples[0], "2026-06-19T23:00:00.02037Z,17589669,grid_pwr,224");
-    let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
     let stored: i64 =
         history.query_row("SELECT count(*) FROM sample", [], |row| row.get(0)).unwrap();
     samples.sort_unstable();
@@ -69,10 +69,10 @@ fn the_sink_of_the_tutorial_gets_every_value_of_the_example_day() {
 
 #[test]
 fn the_decoder_of_the_tutorial_fills_a_history() {
-    let desk = Desk::new();
-    let gateway = custom_decoder::gateway(&example(&desk)).unwrap();
+    let sandbox = Sandbox::new();
+    let gateway = custom_decoder::gateway(&example(&sandbox)).unwrap();
     wait_for(async { Ok(gateway.run().await?) });
-    let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
     let last = |key: &str| -> f64 {
         let query = "SELECT value FROM sample WHERE key = ?1 ORDER BY time DESC LIMIT 1";
         history.query_row(query, [key], |row| row.get(0)).unwrap()
@@ -104,8 +104,8 @@ impl SinkConfig for Curious {
 
 #[test]
 fn every_sink_is_told_of_the_decoder_of_the_tutorial() {
-    let desk = Desk::new();
-    let config = example(&desk);
+    let sandbox = Sandbox::new();
+    let config = example(&sandbox);
     let mut gateway = custom_decoder::gateway(&config).unwrap();
     let (tell, told) = mpsc::channel();
     gateway.outputs = vec![Output {

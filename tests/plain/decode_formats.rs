@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::gateway::{Sandbox, example_day, root, stderr, stdout};
 use support::golden::matches_golden;
 use support::terminal::Terminal;
 
@@ -34,7 +34,7 @@ fn every_known_length_and_every_oddity_is_drawn_as_it_always_was() {
     for (format, name) in
         [("text", "frames.text.txt"), ("hex", "frames.hex.txt"), ("json", "frames.jsonl")]
     {
-        let output = Desk::new().run(&words(&everything(format)));
+        let output = Sandbox::new().run(&words(&everything(format)));
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(stderr(&output).contains("first record's length byte"), "{}", stderr(&output));
         matches_golden(&format!("tests/golden/decode/{name}"), &stdout(&output));
@@ -48,7 +48,7 @@ fn records_without_a_decoder_are_shown_only_when_asked_for() {
     for format in ["text", "hex"] {
         let shown = |more: &[&str]| {
             let words = [&["decode", "--format", format, frames], more].concat();
-            stdout(&Desk::new().run(&words))
+            stdout(&Sandbox::new().run(&words))
         };
         let plain = shown(&[]);
         assert!(plain.contains("0x22 CT readings, confirmed"), "{plain}");
@@ -66,7 +66,7 @@ fn records_without_a_decoder_are_shown_only_when_asked_for() {
 #[test]
 fn a_recording_is_shown_with_its_times_and_senders() {
     let day = example_day();
-    let mut child = Desk::new()
+    let mut child = Sandbox::new()
         .program(&["decode", "--format", "text", day.to_str().unwrap()])
         .spawn()
         .unwrap();
@@ -86,8 +86,8 @@ fn a_recording_is_shown_with_its_times_and_senders() {
 /// What `program` writes to a terminal, whose type `TERM` is.
 fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let terminal = Terminal::new();
-    let desk = Desk::new();
-    let mut program = desk.program(arguments);
+    let sandbox = Sandbox::new();
+    let mut program = sandbox.program(arguments);
     program.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied());
     let mut child = program.stdout(terminal.output()).spawn().unwrap();
     // The last handles of the terminal are the program's: its end is the end of what is read.
@@ -109,7 +109,7 @@ fn colours_are_for_terminals_whose_user_wants_them() {
     for format in ["text", "hex"] {
         let arguments = everything(format);
         let arguments = words(&arguments);
-        let piped = Desk::new().program(&arguments).env_remove("NO_COLOR").output().unwrap();
+        let piped = Sandbox::new().program(&arguments).env_remove("NO_COLOR").output().unwrap();
         let plain = stdout(&piped);
         assert!(!plain.contains('\x1b'), "{format}: a pipe has no colours");
 

@@ -8,13 +8,13 @@ use std::process::{ChildStdout, Command, Stdio};
 
 use energi_gateway::dissector::filter_name;
 use serde_json::{Map, Value};
-use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::gateway::{Sandbox, example_day, root, stderr, stdout};
 use support::golden::matches_golden;
 use support::process::{Running, installed};
 
 #[test]
 fn the_committed_dissector_is_that_of_the_field_tables() {
-    let output = Desk::new().run(&["dissector"]);
+    let output = Sandbox::new().run(&["dissector"]);
     assert!(output.status.success(), "{}", stderr(&output));
     matches_golden("docs/wireshark/myenergi.lua", &stdout(&output));
 }
@@ -117,21 +117,21 @@ fn json(line: &str) -> Map<String, Value> {
 }
 
 /// The dissector, with the decoders that a configuration declares.
-fn dissector(desk: &Desk, config: &[&str]) -> PathBuf {
-    let output = desk.run(&[&["dissector"], config].concat());
+fn dissector(sandbox: &Sandbox, config: &[&str]) -> PathBuf {
+    let output = sandbox.run(&[&["dissector"], config].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    desk.write("myenergi.lua", output.stdout)
+    sandbox.write("myenergi.lua", output.stdout)
 }
 
 #[test]
 fn tshark_and_decode_agree_on_every_field_of_the_example_day() {
     let Some(tshark) = installed("tshark") else { return };
-    let (desk, day) = (Desk::new(), example_day());
+    let (sandbox, day) = (Sandbox::new(), example_day());
     let arguments = ["decode", "--experimental", "all", "--unknown", day.to_str().unwrap()];
-    let mut decode = desk.program(&arguments).spawn().unwrap();
+    let mut decode = sandbox.program(&arguments).spawn().unwrap();
     let decoded = BufReader::new(decode.stdout.take().unwrap()).lines();
     let _decode = Running(decode);
-    let mut shark = Shark::watch(&tshark, &dissector(&desk, &[]), &day);
+    let mut shark = Shark::watch(&tshark, &dissector(&sandbox, &[]), &day);
     let mut frames = 0;
     // A frame of the example day has one record.
     for line in decoded {
@@ -185,7 +185,7 @@ fn odd_frames() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn they_agree_on_chained_damaged_and_declared_records_too() {
     let Some(tshark) = installed("tshark") else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let config = root().join("tests/golden/decode/custom.yaml");
     let config = ["-c", config.to_str().unwrap()];
     let mut frames = odd_frames();
@@ -197,13 +197,13 @@ fn they_agree_on_chained_damaged_and_declared_records_too() {
         }
     }
     let bytes: Vec<_> = frames.iter().map(|(_, frame)| frame.clone()).collect();
-    let capture = desk.write("odd.pcap", pcap(&bytes));
-    let mut shark = Shark::watch(&tshark, &dissector(&desk, &config), &capture);
+    let capture = sandbox.write("odd.pcap", pcap(&bytes));
+    let mut shark = Shark::watch(&tshark, &dissector(&sandbox, &config), &capture);
     for (name, bytes) in &frames {
-        let one = desk.write("one.pcap", pcap(std::slice::from_ref(bytes)));
+        let one = sandbox.write("one.pcap", pcap(std::slice::from_ref(bytes)));
         let arguments =
             [&["decode", "--experimental", "all", "--unknown", one.to_str().unwrap()], &config[..]];
-        let decoded = stdout(&desk.run(&arguments.concat()));
+        let decoded = stdout(&sandbox.run(&arguments.concat()));
         let decoded: Vec<_> = decoded.lines().map(json).collect();
         let frame = shark.next().unwrap();
         shark.agrees(&frame, &decoded);
@@ -224,12 +224,12 @@ fn each_field_can_be_filtered_for_and_says_its_unit_scale_and_confidence() {
     let Some(tshark) = installed("tshark") else { return };
     // Installed as the documents say; its fields are listed before scripts are read that are named
     // on the command line.
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let plugins = ".local/lib/wireshark/plugins";
-    fs::create_dir_all(desk.path(plugins)).unwrap();
-    fs::rename(dissector(&desk, &[]), desk.path(plugins).join("myenergi.lua")).unwrap();
+    fs::create_dir_all(sandbox.path(plugins)).unwrap();
+    fs::rename(dissector(&sandbox, &[]), sandbox.path(plugins).join("myenergi.lua")).unwrap();
     let mut list = Command::new(tshark);
-    let list = list.args(["-G", "fields"]).env("HOME", desk.path("")).output().unwrap();
+    let list = list.args(["-G", "fields"]).env("HOME", sandbox.path("")).output().unwrap();
     let listing = stdout(&list);
     let field = |name: &str| {
         let mut lines = listing.lines().map(|line| line.split('\t').collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use support::gateway::{Desk, example_day, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::Running;
 
 /// What a machine with other things to do may add to any time.
@@ -124,9 +124,9 @@ fn complaints(said: &str) -> Vec<&str> {
 
 #[test]
 fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay("-", "", STDOUT));
-    let mut session = Session::start(desk.program(&["run"]).stdin(Stdio::piped()));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay("-", "", STDOUT));
+    let mut session = Session::start(sandbox.program(&["run"]).stdin(Stdio::piped()));
     session.stdin.as_ref().unwrap().write_all(&[&PCAP[..], &whole()].concat()).unwrap();
     assert!(session.line().contains("\"grid_pwr\":300"));
     session.signal(Signal::TERM);
@@ -138,9 +138,9 @@ fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
 
 #[test]
 fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_said() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("shutdown_timeout: 1s", STDOUT));
-    let mut session = Session::start(&mut desk.program(&["run"]));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("shutdown_timeout: 1s", STDOUT));
+    let mut session = Session::start(&mut sandbox.program(&["run"]));
     session.is_stuck();
     // As a script does that forwards what its process group got too.
     session.signal(Signal::TERM);
@@ -157,9 +157,9 @@ fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_sa
 
 #[test]
 fn whoever_insists_ends_it_at_once() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("shutdown_timeout: 10m", STDOUT));
-    let mut session = Session::start(&mut desk.program(&["run"]));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("shutdown_timeout: 10m", STDOUT));
+    let mut session = Session::start(&mut sandbox.program(&["run"]));
     session.is_stuck();
     let (asked, mut said) = (Instant::now(), String::new());
     while !said.contains("not delivered") {
@@ -174,20 +174,20 @@ fn whoever_insists_ends_it_at_once() {
 
 #[test]
 fn a_log_that_nobody_reads_costs_no_reading() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("", STDOUT));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("", STDOUT));
     let (reader, log) = std::io::pipe().unwrap();
     drop(reader);
-    let output = desk.program(&["run"]).stderr(log).output().unwrap();
+    let output = sandbox.program(&["run"]).stderr(log).output().unwrap();
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(stdout(&output).lines().count(), 54_000);
 }
 
 #[test]
 fn ctrl_c_that_ends_the_writer_of_a_stream_too_is_no_failure() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay("-", "", STDOUT));
-    let mut session = Session::start(desk.program(&["run"]).stdin(Stdio::piped()));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay("-", "", STDOUT));
+    let mut session = Session::start(sandbox.program(&["run"]).stdin(Stdio::piped()));
     let cut = &whole()[..30];
     session.stdin.as_ref().unwrap().write_all(&[&PCAP[..], &whole(), cut].concat()).unwrap();
     session.line();
@@ -205,11 +205,11 @@ fn ctrl_c_that_ends_the_writer_of_a_stream_too_is_no_failure() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("", STDOUT));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("", STDOUT));
     let day = example_day();
     for arguments in [&["run"][..], &["decode", day.to_str().unwrap()]] {
-        let mut session = Session::start(&mut desk.program(arguments));
+        let mut session = Session::start(&mut sandbox.program(arguments));
         session.line();
         let (status, said, took) = session.read_no_more().ends();
         assert!(status.success() && complaints(&said).is_empty(), "{arguments:?}: {said}");
@@ -219,10 +219,10 @@ fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
 
 #[test]
 fn two_outputs_on_the_same_stream_keep_their_lines_whole() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = "  - {type: stdout, name: one}\n  - {type: stdout, name: two}\n";
-    desk.write("config.yaml", replay_example("", sinks));
-    let output = desk.run(&["run"]);
+    sandbox.write("config.yaml", replay_example("", sinks));
+    let output = sandbox.run(&["run"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);
     let mut lines: Vec<_> = text.lines().collect();
@@ -236,21 +236,21 @@ fn two_outputs_on_the_same_stream_keep_their_lines_whole() {
 
 #[test]
 fn a_dollar_in_the_configuration_reads_back_as_it_was() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("site: \"a $${HOME}\"", STDOUT));
-    let first = desk.run(&["check"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("site: \"a $${HOME}\"", STDOUT));
+    let first = sandbox.run(&["check"]);
     assert!(first.status.success(), "{}", stderr(&first));
     assert!(stdout(&first).contains("a $${HOME}"), "{}", stdout(&first));
-    desk.write("config.yaml", &first.stdout);
-    assert_eq!(stdout(&desk.run(&["check"])), stdout(&first));
+    sandbox.write("config.yaml", &first.stdout);
+    assert_eq!(stdout(&sandbox.run(&["check"])), stdout(&first));
 }
 
 #[test]
 fn checking_a_named_pipe_does_not_wait_for_its_writer() {
-    let desk = Desk::new();
-    assert!(Command::new("mkfifo").arg(desk.path("frames")).status().unwrap().success());
-    desk.write("config.yaml", replay("frames", "", STDOUT));
-    let mut session = Session::start(&mut desk.program(&["check", "--connect"]));
+    let sandbox = Sandbox::new();
+    assert!(Command::new("mkfifo").arg(sandbox.path("frames")).status().unwrap().success());
+    sandbox.write("config.yaml", replay("frames", "", STDOUT));
+    let mut session = Session::start(&mut sandbox.program(&["check", "--connect"]));
     let answers = session.stdout.take().unwrap();
     let (status, said, took) = session.ends();
     let text = std::io::read_to_string(answers).unwrap();
@@ -261,9 +261,9 @@ fn checking_a_named_pipe_does_not_wait_for_its_writer() {
 
 #[test]
 fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay("-", "", STDOUT));
-    let output = desk.run_with_input(&["check", "--connect"], b"no capture");
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay("-", "", STDOUT));
+    let output = sandbox.run_with_input(&["check", "--connect"], b"no capture");
     let text = stdout(&output);
     assert!(output.status.success(), "{}{text}", stderr(&output));
     assert!(text.contains("# capture: standard input is read when the gateway runs"), "{text}");
@@ -271,18 +271,18 @@ fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
 
 #[test]
 fn a_decoder_of_ones_own_comes_after_the_built_in_one() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let custom = "decoders:\n  custom:\n    - {length: \"0x27\", name: mine, fields: \
                   [{key: mine, offset: \"0x22\", type: u16}]}";
-    desk.write("mine.yaml", replay_example(custom, STDOUT));
+    sandbox.write("mine.yaml", replay_example(custom, STDOUT));
     let mut record = vec![0x27, 0x53, 0x10, 0x35, 0, 0xff];
     record.extend(17_589_669_u32.to_le_bytes());
     record.extend([0x88, 0x13]);
     record.resize(0x27, 0);
     let payload = [&[0xcb, 0xda, 0xe9, 0xf8][..], &[0; 20], &record].concat();
-    desk.write("frame.bin", payload);
+    sandbox.write("frame.bin", payload);
     let arguments = ["decode", "-c", "mine.yaml", "--experimental", "0x27", "frame.bin"];
-    let output = desk.run(&arguments);
+    let output = sandbox.run(&arguments);
     let text = stdout(&output);
     let lines: Vec<_> = text.lines().collect();
     let [built_in, own] = lines[..] else { panic!("{text}{}", stderr(&output)) };
@@ -292,14 +292,14 @@ fn a_decoder_of_ones_own_comes_after_the_built_in_one() {
 
 #[test]
 fn a_hundred_thousand_frames_of_others_make_a_few_log_lines() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut foreign = PCAP.to_vec();
     let others = [captured([0x08, 0x00], 0xcb), captured([0x88, 0xb5], 0xff)].concat();
     (0..50_000).for_each(|_| foreign.extend(&others));
-    desk.write("foreign.pcap", foreign);
-    desk.write("config.yaml", replay("foreign.pcap", "", STDOUT));
+    sandbox.write("foreign.pcap", foreign);
+    sandbox.write("config.yaml", replay("foreign.pcap", "", STDOUT));
     for arguments in [&["run"][..], &["decode", "foreign.pcap"]] {
-        let output = desk.run(arguments);
+        let output = sandbox.run(arguments);
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(output.stdout.is_empty());
         assert!(stderr(&output).lines().count() <= 5, "{}", stderr(&output));
@@ -308,9 +308,9 @@ fn a_hundred_thousand_frames_of_others_make_a_few_log_lines() {
 
 #[test]
 fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay_example("", STDOUT));
-    let output = desk.program(&["run"]).env("RUST_LOG", "info,sinks=loud").output().unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("", STDOUT));
+    let output = sandbox.program(&["run"]).env("RUST_LOG", "info,sinks=loud").output().unwrap();
     assert!(output.status.success());
     let said = stderr(&output);
     let [complaint] = complaints(&said)[..] else { panic!("{said}") };
@@ -321,13 +321,13 @@ fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
 
 #[test]
 fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         "capture: {type: simulator, speed: 60}\nshutdown_timeout: 1s\n\
          sinks: [{type: sqlite, path: missing/energi.db}]\n",
     );
-    let session = Session::start(&mut desk.program(&["run"]));
+    let session = Session::start(&mut sandbox.program(&["run"]));
     session.says("trying again");
     session.signal(Signal::TERM);
     let (status, said, took) = session.ends();

@@ -6,13 +6,13 @@
 
 use std::fmt::Write;
 
-use support::gateway::{Desk, example_day, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::golden::matches_golden;
 
 #[test]
 fn the_example_day_decodes_to_the_golden_file() {
     let day = example_day();
-    let output = Desk::new().run(&["decode", "--experimental", "all", day.to_str().unwrap()]);
+    let output = Sandbox::new().run(&["decode", "--experimental", "all", day.to_str().unwrap()]);
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = stdout(&output);
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use support::gateway::{Desk, stderr, stdout};
+use support::gateway::{Sandbox, stderr, stdout};
 
 const INI: &str = "\
 [NETWORK]
@@ -23,14 +23,14 @@ enabled = True
 
 #[test]
 fn what_is_printed_passes_check_and_says_what_the_old_file_said() {
-    let desk = Desk::new();
-    desk.write("config.ini", INI);
-    let printed = desk.run(&["import-config", "config.ini"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("config.ini", INI);
+    let printed = sandbox.run(&["import-config", "config.ini"]);
     assert!(printed.status.success(), "{}", stderr(&printed));
     assert_eq!(stderr(&printed), "");
-    desk.write("config.yaml", &printed.stdout);
+    sandbox.write("config.yaml", &printed.stdout);
 
-    let checked = desk.run(&["check"]);
+    let checked = sandbox.run(&["check"]);
     assert!(checked.status.success(), "{}", stderr(&checked));
     let checked = stdout(&checked);
     for line in [
@@ -44,27 +44,27 @@ fn what_is_printed_passes_check_and_says_what_the_old_file_said() {
     ] {
         assert!(checked.lines().any(|shown| shown.trim() == line), "{line}: {checked}");
     }
-    let piped = desk.run_with_input(&["import-config", "-"], INI.as_bytes());
+    let piped = sandbox.run_with_input(&["import-config", "-"], INI.as_bytes());
     assert_eq!(piped.stdout, printed.stdout);
 }
 
 #[test]
 fn a_password_can_be_put_into_a_file_that_only_its_owner_reads() {
-    let desk = Desk::new();
-    desk.write("config.ini", INI);
+    let sandbox = Sandbox::new();
+    sandbox.write("config.ini", INI);
     let import = ["import-config", "config.ini", "--password-file", "mqtt.password"];
-    let printed = desk.run(&import);
+    let printed = sandbox.run(&import);
     assert!(printed.status.success(), "{}", stderr(&printed));
     let yaml = stdout(&printed);
     assert!(!yaml.contains("hunter2"), "{yaml}");
-    let path = desk.path("mqtt.password");
+    let path = sandbox.path("mqtt.password");
     assert!(yaml.contains(&format!("password_file: {}\n", path.display())), "{yaml}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "hunter2 # $1\n");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    desk.write("config.yaml", &yaml);
-    assert!(desk.run(&["check"]).status.success());
+    sandbox.write("config.yaml", &yaml);
+    assert!(sandbox.run(&["check"]).status.success());
 
-    let again = desk.run(&import);
+    let again = sandbox.run(&import);
     assert_eq!(again.status.code(), Some(74));
     assert!(
         stderr(&again).contains("mqtt.password: there is a file already"),
@@ -76,9 +76,9 @@ fn a_password_can_be_put_into_a_file_that_only_its_owner_reads() {
 
 #[test]
 fn what_cannot_be_taken_over_is_said_on_standard_error() {
-    let desk = Desk::new();
-    desk.write("config.ini", INI.replace("[DEBUG]", "qos = 1\n\n[DEBUG]"));
-    let output = desk.run(&["import-config", "config.ini"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("config.ini", INI.replace("[DEBUG]", "qos = 1\n\n[DEBUG]"));
+    let output = sandbox.run(&["import-config", "config.ini"]);
     assert!(output.status.success());
     let said = stderr(&output);
     assert!(
@@ -86,14 +86,14 @@ fn what_cannot_be_taken_over_is_said_on_standard_error() {
         "{said}"
     );
 
-    desk.write("config.ini", INI.replace("1883", "mqtt").replace("NIC", "LAN"));
-    let output = desk.run(&["import-config", "config.ini"]);
+    sandbox.write("config.ini", INI.replace("1883", "mqtt").replace("NIC", "LAN"));
+    let output = sandbox.run(&["import-config", "config.ini"]);
     assert_eq!(output.status.code(), Some(78));
     assert_eq!(stdout(&output), "");
     let said = stderr(&output);
     assert!(said.contains("[NETWORK] nic: mqtt-energi does not run without it"), "{said}");
     assert!(said.contains("config.ini:6:1: [MQTT] port: a number"), "{said}");
 
-    let output = desk.run(&["import-config", "absent.ini"]);
+    let output = sandbox.run(&["import-config", "absent.ini"]);
     assert_eq!(output.status.code(), Some(66));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use support::gateway::{Desk, example_day, root, stderr, stdout};
+use support::gateway::{Sandbox, example_day, root, stderr, stdout};
 use support::process::Running;
 
 const EMPTY: &str = "nothing on standard output, nor an error beside the word of it";
@@ -23,8 +23,9 @@ fn replay(path: &str, speed: &str, sinks: &str) -> String {
 const STDOUT: &str = "  - {type: stdout}\n";
 const SQLITE: &str = "  - {type: sqlite, path: energi.db}\n";
 
-fn open(desk: &Desk) -> Connection {
-    Connection::open_with_flags(desk.path("energi.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+fn open(sandbox: &Sandbox) -> Connection {
+    Connection::open_with_flags(sandbox.path("energi.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .unwrap()
 }
 
 fn count(db: &Connection, table: &str) -> i64 {
@@ -33,12 +34,12 @@ fn count(db: &Connection, table: &str) -> i64 {
 
 #[test]
 fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
-    let desk = Desk::new();
-    fs::create_dir_all(desk.path("examples/captures")).unwrap();
-    fs::copy(example_day(), desk.path("examples/captures/eddi-day.pcapng.gz")).unwrap();
-    fs::copy(root().join("config.example.yaml"), desk.path("config.example.yaml")).unwrap();
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("examples/captures")).unwrap();
+    fs::copy(example_day(), sandbox.path("examples/captures/eddi-day.pcapng.gz")).unwrap();
+    fs::copy(root().join("config.example.yaml"), sandbox.path("config.example.yaml")).unwrap();
 
-    let output = desk.run(&["run", "-c", "config.example.yaml"]);
+    let output = sandbox.run(&["run", "-c", "config.example.yaml"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = stdout(&output);
     // 0x1F every 24 s, 0x20 every 12 s, 0x22 every 2 s; some of a day may be withheld.
@@ -48,7 +49,7 @@ fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
 
     let truth = fs::read_to_string(root().join("examples/captures/eddi-day.truth.csv")).unwrap();
     let truth: Vec<_> = truth.lines().nth(1).unwrap().split(',').collect();
-    let db = open(&desk);
+    let db = open(&sandbox);
     let (date, diverted, complete): (String, f64, i64) = db
         .query_row(
             "SELECT date, diverted_kwh, complete FROM daily_energy ORDER BY diverted_kwh DESC",
@@ -63,32 +64,32 @@ fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
 
 #[test]
 fn a_capture_streamed_to_standard_input_is_the_same_capture() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay("-", "max", STDOUT));
-    let streamed = desk.run_with_input(&["run"], &fs::read(example_day()).unwrap());
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay("-", "max", STDOUT));
+    let streamed = sandbox.run_with_input(&["run"], &fs::read(example_day()).unwrap());
     assert!(streamed.status.success(), "{}", stderr(&streamed));
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
-    assert!(stdout(&streamed) == stdout(&desk.run(&["run"])));
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
+    assert!(stdout(&streamed) == stdout(&sandbox.run(&["run"])));
 }
 
 #[test]
 fn the_same_capture_twice_adds_nothing() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", SQLITE));
-    assert!(desk.run(&["run"]).status.success());
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", SQLITE));
+    assert!(sandbox.run(&["run"]).status.success());
     let counts = |db: &Connection| ["sample", "minute", "daily_energy"].map(|of| count(db, of));
-    let first = counts(&open(&desk));
+    let first = counts(&open(&sandbox));
     assert!(first.iter().all(|count| *count > 0));
-    assert!(desk.run(&["run"]).status.success());
-    assert_eq!(counts(&open(&desk)), first);
+    assert!(sandbox.run(&["run"]).status.success());
+    assert_eq!(counts(&open(&sandbox)), first);
 }
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
-    let desk = Desk::new();
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
     for arguments in [&["run"][..], &["decode", example_day().to_str().unwrap()]] {
-        let mut child = desk.program(arguments).spawn().unwrap();
+        let mut child = sandbox.program(arguments).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let mut said = String::new();
@@ -100,16 +101,16 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
 
 #[test]
 fn input_that_is_not_what_it_should_be_says_so_with_its_exit_code() {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("folder.pcap")).unwrap();
-    desk.write("empty.pcap", "");
-    desk.write("letter.pcap", "Dear Sir or Madam\n");
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("folder.pcap")).unwrap();
+    sandbox.write("empty.pcap", "");
+    sandbox.write("letter.pcap", "Dear Sir or Madam\n");
     // The header of a pcap file of loopback packets (link type 0), and one packet.
     let mut loopback = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
     loopback.extend([0; 8]);
     loopback.extend([0xff, 0xff, 0, 0, 0, 0, 0, 0]);
     loopback.extend([0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0]);
-    desk.write("loopback.pcap", loopback);
+    sandbox.write("loopback.pcap", loopback);
     for (path, code, word) in [
         ("missing.pcap", 66, "no such file"),
         ("folder.pcap", 65, "directory"),
@@ -117,9 +118,9 @@ fn input_that_is_not_what_it_should_be_says_so_with_its_exit_code() {
         ("letter.pcap", 65, "nor hex text"),
         ("loopback.pcap", 65, "link type"),
     ] {
-        desk.write("config.yaml", replay(path, "max", STDOUT));
+        sandbox.write("config.yaml", replay(path, "max", STDOUT));
         for arguments in [&["run"][..], &["decode", path]] {
-            let output = desk.run(arguments);
+            let output = sandbox.run(arguments);
             assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
             assert!(stderr(&output).contains(word), "{}", stderr(&output));
             assert!(stderr(&output).contains(path), "{}", stderr(&output));
@@ -131,24 +132,24 @@ fn input_that_is_not_what_it_should_be_says_so_with_its_exit_code() {
 #[test]
 fn a_capture_that_was_cut_off_gives_every_readable_frame_then_exit_code_65() {
     let whole = fs::read(example_day()).unwrap();
-    let desk = Desk::new();
-    desk.write("cut.pcapng.gz", &whole[..whole.len() / 2]);
-    desk.write("config.yaml", replay("cut.pcapng.gz", "max", STDOUT));
-    let cut = desk.run(&["run"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("cut.pcapng.gz", &whole[..whole.len() / 2]);
+    sandbox.write("config.yaml", replay("cut.pcapng.gz", "max", STDOUT));
+    let cut = sandbox.run(&["run"]);
     assert_eq!(cut.status.code(), Some(65), "{}", stderr(&cut));
     assert!(stderr(&cut).contains("cut off"), "{}", stderr(&cut));
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
-    let all = stdout(&desk.run(&["run"]));
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
+    let all = stdout(&sandbox.run(&["run"]));
     let part = stdout(&cut);
     assert!(all.starts_with(&part) && part.len() > all.len() / 3 && part.len() < all.len());
 }
 
 #[test]
 fn one_broken_sink_costs_the_others_nothing_and_is_named() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}  - {{type: sqlite, name: attic, path: missing/energi.db}}\n");
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));
-    let output = desk.run(&["run"]);
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));
+    let output = sandbox.run(&["run"]);
     assert_eq!(output.status.code(), Some(74), "{}", stderr(&output));
     assert!(stderr(&output).contains("attic"), "{}", stderr(&output));
     assert!(stdout(&output).lines().count() > 53_900);
@@ -156,17 +157,17 @@ fn one_broken_sink_costs_the_others_nothing_and_is_named() {
 
 #[test]
 fn a_signal_ends_a_replay_in_order() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}{SQLITE}");
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "60", &sinks));
-    let mut running = Running(desk.program(&["run"]).spawn().unwrap());
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "60", &sinks));
+    let mut running = Running(sandbox.program(&["run"]).spawn().unwrap());
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
     let seen: Vec<_> = lines.by_ref().take(100).collect::<Result<_, _>>().unwrap();
     let pid = rustix::process::Pid::from_child(&running.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let rest = lines.map(Result::unwrap).count();
     assert!(running.0.wait().unwrap().success());
-    let db = open(&desk);
+    let db = open(&sandbox);
     let stored: i64 =
         db.query_row("SELECT count(DISTINCT time) FROM sample", [], |row| row.get(0)).unwrap();
     assert_eq!(usize::try_from(stored).unwrap(), seen.len() + rest, "both sinks got the same");
@@ -174,11 +175,11 @@ fn a_signal_ends_a_replay_in_order() {
 
 #[test]
 fn after_kill_9_the_history_opens_clean_lacks_five_seconds_at_most_and_goes_on() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}{SQLITE}");
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "60", &sinks));
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "60", &sinks));
     let started = Instant::now();
-    let mut running = Running(desk.program(&["run"]).spawn().unwrap());
+    let mut running = Running(sandbox.program(&["run"]).spawn().unwrap());
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
     // Ten simulated minutes are ten seconds: two flushes at least.
     let seen: Vec<String> = lines.by_ref().take(400).collect::<Result<_, _>>().unwrap();
@@ -192,7 +193,7 @@ fn after_kill_9_the_history_opens_clean_lacks_five_seconds_at_most_and_goes_on()
         time.as_millisecond()
     };
     {
-        let db = Connection::open(desk.path("energi.db")).unwrap();
+        let db = Connection::open(sandbox.path("energi.db")).unwrap();
         let check: String = db.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok");
         let newest: i64 =
@@ -201,18 +202,18 @@ fn after_kill_9_the_history_opens_clean_lacks_five_seconds_at_most_and_goes_on()
         let missing = millis(seen.last().unwrap()) - newest;
         assert!(missing <= 6 * 60 * 1000, "{missing} ms of the recording are missing");
     }
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", SQLITE));
-    let again = desk.run(&["run"]);
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", SQLITE));
+    let again = sandbox.run(&["run"]);
     assert!(again.status.success(), "{}", stderr(&again));
-    assert!(count(&open(&desk), "sample") > 150_000);
+    assert!(count(&open(&sandbox), "sample") > 150_000);
 }
 
 #[test]
 fn a_slow_reader_of_one_sink_makes_a_replay_wait_and_loses_nothing() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}{SQLITE}");
-    desk.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));
-    let mut running = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));
+    let mut running = Running(sandbox.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
     let mut lines = BufReader::with_capacity(512, running.0.stdout.take().unwrap()).lines();
     let mut seen = 0;
     while lines.next().transpose().unwrap().is_some() {
@@ -222,7 +223,7 @@ fn a_slow_reader_of_one_sink_makes_a_replay_wait_and_loses_nothing() {
         }
     }
     assert!(running.0.wait().unwrap().success());
-    let rows: i64 = open(&desk)
+    let rows: i64 = open(&sandbox)
         .query_row("SELECT count(*) FROM (SELECT DISTINCT time FROM sample)", [], |row| row.get(0))
         .unwrap();
     assert_eq!(rows, seen);

@@ -1,16 +1,16 @@
 //! What a user who looks for the meaning of unknown bytes is promised.
 
 use serde_json::Value;
-use support::gateway::{Desk, example_day, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 
 /// Asks about the example day.
-fn ask(desk: &Desk, question: &[&str]) -> std::process::Output {
+fn ask(sandbox: &Sandbox, question: &[&str]) -> std::process::Output {
     let day = example_day();
-    desk.run(&[&["research"], question, &[day.to_str().unwrap()]].concat())
+    sandbox.run(&[&["research"], question, &[day.to_str().unwrap()]].concat())
 }
 
 fn answer(question: &[&str]) -> Value {
-    let output = ask(&Desk::new(), &[question, &["--format", "json"]].concat());
+    let output = ask(&Sandbox::new(), &[question, &["--format", "json"]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     serde_json::from_str(&stdout(&output)).unwrap()
 }
@@ -76,24 +76,25 @@ fn what_changed_at_a_noted_moment_comes_first() {
     assert!(boost < 4, "{rows:#?}");
     assert_eq!(rows[boost]["flipped"], serde_json::json!([4]));
     assert!(rows[boost]["elsewhere"].as_f64().unwrap() < 0.02);
-    let output = ask(&Desk::new(), &["bytes", "--length", "0x20", "--at", "2026-06-25T00:00:00Z"]);
+    let output =
+        ask(&Sandbox::new(), &["bytes", "--length", "0x20", "--at", "2026-06-25T00:00:00Z"]);
     assert_eq!(output.status.code(), Some(65));
 }
 
 #[test]
 fn a_field_is_found_and_the_decoder_that_comes_with_it_works_as_pasted() {
-    let desk = Desk::new();
-    let output = ask(&desk, &["correlate", "--length", "0x2C", "--with", "divert_pwr"]);
+    let sandbox = Sandbox::new();
+    let output = ask(&sandbox, &["correlate", "--length", "0x2C", "--with", "divert_pwr"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
     let (_, yaml) = text.split_at(text.find("decoders:").unwrap());
     assert!(yaml.contains("offset: \"0x34\""), "{yaml}");
-    desk.write("config.yaml", format!("{yaml}{REST}"));
-    let check = desk.run(&["check", "-c", "config.yaml"]);
+    sandbox.write("config.yaml", format!("{yaml}{REST}"));
+    let check = sandbox.run(&["check", "-c", "config.yaml"]);
     assert!(check.status.success(), "{}", stderr(&check));
 
     // It says what it was made to say.
-    let verify = ask(&desk, &["verify", "-c", "config.yaml", "--format", "json"]);
+    let verify = ask(&sandbox, &["verify", "-c", "config.yaml", "--format", "json"]);
     assert!(verify.status.success(), "{}{}", stdout(&verify), stderr(&verify));
     let answer: Value = serde_json::from_str(&stdout(&verify)).unwrap();
     let field = &answer[0]["fields"][0];
@@ -107,7 +108,7 @@ fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
     let day = example_day();
     let day = day.to_str().unwrap();
     let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
-    let output = Desk::new().run(&[&["research"], &question[..], &[day, day]].concat());
+    let output = Sandbox::new().run(&[&["research"], &question[..], &[day, day]].concat());
     assert!(stderr(&output).contains("1440 records are there twice"), "{}", stderr(&output));
     let twice: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let once = answer(&question[..5]);
@@ -142,8 +143,8 @@ fn a_flag_is_found_by_the_moments_at_which_it_changes() {
 
 #[test]
 fn a_decoder_that_does_not_fit_is_told_why() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         r#"
 decoders:
@@ -159,7 +160,7 @@ capture: {type: simulator}
 sinks: [type: stdout]
 "#,
     );
-    let output = ask(&desk, &["verify", "-c", "config.yaml"]);
+    let output = ask(&sandbox, &["verify", "-c", "config.yaml"]);
     assert_eq!(output.status.code(), Some(65));
     let text = stdout(&output);
     for warning in [
@@ -175,7 +176,7 @@ sinks: [type: stdout]
 
 #[test]
 fn a_wrong_question_is_answered_with_what_to_ask() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (question, code, answer) in [
         (&["correlate", "--length", "0x2C", "--with", "moon"][..], 64, "divert_pwr"),
         (&["correlate", "--length", "0x2C", "--with", "all", "--serial", "7"], 65, "17589669"),
@@ -184,11 +185,11 @@ fn a_wrong_question_is_answered_with_what_to_ask() {
         (&["bytes", "--length", "boiler"], 64, "0x2C"),
         (&["bytes", "--length", "0x2C", "--at", "noon"], 64, "11:02:30"),
     ] {
-        let output = ask(&desk, question);
+        let output = ask(&sandbox, question);
         assert_eq!(output.status.code(), Some(code), "{question:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(answer), "{question:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "");
     }
-    let missing = desk.run(&["research", "types", "nowhere.pcapng"]);
+    let missing = sandbox.run(&["research", "types", "nowhere.pcapng"]);
     assert_eq!(missing.status.code(), Some(66));
 }

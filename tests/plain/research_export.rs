@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use support::gateway::{Desk, example_day, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::network::{device_frame, ethernet};
 
 const SERIAL: u32 = 17_589_669;
@@ -21,26 +21,26 @@ fn holds(bytes: &[u8], name: &[u8]) -> bool {
 }
 
 /// Every reading and every unknown record, as `decode` gives them.
-fn decoded(desk: &Desk, capture: &str) -> Vec<Value> {
-    let output = desk.run(&["decode", "--experimental", "all", "--unknown", capture]);
+fn decoded(sandbox: &Sandbox, capture: &str) -> Vec<Value> {
+    let output = sandbox.run(&["decode", "--experimental", "all", "--unknown", capture]);
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let day = day.to_str().unwrap();
     let export = |output: &str| {
-        let output = desk.run(&["research", "export", "--anonymise", day, "-o", output]);
+        let output = sandbox.run(&["research", "export", "--anonymise", day, "-o", output]);
         assert!(output.status.success(), "{}", stderr(&output));
         stderr(&output)
     };
     let said = export("one.pcapng");
     assert!(said.contains("146,160 frames; replaced: 1 serial numbers, 1 addresses"), "{said}");
     export("two.pcapng");
-    let (one, two) = (fs::read(desk.path("one.pcapng")), fs::read(desk.path("two.pcapng")));
+    let (one, two) = (fs::read(sandbox.path("one.pcapng")), fs::read(sandbox.path("two.pcapng")));
     let one = one.unwrap();
     assert!(one == two.unwrap(), "the same capture becomes the same file");
 
@@ -50,7 +50,7 @@ fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
         assert!(holds(&original, name) && !holds(&one, name), "{name:x?}");
     }
 
-    let (before, after) = (decoded(&desk, day), decoded(&desk, "one.pcapng"));
+    let (before, after) = (decoded(&sandbox, day), decoded(&sandbox, "one.pcapng"));
     assert_eq!(before.len(), after.len());
     let mut serials = BTreeSet::new();
     for (mut before, mut after) in before.into_iter().zip(after) {
@@ -76,22 +76,25 @@ fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
 
 #[test]
 fn captures_that_are_given_together_share_their_numbers() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let mut capture = Vec::new();
     GzDecoder::new(fs::File::open(day).unwrap()).take(1 << 20).read_to_end(&mut capture).unwrap();
-    desk.write("cut.pcapng", &capture);
-    let output = desk.run(&["research", "export", "cut.pcapng", "-o", "all.pcapng"]);
+    sandbox.write("cut.pcapng", &capture);
+    let output = sandbox.run(&["research", "export", "cut.pcapng", "-o", "all.pcapng"]);
     assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
-    let plain = decoded(&desk, "all.pcapng").len();
+    let plain = decoded(&sandbox, "all.pcapng").len();
     assert!(plain > 1_000, "what could be read is exported: {plain}");
-    assert!(holds(&fs::read(desk.path("all.pcapng")).unwrap(), &MAC), "as asked: nothing replaced");
+    assert!(
+        holds(&fs::read(sandbox.path("all.pcapng")).unwrap(), &MAC),
+        "as asked: nothing replaced"
+    );
 
     let twice =
         ["research", "export", "--anonymise", "all.pcapng", "all.pcapng", "-o", "twice.pcapng"];
-    let output = desk.run(&twice);
+    let output = sandbox.run(&twice);
     assert!(output.status.success(), "{}", stderr(&output));
-    let lines = decoded(&desk, "twice.pcapng");
+    let lines = decoded(&sandbox, "twice.pcapng");
     assert_eq!(lines.len(), 2 * plain);
     let (first, second) = lines.split_at(plain);
     assert_eq!(first, second);
@@ -99,7 +102,7 @@ fn captures_that_are_given_together_share_their_numbers() {
 
 #[test]
 fn frames_of_others_and_damaged_ones_stay_at_home() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut capture = PcapngWriter::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
     let mut good = device_frame(1);
     good[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
@@ -109,25 +112,25 @@ fn frames_of_others_and_damaged_ones_stay_at_home() {
     for frame in [&good, &damaged, &private] {
         capture.write("2026-06-20T11:02:03Z".parse().unwrap(), frame).unwrap();
     }
-    desk.write("mixed.pcapng", capture.into_inner());
+    sandbox.write("mixed.pcapng", capture.into_inner());
     let arguments = ["research", "export", "--anonymise", "mixed.pcapng", "-o", "out.pcapng"];
-    let output = desk.run(&arguments);
+    let output = sandbox.run(&arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
         said.contains("1 frames;") && said.contains("1 of other protocols, 1 damaged"),
         "{said}"
     );
-    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    let exported = fs::read(sandbox.path("out.pcapng")).unwrap();
     for private in [&b"private"[..], b"jane", &MAC, &SERIAL.to_le_bytes()] {
         assert!(!holds(&exported, private), "{private:x?}");
     }
-    assert_eq!(decoded(&desk, "out.pcapng").len(), 1);
+    assert_eq!(decoded(&sandbox, "out.pcapng").len(), 1);
 }
 
 #[test]
 fn devices_on_one_lan_stay_apart_and_none_is_named() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
     let mut settings = Settings::new(start, TimeZone::UTC);
     (settings.devices, settings.zappi) = (3, ZAPPI.to_vec());
@@ -140,11 +143,11 @@ fn devices_on_one_lan_stay_apart_and_none_is_named() {
         macs.insert(frame[6..12].to_vec());
         capture.write(time, frame).unwrap();
     }
-    desk.write("house.pcapng", capture.into_inner());
+    sandbox.write("house.pcapng", capture.into_inner());
     let output =
-        desk.run(&["research", "export", "--anonymise", "house.pcapng", "-o", "shared.pcapng"]);
+        sandbox.run(&["research", "export", "--anonymise", "house.pcapng", "-o", "shared.pcapng"]);
     assert!(stderr(&output).contains("replaced: 3 serial numbers, 4 addresses"));
-    let shared = fs::read(desk.path("shared.pcapng")).unwrap();
+    let shared = fs::read(sandbox.path("shared.pcapng")).unwrap();
     for device in (0..3).map(|index| household.device(index).unwrap()) {
         let serial = device.serial;
         for name in [serial.to_le_bytes(), serial.to_be_bytes()] {
@@ -156,7 +159,7 @@ fn devices_on_one_lan_stay_apart_and_none_is_named() {
     }
     // Each stays the same one throughout: nothing but the names tells the captures apart.
     let mut names = BTreeSet::new();
-    let (before, after) = (decoded(&desk, "house.pcapng"), decoded(&desk, "shared.pcapng"));
+    let (before, after) = (decoded(&sandbox, "house.pcapng"), decoded(&sandbox, "shared.pcapng"));
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(&after) {
         let name = |line: &Value| (line["mac"].to_string(), line["serial"].as_u64());
@@ -189,7 +192,7 @@ fn options(options: &[(u16, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn what_a_capture_says_beside_its_frames_stays_at_home() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut frame = device_frame(1);
     frame[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());
     let size = u32::try_from(frame.len()).unwrap().to_le_bytes();
@@ -226,12 +229,12 @@ fn what_a_capture_says_beside_its_frames_stays_at_home() {
         block(6, &packet.concat()),
         block(0xbad, &[&[1, 2, 3, 4][..], b"a secret of somebody"].concat()),
     ];
-    desk.write("annotated.pcapng", capture.concat());
+    sandbox.write("annotated.pcapng", capture.concat());
     let output =
-        desk.run(&["research", "export", "--anonymise", "annotated.pcapng", "-o", "out.pcapng"]);
+        sandbox.run(&["research", "export", "--anonymise", "annotated.pcapng", "-o", "out.pcapng"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("1 frames; replaced: 1 serial numbers, 1 addresses"));
-    let exported = fs::read(desk.path("out.pcapng")).unwrap();
+    let exported = fs::read(sandbox.path("out.pcapng")).unwrap();
     let address: [&[u8]; 3] = [&[192, 168, 77], &[0xdc, 0xa6, 0x32, 9, 8, 7], &[0x5a]];
     for private in [&b"secret"[..], address[0], address[1], address[2], &MAC, &SERIAL.to_le_bytes()]
     {
@@ -241,11 +244,11 @@ fn what_a_capture_says_beside_its_frames_stays_at_home() {
 
 #[test]
 fn what_cannot_be_exported_is_refused_with_the_reason() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let day = day.to_str().unwrap();
-    desk.write("there.pcapng", "precious");
-    desk.write("payload.bin", [0xcb, 0xda, 0xe9, 0xf8].repeat(20));
+    sandbox.write("there.pcapng", "precious");
+    sandbox.write("payload.bin", [0xcb, 0xda, 0xe9, 0xf8].repeat(20));
     for (arguments, code, word) in [
         (["-", "-o", "a.pcapng"], 64, "cannot be read twice"),
         (["no.pcapng", "-o", "a.pcapng"], 66, "there is no such file"),
@@ -255,10 +258,10 @@ fn what_cannot_be_exported_is_refused_with_the_reason() {
         (["payload.bin", "-o", "b.pcapng"], 65, "without a time or a sender"),
     ] {
         let arguments = [&["research", "export", "--anonymise"][..], &arguments].concat();
-        let output = desk.run(&arguments);
+        let output = sandbox.run(&arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
     }
-    assert_eq!(fs::read_to_string(desk.path("there.pcapng")).unwrap(), "precious");
-    assert!(!desk.path("a.pcapng").exists() && !desk.path("b.pcapng").exists());
+    assert_eq!(fs::read_to_string(sandbox.path("there.pcapng")).unwrap(), "precious");
+    assert!(!sandbox.path("a.pcapng").exists() && !sandbox.path("b.pcapng").exists());
 }

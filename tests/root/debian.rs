@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::{Desk, root, stderr, stdout};
+use support::gateway::{Sandbox, root, stderr, stdout};
 use support::machine::{Machine, SHARED};
 use support::network::{Network, device_frame};
 use support::process::{Running, installed};
@@ -20,34 +20,35 @@ const STATE: &str = "/var/lib/energi-gateway";
 const HISTORY: &str = "/var/lib/energi-gateway/energi.db";
 
 /// Builds a package of the program as it is here, with a version, and says what it is called.
-fn package(desk: &Desk, version: &str) -> Option<String> {
+fn package(sandbox: &Sandbox, version: &str) -> Option<String> {
     installed("cargo-deb")?;
     installed("dpkg")?;
     // Where cargo-deb looks for a program that has been built.
-    let folder = desk.path("target/release");
+    let folder = sandbox.path("target/release");
     fs::create_dir_all(&folder).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_energi-gateway"), folder.join("energi-gateway")).unwrap();
     let mut script = Command::new(root().join("packaging/deb.sh"));
     script.args(["--strip", "--fast", "--offline", "--deb-version", version, "--output"]);
-    let said = script.arg(desk.path("")).env("CARGO_TARGET_DIR", desk.path("target")).output();
+    let said =
+        script.arg(sandbox.path("")).env("CARGO_TARGET_DIR", sandbox.path("target")).output();
     let said = said.unwrap();
     assert!(said.status.success(), "{}", stderr(&said));
     let architecture = Command::new("dpkg").arg("--print-architecture").output().unwrap();
     let name = format!("energi-gateway_{version}_{}.deb", stdout(&architecture).trim());
-    assert!(desk.path(&name).exists(), "{}", stdout(&said));
+    assert!(sandbox.path(&name).exists(), "{}", stdout(&said));
     Some(name)
 }
 
 #[test]
 fn lintian_finds_no_fault_with_the_package() {
     let Some(lintian) = installed("lintian") else { return };
-    let desk = Desk::new();
-    let Some(package) = package(&desk, concat!(env!("CARGO_PKG_VERSION"), "-1")) else { return };
+    let sandbox = Sandbox::new();
+    let Some(package) = package(&sandbox, concat!(env!("CARGO_PKG_VERSION"), "-1")) else { return };
     let mut lint = Command::new(lintian);
     lint.args(["--fail-on", "error,warning", "--allow-root", "--no-cfg", "--suppress-tags"]);
     // The package is not Debian's.
     lint.arg("initial-upload-closes-no-bugs");
-    let output = lint.arg(desk.path(&package)).output().unwrap();
+    let output = lint.arg(sandbox.path(&package)).output().unwrap();
     let said = stdout(&output) + &stderr(&output);
     assert!(output.status.success(), "{said}");
 }
@@ -72,8 +73,8 @@ struct Service<'m> {
 }
 
 impl<'m> Service<'m> {
-    fn new(machine: &'m Machine, network: &'m Network, desk: &Desk) -> Self {
-        let manager = UnixDatagram::bind(desk.path("notify")).unwrap();
+    fn new(machine: &'m Machine, network: &'m Network, sandbox: &Sandbox) -> Self {
+        let manager = UnixDatagram::bind(sandbox.path("notify")).unwrap();
         // The service's user has to reach it.
         run(machine, &format!("chmod 711 {SHARED} && chmod 777 {SHARED}/notify"));
         manager.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -164,9 +165,10 @@ fn the_history_outlives_an_upgrade_and_a_removal_and_a_purge_leaves_nothing() {
     if needed.contains(&None) {
         return;
     }
-    let desk = Desk::new();
-    let Some(machine) = Machine::sharing(&desk.path("")) else { return };
-    let (Some(first), Some(second)) = (package(&desk, "0.0.1-1"), package(&desk, "0.0.2-1")) else {
+    let sandbox = Sandbox::new();
+    let Some(machine) = Machine::sharing(&sandbox.path("")) else { return };
+    let (Some(first), Some(second)) = (package(&sandbox, "0.0.1-1"), package(&sandbox, "0.0.2-1"))
+    else {
         return;
     };
     // Whatever this machine has of it; and the index of all manuals is not made anew each time.
@@ -195,7 +197,7 @@ fn the_history_outlives_an_upgrade_and_a_removal_and_a_purge_leaves_nothing() {
     }
 
     // It hears a device with the one capability that it is given.
-    let service = Service::new(&machine, &network, &desk);
+    let service = Service::new(&machine, &network, &sandbox);
     let running = service.start();
     service.hears_a_device();
     // The first thread, which is not the one that listens, has given it up.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::{Desk, stderr, stdout};
+use support::gateway::{Sandbox, stderr, stdout};
 use support::network::{Namespace, Network, device_frame, ethernet};
 use support::process::{Running, installed};
 use support::skip::skip;
@@ -30,7 +30,7 @@ fn traffic() -> Vec<Vec<u8>> {
 
 fn doctor(home: &Namespace, arguments: &str) -> Command {
     let arguments: Vec<_> = ["doctor"].into_iter().chain(arguments.split_whitespace()).collect();
-    let mut command = home.inside(&Desk::new().program(&arguments));
+    let mut command = home.inside(&Sandbox::new().program(&arguments));
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -139,7 +139,7 @@ fn an_interface_that_cannot_be_heard_is_explained_at_once() {
 fn without_permission_it_shows_the_interfaces_and_the_mend() {
     let Some(network) = Network::new() else { return };
     let Some(setpriv) = installed("setpriv") else { return };
-    let program = Desk::new().program(&["doctor", "-i", "eth0"]);
+    let program = Sandbox::new().program(&["doctor", "-i", "eth0"]);
     let mut command = Command::new(setpriv);
     command.arg("--bounding-set=-net_raw").arg(program.get_program()).args(program.get_args());
     let output = network.home.inside(&command).output().unwrap();
@@ -195,7 +195,7 @@ fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
 
 #[test]
 fn it_listens_for_half_a_minute_unless_told_otherwise() {
-    let help = stdout(&Desk::new().run(&["doctor", "--help"]));
+    let help = stdout(&Sandbox::new().run(&["doctor", "--help"]));
     assert!(help.contains("[default: 30s]"), "{help}");
 }
 

@@ -13,7 +13,7 @@ mod descriptors;
 mod disks;
 mod frames;
 mod history;
-mod house;
 mod killed;
 mod server;
 mod stopped;
+mod test_gateway;

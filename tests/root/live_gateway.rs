@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::network::{Namespace, Network, Sender, device_frame, ethernet};
 use support::process::Running;
 
@@ -41,15 +41,15 @@ struct Live {
 }
 
 impl Live {
-    fn start(desk: &Desk, home: &Namespace, sinks: &str) -> Self {
-        desk.write(
+    fn start(sandbox: &Sandbox, home: &Namespace, sinks: &str) -> Self {
+        sandbox.write(
             "config.yaml",
             format!("capture: {{type: live, interface: eth0}}\nsinks:\n{sinks}"),
         );
-        let program = desk.program(&["run"]);
+        let program = sandbox.program(&["run"]);
         let mut command = Command::new("ip");
         command.args(["netns", "exec", home.name()]).arg(program.get_program());
-        command.args(program.get_args()).current_dir(desk.path(""));
+        command.args(program.get_args()).current_dir(sandbox.path(""));
         command.env("NO_COLOR", "1").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running(command.spawn().unwrap());
         let output = BufReader::new(process.0.stdout.take().unwrap());
@@ -90,8 +90,8 @@ impl Live {
 #[test]
 fn twenty_thousand_frames_a_second_for_ten_seconds_all_reach_the_stdout_sink() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let gateway = Live::start(&desk, &network.home, "  - {type: stdout}\n");
+    let sandbox = Sandbox::new();
+    let gateway = Live::start(&sandbox, &network.home, "  - {type: stdout}\n");
     let mut sender = network.world.sender("eth0");
     gateway.hears(&mut sender);
 
@@ -122,16 +122,16 @@ fn twenty_thousand_frames_a_second_for_ten_seconds_all_reach_the_stdout_sink() {
 #[test]
 fn a_sink_whose_reader_hangs_costs_the_history_nothing() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = "  - {type: stdout}\n  - {type: sqlite, path: energi.db, flush_interval: 200ms}\n";
-    let gateway = Live::start(&desk, &network.home, sinks);
+    let gateway = Live::start(&sandbox, &network.home, sinks);
     let mut sender = network.world.sender("eth0");
     gateway.hears(&mut sender);
     // From here on nobody reads: the pipe fills, then the sink's place in the channel.
     sender.each_millisecond(2_000, |sender, step| {
         (1..=20).for_each(|number| sender.send(&numbered(step * 20 + number)));
     });
-    let db = desk.path("energi.db");
+    let db = sandbox.path("energi.db");
     let stored = || {
         let db = rusqlite::Connection::open(&db).unwrap();
         let query = "SELECT count(*) FROM sample WHERE key = 'gen_pwr' AND value > 0";

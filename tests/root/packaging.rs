@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::{self, Desk};
+use support::gateway::{self, Sandbox};
 use support::network::{Network, device_frame};
 use support::process::{Running, installed};
 
@@ -22,18 +22,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const EXPOSURE: &str = "--threshold=20";
 
 /// The unit with the program where this build has put it.
-fn unit(desk: &Desk) -> PathBuf {
+fn unit(sandbox: &Sandbox) -> PathBuf {
     let installed = "/usr/bin/energi-gateway";
     let ours = env!("CARGO_BIN_EXE_energi-gateway");
     assert!(UNIT.contains(&format!("ExecStart={installed} ")));
-    desk.write("energi-gateway.service", UNIT.replace(installed, ours))
+    sandbox.write("energi-gateway.service", UNIT.replace(installed, ours))
 }
 
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit_and_little_that_it_leaves_open() {
     let Some(analyze) = installed("systemd-analyze") else { return };
-    let desk = Desk::new();
-    let unit = unit(&desk);
+    let sandbox = Sandbox::new();
+    let unit = unit(&sandbox);
     for arguments in [&["verify"][..], &["security", "--offline=yes", "--no-pager", EXPOSURE]] {
         let output = Command::new(&analyze).args(arguments).arg(&unit).output().unwrap();
         let said = gateway::stdout(&output) + &gateway::stderr(&output);
@@ -85,19 +85,19 @@ fn the_program_makes_no_system_call_that_the_unit_forbids() {
     let (Some(analyze), Some(strace)) = (installed("systemd-analyze"), installed("strace")) else {
         return;
     };
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         "capture: {type: live, interface: eth0}\nshutdown_timeout: 1s\nsinks:\n  - {type: stdout}\n  \
          - {type: sqlite, path: energi.db, flush_interval: 100ms}\n  \
          - {type: mqtt, url: \"mqtts://localhost:8883\"}\n  \
          - {type: influxdb, url: \"https://localhost:8086\", org: o, bucket: b, token: t}\n",
     );
-    let program = desk.program(&["run"]);
+    let program = sandbox.program(&["run"]);
     let mut traced = Command::new("ip");
     traced.args(["netns", "exec", network.home.name()]);
     traced.arg(strace).args(["-f", "-o", "calls", "--"]);
-    traced.arg(program.get_program()).args(program.get_args()).current_dir(desk.path(""));
+    traced.arg(program.get_program()).args(program.get_args()).current_dir(sandbox.path(""));
     traced.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut traced = Running(traced.spawn().unwrap());
 
@@ -121,7 +121,7 @@ fn the_program_makes_no_system_call_that_the_unit_forbids() {
     kill_process(child, Signal::TERM).unwrap();
     assert!(traced.0.wait().unwrap().success());
 
-    let calls = fs::read_to_string(desk.path("calls")).unwrap();
+    let calls = fs::read_to_string(sandbox.path("calls")).unwrap();
     let calls: Vec<_> = calls
         .lines()
         .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once('('))

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::CapabilitySet;
-use support::gateway::{Desk, example_day};
+use support::gateway::{Sandbox, example_day};
 use support::network::{Namespace, Network, Sender, device_frame};
 use support::process::{Running, installed};
 
@@ -110,13 +110,13 @@ fn frame() -> Vec<u8> {
 }
 
 /// The program, started in a network namespace by `launcher` (a command and its arguments).
-fn live(desk: &Desk, home: &Namespace, launcher: &[&str]) -> Gateway {
-    desk.write("config.yaml", format!("capture: {{type: live, interface: eth0}}\n{SINKS}"));
-    let program = desk.program(&["run"]);
+fn live(sandbox: &Sandbox, home: &Namespace, launcher: &[&str]) -> Gateway {
+    sandbox.write("config.yaml", format!("capture: {{type: live, interface: eth0}}\n{SINKS}"));
+    let program = sandbox.program(&["run"]);
     let mut command = Command::new("ip");
     command.args(["netns", "exec", home.name()]).args(launcher);
     command.arg(program.get_program()).args(program.get_args());
-    command.current_dir(desk.path("")).env("NO_COLOR", "1");
+    command.current_dir(sandbox.path("")).env("NO_COLOR", "1");
     Gateway::start(command)
 }
 
@@ -133,8 +133,8 @@ fn holds_over_a_lost_interface(network: &Network, gateway: &Gateway) {
 #[test]
 fn started_as_root_only_the_capture_may_listen_and_nothing_may_do_more() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let gateway = live(&desk, &network.home, &[]);
+    let sandbox = Sandbox::new();
+    let gateway = live(&sandbox, &network.home, &[]);
     holds_over_a_lost_interface(&network, &gateway);
 }
 
@@ -145,7 +145,7 @@ fn started_with_the_one_right_only_the_capture_keeps_it() {
     if installed("setpriv").is_none() {
         return;
     }
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let launcher = [
         "setpriv",
         "--securebits=+noroot,+noroot_locked",
@@ -154,7 +154,7 @@ fn started_with_the_one_right_only_the_capture_keeps_it() {
         "--ambient-caps=-all,+net_raw",
         "--",
     ];
-    let gateway = live(&desk, &network.home, &launcher);
+    let gateway = live(&sandbox, &network.home, &launcher);
     holds_over_a_lost_interface(&network, &gateway);
 }
 
@@ -162,9 +162,9 @@ fn started_with_the_one_right_only_the_capture_keeps_it() {
 fn a_recording_and_a_simulated_household_take_no_privilege_at_all() {
     let replay = format!("{{type: replay, path: \"{}\", speed: 1}}", example_day().display());
     for capture in [&replay[..], "{type: simulator, seed: 7, speed: 1}"] {
-        let desk = Desk::new();
-        desk.write("config.yaml", format!("capture: {capture}\n{SINKS}"));
-        let gateway = Gateway::start(desk.program(&["run"]));
+        let sandbox = Sandbox::new();
+        sandbox.write("config.yaml", format!("capture: {capture}\n{SINKS}"));
+        let gateway = Gateway::start(sandbox.program(&["run"]));
         gateway.readings.recv_timeout(PATIENCE).unwrap();
         gateway.has_given_up_all_but(CapabilitySet::empty());
     }

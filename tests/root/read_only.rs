@@ -5,29 +5,29 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use support::gateway::{Desk, example_day, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 
 /// Nobody in particular: `nobody` on most systems.
 const STRANGER: u32 = 65_534;
 
 #[test]
 fn a_history_where_one_may_not_write_is_reported_and_exported_all_the_same() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         format!(
             "capture: {{type: replay, path: \"{}\"}}\nsinks: [{{type: sqlite, path: energi.db}}]\n",
             example_day().display()
         ),
     );
-    assert!(desk.run(&["run"]).status.success());
+    assert!(sandbox.run(&["run"]).status.success());
     // The program too must be where a stranger may run it.
-    fs::copy(env!("CARGO_BIN_EXE_energi-gateway"), desk.path("program")).unwrap();
-    fs::set_permissions(desk.path("energi.db"), Permissions::from_mode(0o444)).unwrap();
-    fs::set_permissions(desk.path(""), Permissions::from_mode(0o555)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_energi-gateway"), sandbox.path("program")).unwrap();
+    fs::set_permissions(sandbox.path("energi.db"), Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o555)).unwrap();
     for arguments in [["report", "daily"], ["history", "export"]] {
-        let mut command = Command::new(desk.path("program"));
-        command.args(arguments).args(["--db", "energi.db"]).current_dir(desk.path(""));
+        let mut command = Command::new(sandbox.path("program"));
+        command.args(arguments).args(["--db", "energi.db"]).current_dir(sandbox.path(""));
         // Nothing is forbidden to root.
         if rustix::process::geteuid().is_root() {
             command.uid(STRANGER).gid(STRANGER);
@@ -36,15 +36,15 @@ fn a_history_where_one_may_not_write_is_reported_and_exported_all_the_same() {
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         assert!(stdout(&output).lines().count() > 3);
     }
-    fs::set_permissions(desk.path(""), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
 fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("history")).unwrap();
-    fs::set_permissions(desk.path("history"), Permissions::from_mode(0o555)).unwrap();
-    desk.write(
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("history")).unwrap();
+    fs::set_permissions(sandbox.path("history"), Permissions::from_mode(0o555)).unwrap();
+    sandbox.write(
         "config.yaml",
         format!(
             "capture: {{type: replay, path: \"{}\"}}\n\
@@ -53,11 +53,11 @@ fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
         ),
     );
     let said = "history is read-only for this process";
-    let checked = desk.run(&["check", "--connect"]);
+    let checked = sandbox.run(&["check", "--connect"]);
     assert!(stdout(&checked).contains(said), "{}", stdout(&checked));
     assert_eq!(checked.status.code(), Some(74));
-    let run = desk.run(&["run"]);
+    let run = sandbox.run(&["run"]);
     assert!(stderr(&run).contains("is read-only for this process"), "{}", stderr(&run));
     assert_eq!(run.status.code(), Some(74));
-    fs::set_permissions(desk.path("history"), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(sandbox.path("history"), Permissions::from_mode(0o755)).unwrap();
 }

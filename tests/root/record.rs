@@ -14,7 +14,7 @@ use energi_gateway::capture::{CaptureError, Event, Source};
 use pcap_parser::{Block, OptionCode};
 use rustix::process::{Pid, Signal, kill_process};
 use support::disk::Disk;
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::network::{Namespace, Network, Sender, device_frame, ethernet, number_of};
 use support::process::{Running, installed};
 use support::terminal::Terminal;
@@ -31,16 +31,16 @@ struct Recording {
 
 impl Recording {
     /// Starts it at home and waits until it listens.
-    fn start(desk: &Desk, home: &Namespace, arguments: &str) -> Self {
-        let mut recording = Self::launch(desk, home, arguments);
+    fn start(sandbox: &Sandbox, home: &Namespace, arguments: &str) -> Self {
+        let mut recording = Self::launch(sandbox, home, arguments);
         recording.await_word("listening");
         recording
     }
 
-    fn launch(desk: &Desk, home: &Namespace, arguments: &str) -> Self {
+    fn launch(sandbox: &Sandbox, home: &Namespace, arguments: &str) -> Self {
         let arguments: Vec<_> =
             ["record", "-i", "eth0"].into_iter().chain(arguments.split(' ')).collect();
-        let mut command = home.inside(&desk.program(&arguments));
+        let mut command = home.inside(&sandbox.program(&arguments));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         let mut process = Running(command.spawn().unwrap());
         let output = BufReader::new(process.0.stderr.take().unwrap());
@@ -134,9 +134,9 @@ fn send(sender: &mut Sender, numbers: impl IntoIterator<Item = u32>) {
 }
 
 /// The files of a rotation, in the order of their names.
-fn files(desk: &Desk) -> Vec<PathBuf> {
+fn files(sandbox: &Sandbox) -> Vec<PathBuf> {
     let mut files: Vec<_> =
-        fs::read_dir(desk.path("")).unwrap().map(|file| file.unwrap().path()).collect();
+        fs::read_dir(sandbox.path("")).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -147,11 +147,11 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
     const MILLISECONDS: u32 = 20_000;
     let Some(tshark) = installed("tshark") else { return };
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let path = desk.path("all.pcapng");
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("all.pcapng");
     let sent = EACH * MILLISECONDS;
     let recording =
-        Recording::start(&desk, &network.home, &format!("-o all.pcapng --frames {sent}"));
+        Recording::start(&sandbox, &network.home, &format!("-o all.pcapng --frames {sent}"));
     let mut sender = network.world.sender("eth0");
     let took = sender.each_millisecond(MILLISECONDS, |sender, millisecond| {
         send(sender, millisecond * EACH..(millisecond + 1) * EACH);
@@ -199,11 +199,11 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
 fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
     let Some(tshark) = installed("tshark") else { return };
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let Some(small) = Disk::mount(desk.path("disk"), "size=128k") else { return };
+    let sandbox = Sandbox::new();
+    let Some(small) = Disk::mount(sandbox.path("disk"), "size=128k") else { return };
     let mut sender = network.world.sender("eth0");
     for arguments in ["-o disk/full.pcapng", "-o disk/full.pcapng --rotate 40KiB"] {
-        let recording = Recording::start(&desk, &network.home, arguments);
+        let recording = Recording::start(&sandbox, &network.home, arguments);
         send(&mut sender, 0..4_000);
         let (code, said) = recording.end();
         assert_eq!(code, Some(74), "{arguments}: {said}");
@@ -229,9 +229,9 @@ fn whatever_ends_a_recording_the_file_has_what_was_heard() {
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let desk = Desk::new();
-        let path = desk.path("eddi.pcapng");
-        let recording = Recording::start(&desk, &network.home, "-o eddi.pcapng");
+        let sandbox = Sandbox::new();
+        let path = sandbox.path("eddi.pcapng");
+        let recording = Recording::start(&sandbox, &network.home, "-o eddi.pcapng");
         send(&mut sender, 0..1_000);
         await_frame(&path, 999);
         if signal == Signal::KILL {
@@ -250,11 +250,14 @@ fn whatever_ends_a_recording_the_file_has_what_was_heard() {
 #[test]
 fn each_limit_ends_the_recording_by_itself() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut sender = network.world.sender("eth0");
     let mut record = |arguments: &str| {
-        let mut recording =
-            Recording::start(&desk, &network.home, &format!("-o eddi.pcapng --force {arguments}"));
+        let mut recording = Recording::start(
+            &sandbox,
+            &network.home,
+            &format!("-o eddi.pcapng --force {arguments}"),
+        );
         let start = Instant::now();
         let mut number = 0;
         while recording.process.0.try_wait().unwrap().is_none() {
@@ -264,7 +267,7 @@ fn each_limit_ends_the_recording_by_itself() {
             thread::sleep(Duration::from_millis(5));
         }
         let said = recording.ends_well();
-        let saved = whole(&desk.path("eddi.pcapng"));
+        let saved = whole(&sandbox.path("eddi.pcapng"));
         assert!(saved.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{saved:?}");
         (saved.len(), said)
     };
@@ -274,7 +277,7 @@ fn each_limit_ends_the_recording_by_itself() {
     assert!((2..400).contains(&saved), "{saved} of a second: {said}");
 
     let (saved, said) = record("--max-size 2KiB");
-    let size = fs::metadata(desk.path("eddi.pcapng")).unwrap().len();
+    let size = fs::metadata(sandbox.path("eddi.pcapng")).unwrap().len();
     assert!((1_900..=2_048).contains(&size), "{size} bytes: {said}");
     assert!(saved > 10, "{saved}");
 }
@@ -284,15 +287,15 @@ fn a_rotation_goes_on_in_a_new_file_and_loses_nothing_between() {
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
     for (rotate, most, pause) in [("4KiB", 4_096, 1), ("1s", u64::MAX, 12)] {
-        let desk = Desk::new();
+        let sandbox = Sandbox::new();
         let arguments = format!("-o eddi.pcapng --rotate {rotate} --frames 300");
-        let recording = Recording::start(&desk, &network.home, &arguments);
+        let recording = Recording::start(&sandbox, &network.home, &arguments);
         for number in 0..300 {
             send(&mut sender, [number]);
             thread::sleep(Duration::from_millis(pause));
         }
         let said = recording.ends_well();
-        let files = files(&desk);
+        let files = files(&sandbox);
         assert!(files.len() >= 3, "{files:?}: {said}");
         for file in &files {
             let name = file.file_name().unwrap().to_str().unwrap();
@@ -331,7 +334,7 @@ fn kinds() -> [(&'static str, Vec<u8>); 5] {
 #[test]
 fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut sender = network.world.sender("eth0");
     for only in ["all", "known", "unknown"] {
         let kinds = kinds();
@@ -341,13 +344,13 @@ fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
             .map(|(_, frame)| frame.clone())
             .collect();
         let arguments = format!("-o {only}.pcapng --only {only} --frames {}", wanted.len());
-        let recording = Recording::start(&desk, &network.home, &arguments);
+        let recording = Recording::start(&sandbox, &network.home, &arguments);
         for (_, frame) in &kinds {
             sender.send(frame);
         }
         let said = recording.ends_well();
         let mut source =
-            ReplaySource::open(&desk.path(&format!("{only}.pcapng")), Speed::Max).unwrap();
+            ReplaySource::open(&sandbox.path(&format!("{only}.pcapng")), Speed::Max).unwrap();
         for frame in wanted {
             let event = source.next().unwrap();
             assert!(
@@ -363,9 +366,9 @@ fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
 #[test]
 fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut terminal = Terminal::new();
-    let program = desk.program(&["record", "-i", "eth0", "-o", "eddi.pcapng"]);
+    let program = sandbox.program(&["record", "-i", "eth0", "-o", "eddi.pcapng"]);
     let mut command = network.home.inside(&program);
     command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null());
     let mut process = Running(command.stderr(terminal.output()).spawn().unwrap());
@@ -393,10 +396,10 @@ fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
 #[test]
 fn an_interface_that_is_missing_or_replaced_is_waited_for() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let path = desk.path("eddi.pcapng");
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("eddi.pcapng");
     network.home.ip("link del eth0");
-    let mut recording = Recording::launch(&desk, &network.home, "-o eddi.pcapng");
+    let mut recording = Recording::launch(&sandbox, &network.home, "-o eddi.pcapng");
     recording.await_word("eth0 does not exist; waiting for it");
     for number in [1, 2] {
         network.plug_in();
@@ -417,8 +420,8 @@ fn an_interface_that_is_missing_or_replaced_is_waited_for() {
 #[test]
 fn what_cannot_work_is_said_before_anything_is_written() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let program = desk.path("").join("there.pcapng");
+    let sandbox = Sandbox::new();
+    let program = sandbox.path("").join("there.pcapng");
     fs::write(&program, "precious").unwrap();
     for (arguments, code, word) in [
         ("-o there.pcapng", 64, "there.pcapng: exists already; --force replaces it"),
@@ -432,25 +435,25 @@ fn what_cannot_work_is_said_before_anything_is_written() {
         ("-o a.pcapng --max-size 1MB", 64, "a size in bytes or such as"),
         ("-o a.pcapng --frames 0", 64, "0 is not in"),
     ] {
-        let (ended, said) = Recording::launch(&desk, &network.home, arguments).end();
+        let (ended, said) = Recording::launch(&sandbox, &network.home, arguments).end();
         assert_eq!(ended, Some(code), "{arguments}: {said}");
         assert!(said.contains(word), "{arguments}: {said}");
     }
     assert_eq!(fs::read_to_string(&program).unwrap(), "precious");
-    assert_eq!(files(&desk), [program], "nothing else was made");
+    assert_eq!(files(&sandbox), [program], "nothing else was made");
 }
 
 #[test]
 fn two_recordings_do_not_write_one_file() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let first = Recording::start(&desk, &network.home, "-o eddi.pcapng");
-    let second = Recording::launch(&desk, &network.home, "-o eddi.pcapng --force");
+    let sandbox = Sandbox::new();
+    let first = Recording::start(&sandbox, &network.home, "-o eddi.pcapng");
+    let second = Recording::launch(&sandbox, &network.home, "-o eddi.pcapng --force");
     let (code, said) = second.end();
     assert_eq!(code, Some(69), "{said}");
     assert!(said.contains("another process is recording to it"), "{said}");
     send(&mut network.world.sender("eth0"), [1]);
-    await_frame(&desk.path("eddi.pcapng"), 1);
+    await_frame(&sandbox.path("eddi.pcapng"), 1);
     first.signal(Signal::TERM);
     first.ends_well();
 }
@@ -459,31 +462,31 @@ fn two_recordings_do_not_write_one_file() {
 fn without_permission_the_mend_is_said_and_no_file_is_made() {
     let Some(network) = Network::new() else { return };
     let Some(setpriv) = installed("setpriv") else { return };
-    let desk = Desk::new();
-    let program = desk.program(&["record", "-i", "eth0", "-o", "eddi.pcapng"]);
+    let sandbox = Sandbox::new();
+    let program = sandbox.program(&["record", "-i", "eth0", "-o", "eddi.pcapng"]);
     let mut command = Command::new(setpriv);
     command.arg("--bounding-set=-net_raw").arg(program.get_program()).args(program.get_args());
-    command.current_dir(desk.path(""));
+    command.current_dir(sandbox.path(""));
     let output = network.home.inside(&command).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(77), "{said}");
     assert!(said.contains("sudo setcap cap_net_raw+ep "), "{said}");
-    assert!(files(&desk).is_empty());
+    assert!(files(&sandbox).is_empty());
 }
 
 #[test]
 fn standard_output_is_a_capture_for_another_program_and_its_end_is_no_failure() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut sender = network.world.sender("eth0");
-    let mut recording = Recording::start(&desk, &network.home, "-o - --frames 5");
+    let mut recording = Recording::start(&sandbox, &network.home, "-o - --frames 5");
     send(&mut sender, 0..5);
     let mut capture = Vec::new();
     recording.process.0.stdout.take().unwrap().read_to_end(&mut capture).unwrap();
     recording.ends_well();
-    assert!(whole(&desk.write("read.pcapng", capture)).into_iter().eq(0..5));
+    assert!(whole(&sandbox.write("read.pcapng", capture)).into_iter().eq(0..5));
 
-    let mut recording = Recording::start(&desk, &network.home, "-o -");
+    let mut recording = Recording::start(&sandbox, &network.home, "-o -");
     drop(recording.process.0.stdout.take());
     send(&mut sender, 0..5);
     recording.ends_well();

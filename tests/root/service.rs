@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::network::{Network, device_frame};
 use support::process::{Running, installed};
 use support::skip::skip;
@@ -115,18 +115,18 @@ fn stop(service: &mut Running) {
 #[test]
 fn a_service_says_when_it_is_ready_how_it_goes_and_that_it_lives_though_the_network_is_silent() {
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "config.yaml",
         "capture: {type: live, interface: eth0}\nshutdown_timeout: 3s\nsinks:\n  \
          - {type: sqlite, path: energi.db}\n  - {type: stdout}\n",
     );
-    let manager = Manager::at(&desk.path("notify"));
-    let program = desk.program(&["run"]);
+    let manager = Manager::at(&sandbox.path("notify"));
+    let program = sandbox.program(&["run"]);
     let mut command = Command::new("ip");
     command.args(["netns", "exec", network.home.name()]).arg(program.get_program());
-    command.args(program.get_args()).current_dir(desk.path("")).stderr(Stdio::null());
-    let mut service = as_service(&mut command, desk.path("notify").to_str().unwrap());
+    command.args(program.get_args()).current_dir(sandbox.path("")).stderr(Stdio::null());
+    let mut service = as_service(&mut command, sandbox.path("notify").to_str().unwrap());
 
     let start = Instant::now();
     let until_ready = manager.waits_for_word("READY=1");
@@ -189,13 +189,14 @@ impl Held {
 
 #[test]
 fn a_capture_that_is_stuck_and_sinks_that_are_stuck_give_no_sign_of_life() {
-    let desk = Desk::new();
-    desk.write("config.yaml", SIMULATOR);
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", SIMULATOR);
     // An abstract address, as systemd may give one too.
     let name = format!("energi-notify-{}", std::process::id());
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap());
     let manager = Manager::listening(socket.unwrap());
-    let mut service = as_service(desk.program(&["run"]).stderr(Stdio::null()), &format!("@{name}"));
+    let mut service =
+        as_service(sandbox.program(&["run"]).stderr(Stdio::null()), &format!("@{name}"));
     manager.waits_for_word("READY=1");
     manager.hears_it_live();
     for thread in ["capture", "energi-gateway"] {
@@ -212,12 +213,13 @@ fn a_capture_that_is_stuck_and_sinks_that_are_stuck_give_no_sign_of_life() {
 
 #[test]
 fn a_stream_whose_writer_has_nothing_to_say_is_no_hang() {
-    let desk = Desk::new();
-    desk.write("config.yaml", "capture: {type: replay, path: \"-\"}\nsinks:\n  - {type: stdout}\n");
-    let manager = Manager::at(&desk.path("notify"));
-    let mut program = desk.program(&["run"]);
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("config.yaml", "capture: {type: replay, path: \"-\"}\nsinks:\n  - {type: stdout}\n");
+    let manager = Manager::at(&sandbox.path("notify"));
+    let mut program = sandbox.program(&["run"]);
     program.stdin(Stdio::piped()).stderr(Stdio::null());
-    let _service = as_service(&mut program, desk.path("notify").to_str().unwrap());
+    let _service = as_service(&mut program, sandbox.path("notify").to_str().unwrap());
     manager.waits_for_word("READY=1");
     manager.hears_it_live();
 }

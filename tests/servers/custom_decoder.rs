@@ -8,7 +8,7 @@ use energi_gateway::capture::simulator::{Household, Rate, Settings};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use support::gateway::{Desk, stderr, stdout};
+use support::gateway::{Sandbox, stderr, stdout};
 use support::mosquitto::Mosquitto;
 use support::victoria::Victoria;
 
@@ -28,13 +28,14 @@ decoders:
 "#;
 
 /// A quarter of an hour of records 0x2C.
-fn capture(desk: &Desk) {
+fn capture(sandbox: &Sandbox) {
     let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
     let mut settings = Settings::new(start, TimeZone::UTC);
     settings.rates = vec![Rate { length: 0x2C, every: 12 }];
     let mut household = Household::new(settings);
     let mut capture =
-        pcapng::PcapngWriter::new(File::create(desk.path("some.pcapng")).unwrap(), None).unwrap();
+        pcapng::PcapngWriter::new(File::create(sandbox.path("some.pcapng")).unwrap(), None)
+            .unwrap();
     while let Some((time, frame)) = household.next_frame()
         && time < start + SignedDuration::from_mins(15)
     {
@@ -53,8 +54,8 @@ fn a_decoder_written_in_yaml_alone_appears_in_every_output_alike() {
         return;
     };
     let listener = broker.listen();
-    let desk = Desk::new();
-    capture(&desk);
+    let sandbox = Sandbox::new();
+    capture(&sandbox);
     let config = format!(
         "timezone: UTC\ncapture: {{type: replay, path: some.pcapng}}\n{CUSTOM}sinks:\n  \
          - type: stdout\n  - {{type: sqlite, path: energi.db}}\n  \
@@ -63,15 +64,15 @@ fn a_decoder_written_in_yaml_alone_appears_in_every_output_alike() {
         broker.url(),
         database.url()
     );
-    desk.write("config.yaml", config);
-    let output = desk.run(&["run"]);
+    sandbox.write("config.yaml", config);
+    let output = sandbox.run(&["run"]);
     assert!(output.status.success(), "{}", stderr(&output));
 
     let lines: Vec<Value> =
         stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 75);
     assert!(lines.iter().all(|line| line["experimental"] == true && line["packet"] == "0x2C"));
-    let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
 
     // In the order of key, then time.
     let points = database.samples();

@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::Desk;
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::Sandbox;
 use support::mosquitto::{Listener, Mosquitto, until};
 use support::network::ethernet;
 use support::process::Running;
@@ -43,23 +43,23 @@ fn captured(from: [u8; 6], serials: impl Iterator<Item = u32>) -> Vec<u8> {
 
 /// The program with every sink, its input written and its readings read by the test.
 struct Gateway {
-    desk: Desk,
+    sandbox: Sandbox,
     process: Running,
     input: BufWriter<ChildStdin>,
     readings: BufReader<ChildStdout>,
     devices: BTreeSet<u32>,
     _broker: Mosquitto,
     listener: Listener,
-    player: Player,
+    fake: FakeServer,
 }
 
 impl Gateway {
     /// Starts it with these `devices`. None: the test has been skipped.
     fn start(devices: &str) -> Option<Self> {
         let broker = Mosquitto::start()?;
-        let (desk, listener) = (Desk::new(), broker.listen());
-        let player = Player::start(Mood::Takes(204));
-        desk.write(
+        let (sandbox, listener) = (Sandbox::new(), broker.listen());
+        let fake = FakeServer::start(Mood::Takes(204));
+        sandbox.write(
             "config.yaml",
             format!(
                 "capture: {{type: replay, path: \"-\"}}\ndevices: {devices}\nsinks:\n  \
@@ -68,18 +68,18 @@ impl Gateway {
                  - {{type: mqtt, url: \"{}\", interval: 0}}\n  \
                  - {{type: influxdb, url: \"{}\", org: o, bucket: b, flush_interval: 200ms}}\n",
                 broker.url(),
-                player.url()
+                fake.url()
             ),
         );
-        let mut program = desk.program(&["run"]);
-        program.stdin(Stdio::piped()).stderr(File::create(desk.path("log")).unwrap());
+        let mut program = sandbox.program(&["run"]);
+        program.stdin(Stdio::piped()).stderr(File::create(sandbox.path("log")).unwrap());
         let mut process = Running(program.spawn().unwrap());
         let mut input = BufWriter::new(process.0.stdin.take().unwrap());
         input.write_all(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
         input.write_all(&[0xff, 0xff, 0, 0, 1, 0, 0, 0]).unwrap();
         let readings = BufReader::new(process.0.stdout.take().unwrap());
         let devices = BTreeSet::new();
-        Some(Self { desk, process, input, readings, devices, _broker: broker, listener, player })
+        Some(Self { sandbox, process, input, readings, devices, _broker: broker, listener, fake })
     }
 
     fn sends(&mut self, from: [u8; 6], serials: impl Iterator<Item = u32>) {
@@ -123,17 +123,17 @@ impl Gateway {
     fn sent(&self) -> BTreeSet<u32> {
         let serial =
             |line: &String| line.split_once("serial=")?.1.split([' ', ',']).next()?.parse().ok();
-        self.player.taken().iter().filter_map(serial).collect()
+        self.fake.taken().iter().filter_map(serial).collect()
     }
 
     /// Ends it; the devices of its history, and what it logged.
     fn ends(&mut self) -> (BTreeSet<u32>, String) {
         kill_process(Pid::from_child(&self.process.0), Signal::TERM).unwrap();
         assert!(self.process.0.wait().unwrap().success());
-        let db = rusqlite::Connection::open(self.desk.path("energi.db")).unwrap();
+        let db = rusqlite::Connection::open(self.sandbox.path("energi.db")).unwrap();
         let mut query = db.prepare("SELECT DISTINCT serial FROM sample").unwrap();
         let stored = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        (stored, fs::read_to_string(self.desk.path("log")).unwrap())
+        (stored, fs::read_to_string(self.sandbox.path("log")).unwrap())
     }
 
     /// The memory that it has taken at most, in KiB.

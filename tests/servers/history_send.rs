@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::{Desk, example_day, stderr, stdout};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::Running;
 use support::victoria::Victoria;
 
 const TAKES: Mood = Mood::Takes(204);
 
-/// A desk with the example day in its history, and a configuration that has a sink at `url`.
-fn desk(url: &str, sinks: &str) -> Desk {
-    let desk = Desk::new();
+/// A sandbox with the example day in its history, and a configuration that has a sink at `url`.
+fn sandbox(url: &str, sinks: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
     let day = example_day();
     let configuration = |sinks: &str| {
         format!(
@@ -27,25 +27,25 @@ fn desk(url: &str, sinks: &str) -> Desk {
             day.display()
         )
     };
-    desk.write("history.yaml", configuration(""));
+    sandbox.write("history.yaml", configuration(""));
     let influxdb = format!(
         "  - {{type: influxdb, name: attic, url: \"{url}\", org: home, bucket: energy, token: t}}\n"
     );
-    desk.write("config.yaml", configuration(&format!("{influxdb}{sinks}")));
-    let output = desk.run(&["run", "-c", "history.yaml"]);
+    sandbox.write("config.yaml", configuration(&format!("{influxdb}{sinks}")));
+    let output = sandbox.run(&["run", "-c", "history.yaml"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    desk
+    sandbox
 }
 
-fn send(desk: &Desk, options: &str) -> Output {
+fn send(sandbox: &Sandbox, options: &str) -> Output {
     let fixed = ["history", "send", "--db", "energi.db", "-c", "config.yaml"];
-    desk.run(&[&fixed[..], &options.split_whitespace().collect::<Vec<_>>()].concat())
+    sandbox.run(&[&fixed[..], &options.split_whitespace().collect::<Vec<_>>()].concat())
 }
 
 /// Begins what [`send`] does.
-fn begin(desk: &Desk) -> Child {
+fn begin(sandbox: &Sandbox) -> Child {
     let arguments = "history send --db energi.db -c config.yaml --to attic";
-    desk.program(&arguments.split(' ').collect::<Vec<_>>()).spawn().unwrap()
+    sandbox.program(&arguments.split(' ').collect::<Vec<_>>()).spawn().unwrap()
 }
 
 /// Waits until something has come about.
@@ -60,14 +60,14 @@ fn until(what: &str, mut come: impl FnMut() -> bool) {
 #[test]
 fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
     let Some(server) = Victoria::start() else { return };
-    let desk = desk(&server.url(), "");
-    let output = desk.run(&["run", "-c", "config.yaml"]);
+    let sandbox = sandbox(&server.url(), "");
+    let output = sandbox.run(&["run", "-c", "config.yaml"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let live = server.samples();
-    let values = 3 * 43_200 + 9 * 7_200 + 3 * 3_600 - duplicates(&desk);
+    let values = 3 * 43_200 + 9 * 7_200 + 3 * 3_600 - duplicates(&sandbox);
     assert_eq!(i64::try_from(live.len()).unwrap(), values);
     for _ in 0..2 {
-        let output = send(&desk, "--to attic");
+        let output = send(&sandbox, "--to attic");
         let said = stderr(&output);
         assert!(output.status.success(), "{said}");
         let expected = "attic: 54000 points sent, 2026-06-20 to 2026-06-20\n";
@@ -77,8 +77,8 @@ fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
 }
 
 /// How many values share series and millisecond with another.
-fn duplicates(desk: &Desk) -> i64 {
-    let connection = Connection::open(desk.path("energi.db")).unwrap();
+fn duplicates(sandbox: &Sandbox) -> i64 {
+    let connection = Connection::open(sandbox.path("energi.db")).unwrap();
     connection
         .query_row(
             "SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT time, key, value FROM sample))
@@ -91,9 +91,9 @@ fn duplicates(desk: &Desk) -> i64 {
 
 #[test]
 fn every_point_goes_out_in_the_order_of_time_with_its_tags_and_microseconds() {
-    let server = Player::start(Mood::Wants("t"));
-    let desk = desk(&server.url(), "");
-    let output = send(&desk, "--to attic");
+    let server = FakeServer::start(Mood::Wants("t"));
+    let sandbox = sandbox(&server.url(), "");
+    let output = send(&sandbox, "--to attic");
     assert!(output.status.success(), "{}", stderr(&output));
     for request in server.requests() {
         assert!(request.target.starts_with("/api/v2/write?"), "{request:?}");
@@ -116,8 +116,8 @@ const TWO_HOURS: usize = 4_500;
 
 /// Two hours of the day alone, and the same on the next two days, on the second of them of another
 /// device too.
-fn short_days(desk: &Desk) {
-    let connection = Connection::open(desk.path("energi.db")).unwrap();
+fn short_days(sandbox: &Sandbox) {
+    let connection = Connection::open(sandbox.path("energi.db")).unwrap();
     connection
         .execute_batch(
             "DELETE FROM reading WHERE time >= 1781910000000 + 7200000;
@@ -131,12 +131,12 @@ fn short_days(desk: &Desk) {
 
 #[test]
 fn dates_and_devices_can_be_chosen() {
-    let server = Player::start(TAKES);
-    let desk = desk(&server.url(), "");
-    short_days(&desk);
+    let server = FakeServer::start(TAKES);
+    let sandbox = sandbox(&server.url(), "");
+    short_days(&sandbox);
     let sent = |options: &str| {
         let before = server.taken().len();
-        let output = send(&desk, &format!("--to attic {options}"));
+        let output = send(&sandbox, &format!("--to attic {options}"));
         assert!(output.status.success(), "{}", stderr(&output));
         (stdout(&output), server.taken().len() - before)
     };
@@ -150,17 +150,17 @@ fn dates_and_devices_can_be_chosen() {
         let expected = (format!("attic: {points} points sent, {said}\n"), points);
         assert_eq!(sent(options), expected, "{options}");
     }
-    let output = send(&desk, "--to attic --from 2026-06-23");
+    let output = send(&sandbox, "--to attic --from 2026-06-23");
     assert!(output.status.success() && stdout(&output).is_empty());
     assert!(stderr(&output).contains("no sample to send from 2026-06-23 on"), "{output:?}");
 }
 
 #[test]
 fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said() {
-    let server = Player::start(Mood::TakesAtMost(1_000));
-    let desk = desk(&server.url(), "");
-    short_days(&desk);
-    let output = send(&desk, "--to attic");
+    let server = FakeServer::start(Mood::TakesAtMost(1_000));
+    let sandbox = sandbox(&server.url(), "");
+    short_days(&sandbox);
+    let output = send(&sandbox, "--to attic");
     assert!(output.status.success(), "{}", stderr(&output));
     let taken = server.taken();
     assert_eq!(taken.len(), 4 * TWO_HOURS);
@@ -172,7 +172,7 @@ fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said
     ] {
         server.mood(mood);
         let before = server.taken().len();
-        let output = send(&desk, "--to attic");
+        let output = send(&sandbox, "--to attic");
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(65), "{said}");
         assert_eq!(stdout(&output), "attic: 17999 points sent, 2026-06-20 to 2026-06-22\n");
@@ -185,10 +185,10 @@ fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said
 #[test]
 fn a_server_that_is_busy_is_waited_for() {
     for (status, words) in [(503, "starting"), (429, "slow down")] {
-        let server = Player::start(Mood::Refuses(status, words));
-        let desk = desk(&server.url(), "");
-        short_days(&desk);
-        let child = begin(&desk);
+        let server = FakeServer::start(Mood::Refuses(status, words));
+        let sandbox = sandbox(&server.url(), "");
+        short_days(&sandbox);
+        let child = begin(&sandbox);
         until("it does not try", || !server.requests().is_empty());
         server.mood(TAKES);
         let output = child.wait_with_output().unwrap();
@@ -201,9 +201,9 @@ fn a_server_that_is_busy_is_waited_for() {
 
 #[test]
 fn a_wrong_token_ends_it_at_once() {
-    let server = Player::start(Mood::Wants("another"));
-    let desk = desk(&server.url(), "");
-    let output = send(&desk, "--to attic");
+    let server = FakeServer::start(Mood::Wants("another"));
+    let sandbox = sandbox(&server.url(), "");
+    let output = send(&sandbox, "--to attic");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("the token is wrong"), "{said}");
@@ -213,10 +213,10 @@ fn a_wrong_token_ends_it_at_once() {
 
 #[test]
 fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
-    let server = Player::start(Mood::Slow(Duration::from_secs(2)));
-    let desk = desk(&server.url(), "");
-    short_days(&desk);
-    let child = begin(&desk);
+    let server = FakeServer::start(Mood::Slow(Duration::from_secs(2)));
+    let sandbox = sandbox(&server.url(), "");
+    short_days(&sandbox);
+    let child = begin(&sandbox);
     // The first day is there, and of the second, which has two devices, the first batch of two.
     server.has_taken(TWO_HOURS + 5_000);
     server.mood(Mood::Hangs);
@@ -228,7 +228,7 @@ fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
     assert!(said.contains("go on with --from 2026-06-21"), "{said}");
 
     server.mood(TAKES);
-    let output = send(&desk, "--to attic --from 2026-06-21");
+    let output = send(&sandbox, "--to attic --from 2026-06-21");
     assert!(output.status.success(), "{}", stderr(&output));
     let all: BTreeSet<String> = server.taken().into_iter().collect();
     assert!(all.len() == 4 * TWO_HOURS, "{} points", all.len());
@@ -236,27 +236,27 @@ fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
 
 #[test]
 fn a_history_is_sent_while_the_gateway_writes_it() {
-    let server = Player::start(TAKES);
-    let desk = desk(&server.url(), "");
-    desk.write(
+    let server = FakeServer::start(TAKES);
+    let sandbox = sandbox(&server.url(), "");
+    sandbox.write(
         "live.yaml",
         "capture: {type: simulator, speed: 1}\nsinks: [{type: sqlite, flush_interval: 1s, retention: {samples: 3650d}}]\n",
     );
-    let _gateway = Running(desk.program(&["run", "-c", "live.yaml"]).spawn().unwrap());
+    let _gateway = Running(sandbox.program(&["run", "-c", "live.yaml"]).spawn().unwrap());
     let live = || {
-        let connection = Connection::open(desk.path("energi.db")).unwrap();
+        let connection = Connection::open(sandbox.path("energi.db")).unwrap();
         let count = "SELECT count(*) FROM reading WHERE time > 1782000000000";
         connection.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap_or_default()
     };
     until("it does not write", || live() > 0);
-    let output = send(&desk, "--to attic");
+    let output = send(&sandbox, "--to attic");
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(server.taken().len() > 54_000);
 }
 
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code() {
-    let desk = desk("http://127.0.0.1:9", "  - {type: stdout}\n");
+    let sandbox = sandbox("http://127.0.0.1:9", "  - {type: stdout}\n");
     for (options, code, said) in [
         ("--to stdout", 64, "--to stdout: it takes the name of an influxdb sink"),
         ("--to loft", 64, "the configuration has: attic"),
@@ -273,7 +273,7 @@ fn what_cannot_be_done_is_said_with_its_exit_code() {
                 arguments.extend([option, value]);
             }
         }
-        let output = desk.run(&[&arguments[..], &given].concat());
+        let output = sandbox.run(&[&arguments[..], &given].concat());
         assert_eq!(output.status.code(), Some(code), "{options}: {}", stderr(&output));
         assert!(stderr(&output).contains(said), "{options}: {}", stderr(&output));
         assert!(stdout(&output).is_empty());

@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use support::discovery_rules::Announcement;
-use support::gateway::{Desk, stderr, stdout};
+use support::gateway::{Sandbox, stderr, stdout};
 use support::mosquitto::{Heard, Listener, Mosquitto, retained, until};
 use support::process::{self, Running};
 
@@ -31,13 +31,13 @@ fn house(broker: &Mosquitto, options: &str, more: &str) -> String {
 
 /// A running gateway and its folder.
 struct House {
-    desk: Desk,
+    sandbox: Sandbox,
     gateway: Option<Running>,
 }
 
 impl House {
     fn of(configuration: &str) -> Self {
-        let mut house = Self { desk: Desk::new(), gateway: None };
+        let mut house = Self { sandbox: Sandbox::new(), gateway: None };
         house.moves_to(configuration);
         house
     }
@@ -45,9 +45,9 @@ impl House {
     /// Starts the gateway (again).
     fn moves_to(&mut self, configuration: &str) {
         self.stops();
-        self.desk.write("config.yaml", configuration);
-        let log = File::options().create(true).append(true).open(self.desk.path("log")).unwrap();
-        let mut command = self.desk.program(&["run"]);
+        self.sandbox.write("config.yaml", configuration);
+        let log = File::options().create(true).append(true).open(self.sandbox.path("log")).unwrap();
+        let mut command = self.sandbox.program(&["run"]);
         command.stdout(Stdio::null()).stderr(log);
         self.gateway = Some(Running(command.spawn().unwrap()));
     }
@@ -61,14 +61,14 @@ impl House {
     }
 
     fn cleans(&self) -> Output {
-        self.desk.run(&["mqtt", "clean"])
+        self.sandbox.run(&["mqtt", "clean"])
     }
 }
 
 impl Drop for House {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", std::fs::read_to_string(self.desk.path("log")).unwrap_or_default());
+            eprintln!("{}", std::fs::read_to_string(self.sandbox.path("log")).unwrap_or_default());
         }
     }
 }
@@ -271,9 +271,9 @@ fn clean_removes_everything_that_the_sinks_have_left_on_their_brokers() {
 fn clean_says_what_it_could_not_do_and_does_the_rest() {
     let Some(broker) = Mosquitto::start() else { return };
     retain(&broker, "myenergi/bridge/state", "online");
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = |list: String| format!("capture: {{type: simulator}}\nsinks: [{list}]\n");
-    desk.write(
+    sandbox.write(
         "config.yaml",
         sinks(format!(
             "{{type: mqtt, name: gone, url: \"mqtt://127.0.0.1:{}\"}}, {{type: mqtt, url: \"{}\"}}",
@@ -281,15 +281,15 @@ fn clean_says_what_it_could_not_do_and_does_the_rest() {
             broker.url()
         )),
     );
-    let output = desk.run(&["mqtt", "clean"]);
+    let output = sandbox.run(&["mqtt", "clean"]);
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(stdout(&output), "mqtt: removed myenergi/bridge/state\n");
     let said = stderr(&output);
     assert!(said.contains("sink `gone`: ") && said.contains("is the broker running"), "{said}");
     assert!(said.contains("running: stop it and clean again"), "{said}");
 
-    let path = desk.write("other.yaml", sinks("{type: stdout}".to_owned()));
-    let output = desk.run(&["mqtt", "clean", "-c", path.to_str().unwrap()]);
+    let path = sandbox.write("other.yaml", sinks("{type: stdout}".to_owned()));
+    let output = sandbox.run(&["mqtt", "clean", "-c", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
     assert!(stderr(&output).contains("no sink of type mqtt"), "{}", stderr(&output));
 }

@@ -8,7 +8,7 @@ use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::sqlite::StoredReadings;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use support::gateway::{Desk, example_day, root, stderr};
+use support::gateway::{Sandbox, example_day, root, stderr};
 use support::influxd::Influxd;
 use support::victoria::Victoria;
 
@@ -19,28 +19,28 @@ const SERIAL: u32 = 17_589_669;
 
 /// The example day, as a history.
 struct Recorded {
-    desk: Desk,
+    sandbox: Sandbox,
 }
 
 impl Recorded {
     fn new() -> Self {
-        let desk = Desk::new();
+        let sandbox = Sandbox::new();
         let day = example_day();
         let config = format!(
             "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\nsinks: [type: sqlite]\n",
             day.display()
         );
-        desk.write("config.yaml", config);
-        let output = desk.run(&["run"]);
+        sandbox.write("config.yaml", config);
+        let output = sandbox.run(&["run"]);
         assert!(output.status.success(), "{}", stderr(&output));
-        Self { desk }
+        Self { sandbox }
     }
 
     /// The points that the sink sends of it, and once more for the next day.
     fn two_days(&self) -> Vec<String> {
         let names = BTreeMap::from([(SERIAL, "Hot water".to_owned())]);
         let encoder = Encoder::new(Some("home"), &names);
-        let mut history = StoredReadings::open(&self.desk.path("energi.db")).unwrap();
+        let mut history = StoredReadings::open(&self.sandbox.path("energi.db")).unwrap();
         let mut batches = Vec::new();
         for later in [SignedDuration::ZERO, DAY] {
             let mut pages = history.pages(midnight(0)..midnight(1));
@@ -62,7 +62,7 @@ impl Recorded {
     }
 
     fn sql<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        let connection = rusqlite::Connection::open(self.desk.path("energi.db")).unwrap();
+        let connection = rusqlite::Connection::open(self.sandbox.path("energi.db")).unwrap();
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 

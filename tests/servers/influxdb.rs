@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use support::gateway::{Desk, example_day, stderr, stdout};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::{Running, free_port};
 use support::victoria::{Sample, Victoria};
 
@@ -80,24 +80,24 @@ fn same(found: &BTreeSet<Sample>, expected: &BTreeSet<Sample>) {
 
 /// A gateway that replays what a test feeds it; its readings go to a file as well.
 struct Fed {
-    desk: Desk,
+    sandbox: Sandbox,
     gateway: Running,
     stdin: Option<ChildStdin>,
 }
 
 impl Fed {
     fn start(url: &str, more: &str) -> Self {
-        Self::start_with(Desk::new(), &config("-", "max", url, more))
+        Self::start_with(Sandbox::new(), &config("-", "max", url, more))
     }
 
-    fn start_with(desk: Desk, config: &str) -> Self {
-        desk.write("config.yaml", config);
-        let readings = File::create(desk.path("readings.jsonl")).unwrap();
-        let mut command = desk.program(&["run"]);
+    fn start_with(sandbox: Sandbox, config: &str) -> Self {
+        sandbox.write("config.yaml", config);
+        let readings = File::create(sandbox.path("readings.jsonl")).unwrap();
+        let mut command = sandbox.program(&["run"]);
         command.stdin(Stdio::piped()).stdout(readings).stderr(Stdio::null());
         let mut gateway = Running(command.spawn().unwrap());
         let stdin = gateway.0.stdin.take();
-        Self { desk, gateway, stdin }
+        Self { sandbox, gateway, stdin }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
@@ -108,7 +108,7 @@ impl Fed {
     fn is_said(&self, wanted: &str) {
         let begun = Instant::now();
         loop {
-            let status = self.desk.run(&["queue", "status"]);
+            let status = self.sandbox.run(&["queue", "status"]);
             if stdout(&status).contains(wanted) {
                 break;
             }
@@ -119,7 +119,7 @@ impl Fed {
 
     /// What the stdout sink has printed so far.
     fn printed(&self) -> String {
-        fs::read_to_string(self.desk.path("readings.jsonl")).unwrap()
+        fs::read_to_string(self.sandbox.path("readings.jsonl")).unwrap()
     }
 
     /// Waits for its end, and returns what the stdout sink printed.
@@ -148,15 +148,15 @@ fn time(line: &str) -> i64 {
 #[test]
 fn the_example_day_arrives_point_for_point() {
     let Some(victoria) = Victoria::start() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
-    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &victoria.url(), ""));
-    let run = desk.run(&["run"]);
+    sandbox.write("config.yaml", config(day.to_str().unwrap(), "max", &victoria.url(), ""));
+    let run = sandbox.run(&["run"]);
     assert!(run.status.success(), "{}", stderr(&run));
     let expected = expected(&stdout(&run));
     assert!(expected.len() > 150_000);
     same(&victoria.samples(), &expected);
-    let again = desk.run(&["run"]);
+    let again = sandbox.run(&["run"]);
     assert!(again.status.success());
     same(&victoria.samples(), &expected);
 }
@@ -185,18 +185,18 @@ fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
 
 #[test]
 fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_seen_and_emptied() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let url = format!("http://127.0.0.1:{}", free_port());
-    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
+    sandbox.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
     let said = |arguments: &[&str]| {
-        let output = desk.run(arguments);
+        let output = sandbox.run(arguments);
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
     let absent = "influxdb: nothing waits; influxdb.queue.db is yet to be made\n";
     assert_eq!(said(&["queue", "status"]), absent);
-    let run = desk.run(&["run"]);
+    let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
     let lines = stdout(&run).lines().count();
     assert!(lines > 53_900, "the other sink has every reading");
@@ -225,18 +225,18 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
         format!("influxdb: {lines} points that waited are gone, and 0 that were set aside\n")
     );
     assert_eq!(said(&["queue", "status"]), absent);
-    desk.write("plain.yaml", "capture: {type: simulator}\nsinks: [{type: stdout}]\n");
+    sandbox.write("plain.yaml", "capture: {type: simulator}\nsinks: [{type: stdout}]\n");
     assert!(said(&["queue", "status", "-c", "plain.yaml"]).contains("no sink"));
 }
 
 #[test]
 fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let url = format!("http://127.0.0.1:{}", free_port());
     let small = ", queue: {max_bytes: 1MiB}";
-    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, small));
-    let run = desk.run(&["run"]);
+    sandbox.write("config.yaml", config(day.to_str().unwrap(), "max", &url, small));
+    let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
     let error = stderr(&run);
     assert_eq!(error.matches("the oldest points are dropped").count(), 1, "{error}");
@@ -245,39 +245,39 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
         before.rsplit(' ').next().unwrap().parse().unwrap()
     };
     assert_eq!(count("rejected") + count("waiting"), stdout(&run).lines().count(), "{error}");
-    let size = fs::metadata(desk.path("influxdb.queue.db")).unwrap().len();
+    let size = fs::metadata(sandbox.path("influxdb.queue.db")).unwrap().len();
     assert!(size <= (1 << 20) + 128 * 1024, "{size}");
     // What is left are the newest.
     let port = url.rsplit(':').next().unwrap().parse().unwrap();
-    let player = Player::start_on(port, Mood::Takes(204));
-    let file = desk.write("nothing.hex", nothing());
-    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, small));
-    assert!(desk.run(&["run"]).status.success());
+    let server = FakeServer::start_on(port, Mood::Takes(204));
+    let file = sandbox.write("nothing.hex", nothing());
+    sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &url, small));
+    assert!(sandbox.run(&["run"]).status.success());
     let last = time(stdout(&run).lines().last().unwrap());
-    assert_eq!(player.taken().len(), count("waiting"));
-    assert!(player.taken().last().unwrap().ends_with(&last.to_string()));
+    assert_eq!(server.taken().len(), count("waiting"));
+    assert!(server.taken().last().unwrap().ends_with(&last.to_string()));
 }
 
 #[test]
 fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before() {
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let mut fed = Fed::start(&player.url(), "");
+    let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let mut fed = Fed::start(&server.url(), "");
     let day = fs::read(example_day()).unwrap();
     fed.feed(&day[..day.len() / 2]);
     fed.is_said("points wait");
-    let purge = fed.desk.run(&["queue", "purge"]);
+    let purge = fed.sandbox.run(&["queue", "purge"]);
     assert_eq!(purge.status.code(), Some(69), "{}", stderr(&purge));
     assert!(stderr(&purge).contains("is at work on it; stop that first"), "{}", stderr(&purge));
 
-    player.mood(Mood::Takes(204));
+    server.mood(Mood::Takes(204));
     kill_process(Pid::from_child(&fed.gateway.0), Signal::TERM).unwrap();
     let (ended, end) = mpsc::channel();
-    let readings = fed.desk.path("readings.jsonl");
+    let readings = fed.sandbox.path("readings.jsonl");
     let mut gateway = fed.gateway;
     thread::spawn(move || ended.send(gateway.0.wait()));
     assert!(end.recv_timeout(PATIENCE).unwrap().unwrap().success());
     let lines = fs::read_to_string(readings).unwrap().lines().count();
     assert!(lines > 10_000);
-    let taken: BTreeSet<_> = player.taken().into_iter().collect();
+    let taken: BTreeSet<_> = server.taken().into_iter().collect();
     assert_eq!(taken.len(), lines, "what came by then is there");
 }

@@ -18,7 +18,7 @@ use energi_gateway::capture::Speed;
 use energi_gateway::capture::pcapng::PcapngWriter;
 use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Source};
-use support::gateway::{Desk, example_day};
+use support::gateway::{Sandbox, example_day};
 use support::mosquitto::{Heard, Listener, Mosquitto, until};
 use support::process::Running;
 
@@ -32,10 +32,10 @@ struct Gateway {
 
 impl Gateway {
     /// Starts the program with this configuration.
-    fn start(desk: &Desk, config: &str) -> Self {
-        let path = desk.write("config.yaml", config);
-        let log = desk.path("log");
-        let mut command = desk.program(&["run", "-c", path.to_str().unwrap()]);
+    fn start(sandbox: &Sandbox, config: &str) -> Self {
+        let path = sandbox.write("config.yaml", config);
+        let log = sandbox.path("log");
+        let mut command = sandbox.program(&["run", "-c", path.to_str().unwrap()]);
         command.stderr(File::create(&log).unwrap());
         Self { process: Running(command.spawn().unwrap()), log }
     }
@@ -109,8 +109,8 @@ fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames
 
 #[test]
 fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on() {
-    let desk = Desk::new();
-    let hour = desk.path("hour.pcapng");
+    let sandbox = Sandbox::new();
+    let hour = sandbox.path("hour.pcapng");
     around_noon(&hour);
     let lengths = mqtt_energi::EXPERIMENTAL.iter().map(|(length, ..)| length);
     let on: Vec<_> = lengths.map(|length| format!("\"0x{length:02X}\": true")).collect();
@@ -138,9 +138,9 @@ fn publishes_what_mqtt_energi_does(
     packets: &[mqtt_energi::Packet],
 ) {
     let Some(broker) = Mosquitto::start() else { return };
-    let (desk, listener) = (Desk::new(), broker.listen());
+    let (sandbox, listener) = (Sandbox::new(), broker.listen());
     let sink = mqtt(&broker, ", interval: 0, state: false, discovery: false");
-    let mut gateway = Gateway::start(&desk, &replay_of(capture, decoders, &sink));
+    let mut gateway = Gateway::start(&sandbox, &replay_of(capture, decoders, &sink));
     assert!(gateway.ends().success(), "{}", gateway.log());
     listener.wait_for(BRIDGE, "offline");
     let mut heard = by_topic(listener.heard());
@@ -158,9 +158,9 @@ fn publishes_what_mqtt_energi_does(
 #[test]
 fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
     let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let mut gateway = Gateway::start(
-        &desk,
+        &sandbox,
         &replay(&mqtt(&broker, ", heartbeat: 1h, retain: true, discovery: false")),
     );
     gateway.says("is the broker running, and the port in `url` right?; trying again");
@@ -176,9 +176,9 @@ fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
 #[test]
 fn a_signal_ends_a_replay_that_waits_for_its_broker() {
     let Some(broker) = Mosquitto::stopped("") else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = mqtt(&broker, "") + "  - {type: stdout}\n";
-    let mut gateway = Gateway::start(&desk, &replay(&sinks));
+    let mut gateway = Gateway::start(&sandbox, &replay(&sinks));
     let mut lines = BufReader::new(gateway.process.0.stdout.take().unwrap()).lines();
     lines.next().expect("the recording has begun").unwrap();
     thread::spawn(move || lines.for_each(drop));
@@ -193,9 +193,9 @@ fn a_replay_that_is_refused_names_its_sink() {
     let Some(mut broker) = Mosquitto::stopped("") else { return };
     broker.only_let_in("me", "right");
     broker.run();
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sink = mqtt(&broker, ", name: the broker, username: me, password: hunter2");
-    let mut gateway = Gateway::start(&desk, &replay(&sink));
+    let mut gateway = Gateway::start(&sandbox, &replay(&sink));
     assert_eq!(gateway.ends().code(), Some(69), "{}", gateway.log());
     let log = gateway.log();
     assert!(log.contains("sink `the broker` could not finish"), "{log}");
@@ -213,8 +213,8 @@ fn heard(listener: &Listener, what: &str, is_it: impl Fn(&Heard) -> bool) {
 #[test]
 fn home_assistant_is_told_everything_again_when_it_says_that_it_has_started() {
     let Some(broker) = Mosquitto::start() else { return };
-    let (desk, listener) = (Desk::new(), broker.listen());
-    let _gateway = Gateway::start(&desk, &simulator(1, &mqtt(&broker, "")));
+    let (sandbox, listener) = (Sandbox::new(), broker.listen());
+    let _gateway = Gateway::start(&sandbox, &simulator(1, &mqtt(&broker, "")));
     heard(&listener, "an announcement", is_announcement);
     heard(&listener, "a value", |it| it.topic.ends_with("/grid_pwr"));
     listener.forget();
@@ -228,7 +228,7 @@ fn home_assistant_is_told_everything_again_when_it_says_that_it_has_started() {
 #[test]
 fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
     let Some(broker) = Mosquitto::start() else { return };
-    let (desk, listener) = (Desk::new(), broker.listen());
+    let (sandbox, listener) = (Sandbox::new(), broker.listen());
     let availability = |payload: &str| {
         listener.wait(&format!("availability is {payload}"), |heard| {
             let newest = heard.iter().rev().find(|it| it.topic.ends_with("/availability"));
@@ -236,7 +236,7 @@ fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
         });
     };
     let config = simulator(60, &mqtt(&broker, ""));
-    let mut gateway = Gateway::start(&desk, &config);
+    let mut gateway = Gateway::start(&sandbox, &config);
     availability("online");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.ends().code(), Some(0), "{}", gateway.log());
@@ -244,7 +244,7 @@ fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
     listener.wait_for(BRIDGE, "offline");
     assert_eq!(listener.of(BRIDGE), ["online", "offline"], "no last will besides");
 
-    let gateway = Gateway::start(&desk, &config);
+    let gateway = Gateway::start(&sandbox, &config);
     listener.wait_for(BRIDGE, "online");
     gateway.signal(Signal::KILL);
     listener.wait_for(BRIDGE, "offline");
@@ -255,9 +255,9 @@ fn an_outage_of_a_day_takes_no_memory_and_holds_up_no_other_sink() {
     let Some(broker) = Mosquitto::stopped("") else { return };
     // A broker that takes connections and never answers.
     let _silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let sinks = mqtt(&broker, ", interval: 0, qos: 1") + "  - {type: stdout}\n";
-    let mut gateway = Gateway::start(&desk, &simulator(7_200, &sinks));
+    let mut gateway = Gateway::start(&sandbox, &simulator(7_200, &sinks));
     let mut lines = BufReader::new(gateway.process.0.stdout.take().unwrap()).lines();
     let mut read = |count: usize| (&mut lines).take(count).for_each(|line| drop(line.unwrap()));
     // 54,000 readings are a day.

@@ -4,8 +4,8 @@
 #![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
 
 use serde_json::Value;
-use support::gateway::{Desk, example_day, stderr, stdout};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::mosquitto::Mosquitto;
 
 /// What may be wrong with a name, as YAML writes it: it ends points, tags, lines and markup, and
@@ -32,9 +32,9 @@ fn is_a_clean_log(log: &str) {
 #[test]
 fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_log() {
     let Some(broker) = Mosquitto::start() else { return };
-    let (desk, listener) = (Desk::new(), broker.listen());
-    let player = Player::start(Mood::Takes(204));
-    desk.write(
+    let (sandbox, listener) = (Sandbox::new(), broker.listen());
+    let server = FakeServer::start(Mood::Takes(204));
+    sandbox.write(
         "config.yaml",
         format!(
             "site: {NAME}\ntimezone: UTC\ncapture: {{type: replay, path: \"{}\"}}\n\
@@ -44,10 +44,10 @@ fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_l
              - {{type: influxdb, url: \"{}\", org: {NAME}, bucket: {NAME}}}\n",
             example_day().display(),
             broker.url(),
-            player.url()
+            server.url()
         ),
     );
-    let checked = desk.run(&["check"]);
+    let checked = sandbox.run(&["check"]);
     assert!(checked.status.success());
     let printed = stdout(&checked);
     assert!(!printed.replace('\n', "").contains(char::is_control), "{printed:?}");
@@ -57,19 +57,19 @@ fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_l
         (&name().into(), &name().into())
     );
 
-    let run = desk.run(&["run"]);
+    let run = sandbox.run(&["run"]);
     assert!(run.status.success(), "{}", stderr(&run));
     is_a_clean_log(&stderr(&run));
     let lines = stdout(&run).lines().count();
-    assert_eq!(player.taken().len(), lines, "a point a reading");
+    assert_eq!(server.taken().len(), lines, "a point a reading");
     // As line protocol writes it.
     let text =
         r#"Hot\,\ "water"\=1\ 2026-01-01T00:00:00Z\ ERROR\ forged\ <b>&'/\ \ [2J\ 2J\ #+/\ ü"#;
-    for point in player.taken() {
+    for point in server.taken() {
         assert!(!point.contains(char::is_control), "{point:?}");
         assert!(point.contains(&format!("name={text},serial=17589669,site={text} ")), "{point}");
     }
-    for request in player.requests() {
+    for request in server.requests() {
         assert!(!request.target.contains([' ', '\n', '#']) && request.target.contains("Hot%2C"));
     }
     listener.wait_for("myenergi/bridge/state", "offline");
@@ -85,13 +85,14 @@ fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_l
 
 #[test]
 fn a_topic_that_others_would_take_for_more_than_one_is_refused() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for topic in ["a/#", "+/b", "a\\nb", "a\\0b", "$SYS/a", "", "/a", "a/"] {
         for key in ["topic: ", "discovery: {prefix: "] {
             let end = if key.contains('{') { "}" } else { "" };
             let sink = format!("{{type: mqtt, url: \"mqtt://h\", {key}\"{topic}\"{end}}}");
-            desk.write("config.yaml", format!("capture: {{type: simulator}}\nsinks: [{sink}]\n"));
-            let checked = desk.run(&["check"]);
+            sandbox
+                .write("config.yaml", format!("capture: {{type: simulator}}\nsinks: [{sink}]\n"));
+            let checked = sandbox.run(&["check"]);
             assert_eq!(checked.status.code(), Some(78), "{sink}: {}", stdout(&checked));
             is_a_clean_log(&stderr(&checked));
         }
@@ -100,9 +101,10 @@ fn a_topic_that_others_would_take_for_more_than_one_is_refused() {
 
 #[test]
 fn paths_and_the_words_of_a_server_pose_as_no_event_and_steer_no_terminal() {
-    let desk = Desk::new();
-    let player = Player::start(Mood::Refuses(503, "\u{1b}[2Jwait\\n2026 ERROR forged\r\u{9b}2J"));
-    desk.write(
+    let sandbox = Sandbox::new();
+    let server =
+        FakeServer::start(Mood::Refuses(503, "\u{1b}[2Jwait\\n2026 ERROR forged\r\u{9b}2J"));
+    sandbox.write(
         "config.yaml",
         format!(
             "timezone: UTC\ncapture: {{type: replay, path: \"{}\"}}\nsinks:\n  \
@@ -110,15 +112,15 @@ fn paths_and_the_words_of_a_server_pose_as_no_event_and_steer_no_terminal() {
              - {{type: influxdb, url: \"{}\", org: o, bucket: b, \
                 queue: {{path: \"q\\n2026-01-01T00:00:00Z ERROR forged\\e[2J\\r.db\"}}}}\n",
             example_day().display(),
-            player.url()
+            server.url()
         ),
     );
-    let run = desk.run(&["run"]);
+    let run = sandbox.run(&["run"]);
     assert!(!run.status.success());
     is_a_clean_log(&stderr(&run));
     assert!(stderr(&run).contains("wait"), "{}", stderr(&run));
     for arguments in [&["check", "--connect"][..], &["queue", "status"]] {
-        let output = desk.run(arguments);
+        let output = sandbox.run(arguments);
         let text = stdout(&output);
         assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
         assert!(!text.lines().any(|line| line.starts_with("2026")), "{text}");

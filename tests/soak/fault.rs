@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::house::{House, ROOM};
-use support::dice::Dice;
+use crate::test_gateway::{ROOM, TestGateway};
 use support::process::Running;
+use support::rng::Rng;
 
 /// A fault that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,60 +41,60 @@ const PASSING: [Fault; 9] = [
 const KILLS: u64 = 25;
 
 impl Fault {
-    pub(crate) fn any(dice: &mut Dice) -> Self {
-        if dice.one_in(KILLS) {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        if rng.one_in(KILLS) {
             return Self::GatewayKilled;
         }
-        PASSING[usize::try_from(dice.roll() % PASSING.len() as u64).unwrap()]
+        PASSING[usize::try_from(rng.u64() % PASSING.len() as u64).unwrap()]
     }
 
     /// Happens, lasts for a while, and is mended.
-    pub(crate) fn strikes(self, house: &mut House, dice: &mut Dice) {
+    pub(crate) fn strikes(self, gateway: &mut TestGateway, rng: &mut Rng) {
         let mut lasts = || {
             // Some longer than the keep-alive of a connection.
-            let most = if dice.one_in(6) { 5_000 } else { 800 };
-            thread::sleep(Duration::from_millis(dice.within(20..most).unsigned_abs()));
+            let most = if rng.one_in(6) { 5_000 } else { 800 };
+            thread::sleep(Duration::from_millis(rng.within(20..most).unsigned_abs()));
         };
         match self {
             Self::BrokerUnreachable => {
-                house.gate.close();
+                gateway.gate.close();
                 lasts();
-                house.gate.open();
+                gateway.gate.open();
             }
             Self::BrokerHangs => {
-                signal(house.broker.process(), Signal::STOP);
+                signal(gateway.broker.process(), Signal::STOP);
                 lasts();
-                signal(house.broker.process(), Signal::CONT);
+                signal(gateway.broker.process(), Signal::CONT);
             }
             Self::BrokerCrashes => {
-                house.gate.close();
+                gateway.gate.close();
                 // After this the listener has everything that the broker has acknowledged.
-                house.listener.publish("test/so far", &house.subscribed.to_string(), false);
-                house.listener.wait_for("test/so far", &house.subscribed.to_string());
-                house.broker.kill();
+                gateway.listener.publish("test/so far", &gateway.subscribed.to_string(), false);
+                gateway.listener.wait_for("test/so far", &gateway.subscribed.to_string());
+                gateway.broker.kill();
                 lasts();
-                house.broker.run();
-                house.subscribed += 1;
-                house.listener.until_subscribed(house.subscribed);
-                house.gate.open();
+                gateway.broker.run();
+                gateway.subscribed += 1;
+                gateway.listener.until_subscribed(gateway.subscribed);
+                gateway.gate.open();
             }
             Self::ServerEnds => {
-                house.victoria.stop();
+                gateway.victoria.stop();
                 lasts();
-                house.victoria.begin();
+                gateway.victoria.begin();
             }
             Self::ServerHangs => {
-                signal(house.victoria.process(), Signal::STOP);
+                signal(gateway.victoria.process(), Signal::STOP);
                 lasts();
-                signal(house.victoria.process(), Signal::CONT);
+                signal(gateway.victoria.process(), Signal::CONT);
             }
             Self::DiskFull => {
-                house.volume.fill();
+                gateway.volume.fill();
                 lasts();
-                assert!(house.volume.remount(ROOM));
+                assert!(gateway.volume.remount(ROOM));
             }
             Self::HistoryLocked => {
-                let history = house.history();
+                let history = gateway.history();
                 // There is none in the first moment, and another fault may keep it from being locked.
                 let locked = history.execute_batch("BEGIN IMMEDIATE");
                 lasts();
@@ -103,16 +103,16 @@ impl Fault {
                 }
             }
             Self::OutputUnread => {
-                house.printed.unread.store(true, Ordering::SeqCst);
+                gateway.printed.unread.store(true, Ordering::SeqCst);
                 lasts();
-                house.printed.unread.store(false, Ordering::SeqCst);
+                gateway.printed.unread.store(false, Ordering::SeqCst);
             }
             Self::GatewayStopped => {
-                house.signal(Signal::STOP);
+                gateway.signal(Signal::STOP);
                 lasts();
-                house.signal(Signal::CONT);
+                gateway.signal(Signal::CONT);
             }
-            Self::GatewayKilled => house.kills_it(),
+            Self::GatewayKilled => gateway.kills_it(),
         }
     }
 }

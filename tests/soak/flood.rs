@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::network::{Network, Sender, device_frame};
 use support::process::Running;
 
@@ -64,13 +64,13 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(desk: &Desk, network: &Network) -> Self {
+    fn start(sandbox: &Sandbox, network: &Network) -> Self {
         let configuration = format!(
             "capture: {{type: live, interface: eth0}}\ndevices: {{list: [{{serial: {AMID}}}]}}\n\
              sinks:\n  - {{type: stdout}}\n  - {{type: sqlite, path: energi.db, flush_interval: 200ms}}\n"
         );
-        desk.write("config.yaml", configuration);
-        let mut command = network.home.inside(&desk.program(&["run"]));
+        sandbox.write("config.yaml", configuration);
+        let mut command = network.home.inside(&sandbox.program(&["run"]));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running(command.spawn().unwrap());
         let output = BufReader::new(process.0.stdout.take().unwrap());
@@ -128,8 +128,8 @@ impl Gateway {
 fn junk_at_100_000_frames_a_second_starves_no_device_and_fills_neither_memory_nor_disk_nor_log() {
     let _alone = crate::alone();
     let Some(network) = Network::new() else { return };
-    let desk = Desk::new();
-    let gateway = Gateway::start(&desk, &network);
+    let sandbox = Sandbox::new();
+    let gateway = Gateway::start(&sandbox, &network);
     let mut devices = network.world.sender("eth0");
     gateway.hears(&mut devices, BEFORE);
 
@@ -175,7 +175,7 @@ fn junk_at_100_000_frames_a_second_starves_no_device_and_fills_neither_memory_no
     println!("{log}");
     let lines = log.lines().count();
     assert!(lines < 400, "{lines} lines: one for each length, each device, and a few");
-    let db = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+    let db = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
     let rows = |of: &str| {
         let query = format!("SELECT count(*), count(DISTINCT serial) FROM sample WHERE {of}");
         db.query_row(&query, [], |row| <(u32, u32)>::try_from(row)).unwrap()
@@ -183,8 +183,10 @@ fn junk_at_100_000_frames_a_second_starves_no_device_and_fills_neither_memory_no
     let (made_up, strangers) = rows(&format!("serial NOT IN ({BEFORE}, {AMID})"));
     println!("{made_up} rows of {strangers} devices that do not exist");
     assert!(strangers <= 32, "{strangers} devices that do not exist");
-    let size: u64 =
-        fs::read_dir(desk.path("")).unwrap().map(|it| it.unwrap().metadata().unwrap().len()).sum();
+    let size: u64 = fs::read_dir(sandbox.path(""))
+        .unwrap()
+        .map(|it| it.unwrap().metadata().unwrap().len())
+        .sum();
     println!("{size} bytes on the disk");
     assert!(size < 8 << 20, "{size} bytes after {} frames", FLOOD * EACH);
 }

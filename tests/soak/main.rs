@@ -7,7 +7,7 @@
 //! cargo test --test soak -- --ignored --nocapture
 //! ```
 //!
-//! `ENERGI_SOAK_SEED` gives the dice another seed. What falls and how long it lasts follows from it;
+//! `ENERGI_SOAK_SEED` gives the random numbers another seed. What falls and how long it lasts follows from it;
 //! what the gateway was doing at that moment does not.
 
 #![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
@@ -18,7 +18,7 @@ mod fault;
 mod feed;
 mod flood;
 mod heard;
-mod house;
+mod test_gateway;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 
 use fault::Fault;
 use feed::Feed;
-use house::House;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
-use support::dice::Dice;
+use support::rng::Rng;
+use test_gateway::TestGateway;
 
 /// The first day of all. Its month has a day of 23 hours in it.
 const FIRST: Date = date(2026, 3, 14);
@@ -63,21 +63,21 @@ fn alone() -> MutexGuard<'static, ()> {
 fn soak(days: i32) {
     let _alone = alone();
     let seed = std::env::var("ENERGI_SOAK_SEED").map_or(7, |seed| seed.parse().unwrap());
-    let Some(mut house) = House::new() else { return };
+    let Some(mut gateway) = TestGateway::new() else { return };
     let begun = Instant::now();
     let zone = TimeZone::get("Europe/London").unwrap();
     let mut feed = Feed::new(FIRST, days, &zone);
-    let mut dice = Dice(seed);
+    let mut rng = Rng(seed);
     let mut struck: BTreeMap<Fault, u32> = BTreeMap::new();
     let mut sizes = Vec::new();
     while let Some(stage) = feed.stage(STAGE) {
-        let whole = house.lives_through(&stage, |house, feeding| {
+        let whole = gateway.lives_through(&stage, |gateway, feeding| {
             // Once at least, and as often as there is time for.
             loop {
-                thread::sleep(Duration::from_millis(dice.within(0..300).unsigned_abs()));
-                let fault = Fault::any(&mut dice);
+                thread::sleep(Duration::from_millis(rng.within(0..300).unsigned_abs()));
+                let fault = Fault::any(&mut rng);
                 *struck.entry(fault).or_default() += 1;
-                fault.strikes(house, &mut dice);
+                fault.strikes(gateway, &mut rng);
                 if feeding.is_finished() {
                     break;
                 }
@@ -85,18 +85,18 @@ fn soak(days: i32) {
         });
         if !whole {
             // It was killed: its successor is fed everything since the last look.
-            house.starts_again();
-            assert!(house.lives_through(&stage, |_, _| ()), "it lives");
+            gateway.starts_again();
+            assert!(gateway.lives_through(&stage, |_, _| ()), "it lives");
         }
-        house.has_everything(&stage);
-        sizes.push(house.size());
+        gateway.has_everything(&stage);
+        sizes.push(gateway.size());
     }
-    let log = house.ends();
-    energy::is_true(&house.history(), &feed, &log);
+    let log = gateway.ends();
+    energy::is_true(&gateway.history(), &feed, &log);
     let (frames, readings) = (feed.frames(), feed.readings());
     eprintln!(
         "{days} days, {frames} frames, {readings} readings in {:.0?}; {struck:?}",
         begun.elapsed()
     );
-    house::is_flat(&sizes, FLAT);
+    test_gateway::is_flat(&sizes, FLAT);
 }

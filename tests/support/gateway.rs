@@ -23,11 +23,11 @@ pub fn binary() -> PathBuf {
 }
 
 /// A folder of its own for a test, with the program to run in it.
-pub struct Desk {
+pub struct Sandbox {
     folder: TempDir,
 }
 
-impl Desk {
+impl Sandbox {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }

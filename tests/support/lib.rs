@@ -5,15 +5,14 @@
 
 pub mod authority;
 pub mod closed;
-pub mod dice;
 pub mod discovery_rules;
 pub mod disk;
+pub mod fake_server;
 pub mod gate;
 pub mod gateway;
 pub mod golden;
 pub mod history_file;
 pub mod http;
-pub mod influx_player;
 pub mod influxd;
 pub mod logs;
 pub mod machine;
@@ -21,6 +20,7 @@ pub mod mosquitto;
 pub mod network;
 pub mod process;
 pub mod readings;
+pub mod rng;
 pub mod skip;
 pub mod stranger;
 pub mod terminal;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use noise::Noise;
-use support::dice::Dice;
+use support::rng::Rng;
 
 /// What the store keeps of one device.
 type Store = BTreeMap<Timestamp, CounterPoint>;
@@ -69,7 +69,7 @@ struct Years {
 impl Years {
     fn new(days: usize, clock: Clock, seed: u64) -> Self {
         let tz = TimeZone::get("Europe/London").unwrap();
-        let household = Household::new(date(2025, 1, 1), days, &tz, clock, &mut Dice(seed));
+        let household = Household::new(date(2025, 1, 1), days, &tz, clock, &mut Rng(seed));
         let mut noise = Noise::new(seed ^ 0xA1);
         let mut gaps = household.gaps.iter().peekable();
         let mut heard = Vec::new();

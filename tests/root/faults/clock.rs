@@ -13,9 +13,9 @@ use jiff::{SignedDuration, Span, ToSpan};
 use tempfile::TempDir;
 
 use super::frames::{numbered, with_counter};
-use super::house::{House, Wishes, at_home};
+use super::test_gateway::{TestGateway, Wishes, at_home};
 use support::authority::{Authority, Identity};
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::mosquitto::{Mosquitto, until};
 use support::network::Network;
 use support::process::Running;
@@ -72,16 +72,16 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
         let Some(clock) = Clock::at(boot) else { return };
         let faked = |command: &mut Command| clock.rules(command);
         let wishes = Wishes { command: Some(&faked), ..Wishes::default() };
-        let Some(mut house) = House::new(&network, Desk::new(), &wishes) else { return };
+        let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &wishes) else { return };
         for number in 1..30 {
             clock.set(boot.checked_add(i64::from(number).seconds()).unwrap());
-            house.send(&numbered(number));
-            house.prints(1..number + 1);
+            gateway.send(&numbered(number));
+            gateway.prints(1..number + 1);
         }
-        house.publishes(29);
+        gateway.publishes(29);
         for sink in ["sqlite", "influxdb"] {
-            house.waits("it is said", || {
-                let log = house.log();
+            gateway.waits("it is said", || {
+                let log = gateway.log();
                 log.lines().any(|line| {
                     line.contains("the clock says 1970-01-0")
                         && line.contains("nothing is stored until it is set right")
@@ -89,19 +89,19 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
                 })
             });
         }
-        assert_eq!((house.stored().len(), house.points().len()), (0, 0));
+        assert_eq!((gateway.stored().len(), gateway.points().len()), (0, 0));
 
         for number in 30..60 {
             clock.set(DAY.checked_add(i64::from(number).seconds()).unwrap());
-            house.send(&numbered(number));
-            house.prints(1..number + 1);
+            gateway.send(&numbered(number));
+            gateway.prints(1..number + 1);
         }
-        house.publishes(59);
-        house.waits("what comes from then on is stored", || house.stored().len() >= 30);
-        house.waits("and sent", || house.points().len() >= 30);
-        assert!(house.stored().into_iter().eq(30..60));
-        assert!(house.points().into_iter().eq(30..60));
-        let said = house.ends();
+        gateway.publishes(59);
+        gateway.waits("what comes from then on is stored", || gateway.stored().len() >= 30);
+        gateway.waits("and sent", || gateway.points().len() >= 30);
+        assert!(gateway.stored().into_iter().eq(30..60));
+        assert!(gateway.points().into_iter().eq(30..60));
+        let said = gateway.ends();
         assert_eq!(said.matches("the clock is right: readings are stored").count(), 2, "{said}");
         assert_eq!(said.matches("skipped=29").count(), 2, "{said}");
         assert_eq!(said.matches("59 received, 30 delivered, 29 skipped").count(), 2, "{said}");
@@ -111,14 +111,14 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
 #[test]
 fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
     let Some(clock) = Clock::at(date(1970, 1, 1).at(0, 0, 12, 0)) else { return };
-    let desk = Desk::new();
-    let authority = Authority::new(&desk.path("authority"));
+    let sandbox = Sandbox::new();
+    let authority = Authority::new(&sandbox.path("authority"));
     let Identity { certificate, key } = authority.vouch_for(Some("127.0.0.1"));
     let (certificate, key) = (certificate.display(), key.display());
     let lines = format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n");
     let Some(mut broker) = Mosquitto::stopped(&lines) else { return };
     broker.run();
-    desk.write(
+    sandbox.write(
         "config.yaml",
         format!(
             "capture: {{type: simulator}}\nsinks:\n  \
@@ -127,11 +127,11 @@ fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
             authority.certificate().display()
         ),
     );
-    let mut program = desk.program(&["run"]);
+    let mut program = sandbox.program(&["run"]);
     clock.rules(&mut program);
-    program.stderr(File::create(desk.path("log")).unwrap());
+    program.stderr(File::create(sandbox.path("log")).unwrap());
     let _gateway = Running(program.spawn().unwrap());
-    let says = |words: &str| fs::read_to_string(desk.path("log")).unwrap().contains(words);
+    let says = |words: &str| fs::read_to_string(sandbox.path("log")).unwrap().contains(words);
     until("it is said", || says("is not valid yet; is this machine's clock right?"));
     clock.set(DAY);
     until("it is reached", || says("connected to 127.0.0.1"));
@@ -156,20 +156,20 @@ fn day_with_a_clock_off_by(off: Span, network: &Arc<Network>) -> Option<u32> {
     let clock = Clock::at(DAY)?;
     let faked = |command: &mut Command| clock.rules(command);
     let wishes = Wishes { command: Some(&faked), ..Wishes::default() };
-    let mut house = House::new(network, Desk::new(), &wishes)?;
+    let mut gateway = TestGateway::new(network, Sandbox::new(), &wishes)?;
     for minute in 0..1_440 {
         let right = DAY.checked_add(i64::from(minute).minutes()).unwrap();
         let wrong = WRONG.contains(&minute);
         clock.set(if wrong { right.checked_add(off).unwrap() } else { right });
-        house.send(&with_counter(minute + 1, counter(minute)));
-        house.waits("it is printed", || house.printed() > minute.into());
+        gateway.send(&with_counter(minute + 1, counter(minute)));
+        gateway.waits("it is printed", || gateway.printed() > minute.into());
         if [WRONG.start, WRONG.end, 1_439].contains(&minute) {
-            house.publishes(minute + 1);
+            gateway.publishes(minute + 1);
         }
     }
-    house.prints(1..1_441);
-    house.delivers(1..1_441);
-    let history = house.history();
+    gateway.prints(1..1_441);
+    gateway.delivers(1..1_441);
+    let history = gateway.history();
     let start = DAY.to_zoned(TimeZone::UTC).unwrap().timestamp();
     let day = start.as_millisecond()..(start + SignedDuration::from_hours(24)).as_millisecond();
     let of_day = |table: &str| {
@@ -178,16 +178,16 @@ fn day_with_a_clock_off_by(off: Span, network: &Arc<Network>) -> Option<u32> {
         );
         history.query_row(&query, [day.start, day.end], |row| row.get::<_, u32>(0)).unwrap()
     };
-    house.waits("its minutes are whole but for those", || of_day("minute") >= 1_420);
+    gateway.waits("its minutes are whole but for those", || of_day("minute") >= 1_420);
     let query = "SELECT diverted_kwh FROM daily_energy WHERE date = ?";
     let diverted =
         || history.query_row(query, [DAY.date().to_string()], |row| row.get::<_, f64>(0)).unwrap();
     let is_true = || (diverted() - DIVERTED).abs() < 0.005;
-    house.waits("its energy is true", is_true);
+    gateway.waits("its energy is true", is_true);
     let check = history.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
     assert_eq!(check.unwrap(), "ok");
     let samples = of_day("sample");
-    let said = house.ends();
+    let said = gateway.ends();
     assert!(!said.contains("skipped") && !said.contains("lagged"), "{said}");
     Some(samples)
 }

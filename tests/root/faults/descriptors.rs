@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use super::house::{House, Wishes, at_home};
-use support::gateway::Desk;
-use support::influx_player::{Mood, Player};
+use super::test_gateway::{TestGateway, Wishes, at_home};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::Sandbox;
 use support::mosquitto::until;
 use support::process::{Running, installed};
 
 /// From now on the gateway gets no descriptor with this number or a greater one.
-fn limit(house: &House, most: u64) {
-    let pid = Pid::from_child(&house.gateway.0);
+fn limit(gateway: &TestGateway, most: u64) {
+    let pid = Pid::from_child(&gateway.process.0);
     let limit = Rlimit { current: Some(most), maximum: Some(1_024) };
     prlimit(Some(pid), Resource::Nofile, limit).unwrap();
 }
@@ -25,10 +25,10 @@ fn limit(house: &House, most: u64) {
 #[test]
 fn without_descriptors_what_is_open_goes_on_the_rest_comes_back_and_it_is_not_taken_for_dead() {
     at_home(|network| {
-        let desk = Desk::new();
-        let manager = UnixDatagram::bind(desk.path("notify")).unwrap();
+        let sandbox = Sandbox::new();
+        let manager = UnixDatagram::bind(sandbox.path("notify")).unwrap();
         manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let notify = desk.path("notify");
+        let notify = sandbox.path("notify");
         let service = |command: &mut Command| {
             command.env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "3000000");
             command.env_remove("WATCHDOG_PID");
@@ -38,40 +38,40 @@ fn without_descriptors_what_is_open_goes_on_the_rest_comes_back_and_it_is_not_ta
             command: Some(&service),
             ..Wishes::default()
         };
-        let Some(mut house) = House::new(&network, desk, &wishes) else { return };
-        house.sends(1..10);
-        house.has_everywhere(1..10);
+        let Some(mut gateway) = TestGateway::new(&network, sandbox, &wishes) else { return };
+        gateway.sends(1..10);
+        gateway.has_everywhere(1..10);
 
         // Those that it has stay; what it closes it cannot open again.
-        limit(&house, 3);
+        limit(&gateway, 3);
         // Whatever had a connection needs another one.
-        house.broker.kill();
-        house.broker.run();
-        house.listener.until_subscribed(2);
-        let before = house.points();
-        let port = house.player.url().rsplit(':').next().unwrap().parse().unwrap();
-        house.player.ends();
-        house.player = Player::start_on(port, Mood::Takes(204));
-        house.sends(10..60);
-        house.prints(1..60);
-        house.stores(1..60);
+        gateway.broker.kill();
+        gateway.broker.run();
+        gateway.listener.until_subscribed(2);
+        let before = gateway.points();
+        let port = gateway.server.url().rsplit(':').next().unwrap().parse().unwrap();
+        gateway.server.ends();
+        gateway.server = FakeServer::start_on(port, Mood::Takes(204));
+        gateway.sends(10..60);
+        gateway.prints(1..60);
+        gateway.stores(1..60);
         network.home.ip("link del eth0");
         network.plug_in();
-        house.says("Too many open files");
-        house.says("the interface cannot be listened on yet");
+        gateway.says("Too many open files");
+        gateway.says("the interface cannot be listened on yet");
         // Told since: the thread of the sinks and that of the capture get on.
         hears_signs_of_life(&manager);
 
-        limit(&house, 1_024);
-        house.says("the interface is there; listening");
-        house.sends_again();
-        house.sends(60..80);
-        house.prints(1..80);
-        house.stores(1..80);
-        house.publishes(79);
-        house.waits("the points are there", || before.len() + house.points().len() >= 79);
-        assert!(before.union(&house.points()).copied().eq(1..80));
-        house.ends();
+        limit(&gateway, 1_024);
+        gateway.says("the interface is there; listening");
+        gateway.sends_again();
+        gateway.sends(60..80);
+        gateway.prints(1..80);
+        gateway.stores(1..80);
+        gateway.publishes(79);
+        gateway.waits("the points are there", || before.len() + gateway.points().len() >= 79);
+        assert!(before.union(&gateway.points()).copied().eq(1..80));
+        gateway.ends();
     });
 }
 
@@ -97,22 +97,22 @@ fn a_gateway_that_starts_with_too_few_descriptors_says_so_or_runs_and_never_hang
     let Some(launcher) = installed("prlimit") else { return };
     let mut outcomes = Vec::new();
     for most in 3..24 {
-        let desk = Desk::new();
-        desk.write(
+        let sandbox = Sandbox::new();
+        sandbox.write(
             "config.yaml",
             "capture: {type: simulator, seed: 7, speed: 60}\nshutdown_timeout: 1s\nsinks:\n  \
              - {type: stdout}\n  - {type: sqlite, path: energi.db}\n  \
              - {type: mqtt, url: \"mqtt://127.0.0.1:9\"}\n  \
              - {type: influxdb, url: \"http://127.0.0.1:9\", org: o, bucket: b}\n",
         );
-        let program = desk.program(&["run"]);
+        let program = sandbox.program(&["run"]);
         let mut command = Command::new(&launcher);
         command.arg(format!("--nofile={most}")).arg(program.get_program());
-        command.args(program.get_args()).current_dir(desk.path("")).env("NO_COLOR", "1");
+        command.args(program.get_args()).current_dir(sandbox.path("")).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(File::create(desk.path("log")).unwrap());
+        command.stderr(File::create(sandbox.path("log")).unwrap());
         let gateway = RefCell::new(Running(command.spawn().unwrap()));
-        let log = || fs::read_to_string(desk.path("log")).unwrap();
+        let log = || fs::read_to_string(sandbox.path("log")).unwrap();
         let has_ended = || gateway.borrow_mut().0.try_wait().unwrap().is_some();
         until("it runs or ends", || log().contains("heard a device") || has_ended());
         let runs = !has_ended();

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::process::Command;
 
-use super::house::{House, Wishes, at_home, number_in};
+use super::test_gateway::{TestGateway, Wishes, at_home, number_in};
 use support::disk::Disk;
-use support::gateway::{Desk, example_day, stderr};
-use support::influx_player::Mood;
+use support::fake_server::Mood;
+use support::gateway::{Sandbox, example_day, stderr};
 use support::mosquitto::until;
 
 const ON_DISK: Wishes<'static> = Wishes { mqtt: "", influxdb: "", files: "disk/", command: None };
@@ -14,50 +14,50 @@ const ON_DISK: Wishes<'static> = Wishes { mqtt: "", influxdb: "", files: "disk/"
 #[test]
 fn a_full_disk_stops_neither_values_nor_lines_and_costs_no_history_and_no_point() {
     at_home(|network| {
-        let desk = Desk::new();
-        let Some(volume) = Disk::mount(desk.path("disk"), "size=64m") else { return };
-        let Some(mut house) = House::new(&network, desk, &ON_DISK) else { return };
-        house.sends(1..10);
-        house.has_everywhere(1..10);
+        let sandbox = Sandbox::new();
+        let Some(volume) = Disk::mount(sandbox.path("disk"), "size=64m") else { return };
+        let Some(mut gateway) = TestGateway::new(&network, sandbox, &ON_DISK) else { return };
+        gateway.sends(1..10);
+        gateway.has_everywhere(1..10);
         // With its server away the queue needs room as well.
-        house.player.mood(Mood::Refuses(503, "unavailable"));
+        gateway.server.mood(Mood::Refuses(503, "unavailable"));
         volume.fill();
-        house.sends(10..3_000);
-        house.prints(1..3_000);
-        house.publishes(2_999);
-        house.says("make room");
-        let stored = house.stored();
+        gateway.sends(10..3_000);
+        gateway.prints(1..3_000);
+        gateway.publishes(2_999);
+        gateway.says("make room");
+        let stored = gateway.stored();
         assert!(
             stored.len() < 2_999 && stored.iter().copied().eq(1..=stored.len().try_into().unwrap())
         );
         assert!(volume.remount("size=64m"));
-        house.stores(1..3_000);
-        house.player.mood(Mood::Takes(204));
-        house.delivers(1..3_000);
-        house.ends();
+        gateway.stores(1..3_000);
+        gateway.server.mood(Mood::Takes(204));
+        gateway.delivers(1..3_000);
+        gateway.ends();
     });
 }
 
 #[test]
 fn a_disk_that_is_read_only_at_the_start_is_said_and_used_once_it_can_be_written() {
     at_home(|network| {
-        let desk = Desk::new();
-        let Some(volume) = Disk::mount(desk.path("disk"), "size=64m,ro") else { return };
-        let Some(mut house) = House::new(&network, desk, &ON_DISK) else { return };
-        house.sends(1..60);
-        house.prints(1..60);
-        house.publishes(59);
+        let sandbox = Sandbox::new();
+        let Some(volume) = Disk::mount(sandbox.path("disk"), "size=64m,ro") else { return };
+        let Some(mut gateway) = TestGateway::new(&network, sandbox, &ON_DISK) else { return };
+        gateway.sends(1..60);
+        gateway.prints(1..60);
+        gateway.publishes(59);
         let of = |sink: &str| format!("sink=\"{sink}\"");
         for sink in ["sqlite", "influxdb"] {
-            house.waits("it is said", || {
-                house.log().lines().any(|line| {
+            gateway.waits("it is said", || {
+                gateway.log().lines().any(|line| {
                     line.contains("is read-only for this process") && line.contains(&of(sink))
                 })
             });
         }
         assert!(volume.remount("size=64m,rw"));
-        house.has_everywhere(1..60);
-        house.ends();
+        gateway.has_everywhere(1..60);
+        gateway.ends();
     });
 }
 
@@ -69,29 +69,29 @@ fn lines_in(volume: &Disk) -> Vec<String> {
 #[test]
 fn lines_on_a_full_disk_go_on_where_they_stopped_once_there_is_room() {
     at_home(|network| {
-        let desk = Desk::new();
-        let Some(volume) = Disk::mount(desk.path("disk"), "size=4m") else { return };
+        let sandbox = Sandbox::new();
+        let Some(volume) = Disk::mount(sandbox.path("disk"), "size=4m") else { return };
         let output = |command: &mut Command| {
             command.stdout(File::create(volume.path().join("lines")).unwrap());
         };
         let wishes = Wishes { command: Some(&output), ..Wishes::default() };
-        let Some(mut house) = House::new(&network, desk, &wishes) else { return };
-        house.sends(1..10);
-        house.stores(1..10);
+        let Some(mut gateway) = TestGateway::new(&network, sandbox, &wishes) else { return };
+        gateway.sends(1..10);
+        gateway.stores(1..10);
         until("lines are there", || lines_in(&volume).len() == 9);
         volume.fill();
-        house.sends(10..1_000);
-        house.stores(1..1_000);
-        house.delivers(1..1_000);
-        house.publishes(999);
-        house.says("cannot write to standard output: No space left on device");
+        gateway.sends(10..1_000);
+        gateway.stores(1..1_000);
+        gateway.delivers(1..1_000);
+        gateway.publishes(999);
+        gateway.says("cannot write to standard output: No space left on device");
         assert!(lines_in(&volume).len() < 999);
         assert!(volume.remount("size=4m"));
         until("every line is there", || lines_in(&volume).len() >= 999);
         let numbers =
             lines_in(&volume).iter().map(|line| number_in(line).unwrap()).collect::<Vec<_>>();
         assert!(numbers.iter().copied().eq(1..1_000), "{numbers:?}");
-        house.ends();
+        gateway.ends();
     });
 }
 
@@ -102,13 +102,13 @@ fn lines_to_a_file_that_cannot_be_written_are_said_and_cost_the_others_nothing()
             command.stdout(File::open(example_day()).unwrap());
         };
         let wishes = Wishes { command: Some(&read_only), ..Wishes::default() };
-        let Some(mut house) = House::new(&network, Desk::new(), &wishes) else { return };
-        house.sends(1..30);
-        house.stores(1..30);
-        house.delivers(1..30);
-        house.publishes(29);
-        house.says("cannot write to standard output: Bad file descriptor");
-        let said = house.ends();
+        let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &wishes) else { return };
+        gateway.sends(1..30);
+        gateway.stores(1..30);
+        gateway.delivers(1..30);
+        gateway.publishes(29);
+        gateway.says("cannot write to standard output: Bad file descriptor");
+        let said = gateway.ends();
         assert!(said.contains("not delivered sink=\"stdout\" readings=29"), "{said}");
     });
 }
@@ -116,9 +116,9 @@ fn lines_to_a_file_that_cannot_be_written_are_said_and_cost_the_others_nothing()
 #[test]
 fn a_recording_on_a_read_only_disk_ends_at_once_and_says_why() {
     at_home(|_| {
-        let desk = Desk::new();
-        let Some(_disk) = Disk::mount(desk.path("disk"), "size=1m,ro") else { return };
-        let output = desk.run(&["record", "-i", "eth0", "-o", "disk/eddi.pcapng"]);
+        let sandbox = Sandbox::new();
+        let Some(_disk) = Disk::mount(sandbox.path("disk"), "size=1m,ro") else { return };
+        let output = sandbox.run(&["record", "-i", "eth0", "-o", "disk/eddi.pcapng"]);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(74), "{said}");
         assert!(said.contains("disk/eddi.pcapng") && said.contains("Read-only"), "{said}");

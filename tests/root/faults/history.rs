@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::house::{House, Wishes, at_home};
-use support::gateway::Desk;
+use super::test_gateway::{TestGateway, Wishes, at_home};
+use support::gateway::Sandbox;
 use support::process::{Running, installed};
 use support::skip::skip;
 
@@ -17,9 +17,9 @@ struct Tampered(Running);
 
 impl Tampered {
     /// None: the test has been skipped.
-    fn with(house: &House, inject: &str) -> Option<Self> {
+    fn with(gateway: &TestGateway, inject: &str) -> Option<Self> {
         let tracer = installed("strace")?;
-        let tasks = fs::read_dir(format!("/proc/{}/task", house.gateway.0.id())).unwrap();
+        let tasks = fs::read_dir(format!("/proc/{}/task", gateway.process.0.id())).unwrap();
         let thread = tasks
             .map(|task| task.unwrap().path())
             .find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == "sqlite")
@@ -47,61 +47,70 @@ impl Tampered {
 #[test]
 fn a_history_on_a_slow_disk_costs_the_others_nothing_and_is_whole_in_the_end() {
     at_home(|network| {
-        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
-        house.sends(1..10);
-        house.has_everywhere(1..10);
+        let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
+        else {
+            return;
+        };
+        gateway.sends(1..10);
+        gateway.has_everywhere(1..10);
         let inject = "inject=fsync,fdatasync:delay_enter=1500000";
-        let Some(slow) = Tampered::with(&house, inject) else { return };
-        house.sends(10..60);
-        house.prints(1..60);
-        house.delivers(1..60);
-        house.publishes(59);
-        house.stores(1..60);
+        let Some(slow) = Tampered::with(&gateway, inject) else { return };
+        gateway.sends(10..60);
+        gateway.prints(1..60);
+        gateway.delivers(1..60);
+        gateway.publishes(59);
+        gateway.stores(1..60);
         slow.ends();
-        house.sends(60..70);
-        house.has_everywhere(1..70);
-        house.ends();
+        gateway.sends(60..70);
+        gateway.has_everywhere(1..70);
+        gateway.ends();
     });
 }
 
 #[test]
 fn a_history_that_somebody_else_locks_is_said_and_whole_in_the_end() {
     at_home(|network| {
-        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
-        house.sends(1..10);
-        house.has_everywhere(1..10);
-        let other = house.history();
+        let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
+        else {
+            return;
+        };
+        gateway.sends(1..10);
+        gateway.has_everywhere(1..10);
+        let other = gateway.history();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        house.sends(10..60);
-        house.prints(1..60);
-        house.delivers(1..60);
-        house.publishes(59);
+        gateway.sends(10..60);
+        gateway.prints(1..60);
+        gateway.delivers(1..60);
+        gateway.publishes(59);
         // It waits for five seconds before it says so.
-        house.says("another program holds a write lock");
+        gateway.says("another program holds a write lock");
         other.execute_batch("ROLLBACK").unwrap();
-        house.has_everywhere(1..60);
-        house.ends();
+        gateway.has_everywhere(1..60);
+        gateway.ends();
     });
 }
 
 #[test]
 fn a_file_system_that_turns_read_only_is_said_and_nothing_is_lost() {
     at_home(|network| {
-        let Some(mut house) = House::new(&network, Desk::new(), &Wishes::default()) else { return };
-        house.sends(1..10);
-        house.has_everywhere(1..10);
+        let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
+        else {
+            return;
+        };
+        gateway.sends(1..10);
+        gateway.has_everywhere(1..10);
         // As ext4 does by itself when its device fails; a test cannot mount one read-only that is
         // in use.
         let inject = "inject=pwrite64,ftruncate,fsync,fdatasync:error=EROFS";
-        let Some(failing) = Tampered::with(&house, inject) else { return };
-        house.sends(10..60);
-        house.prints(1..60);
-        house.delivers(1..60);
-        house.publishes(59);
-        house.says_of("sqlite", "trying again");
+        let Some(failing) = Tampered::with(&gateway, inject) else { return };
+        gateway.sends(10..60);
+        gateway.prints(1..60);
+        gateway.delivers(1..60);
+        gateway.publishes(59);
+        gateway.says_of("sqlite", "trying again");
         failing.ends();
-        house.has_everywhere(1..60);
-        let said = house.ends();
+        gateway.has_everywhere(1..60);
+        let said = gateway.ends();
         assert!(said.contains("the sink works again sink=\"sqlite\""), "{said}");
         assert!(!said.contains("corrupt"), "{said}");
     });

@@ -6,14 +6,14 @@ use std::process::Stdio;
 
 use rusqlite::Connection;
 
-use support::gateway::{Desk, example_day, stderr};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr};
 use support::mosquitto::Mosquitto;
 use support::process::Running;
 
 /// Everything that stays in a history.
-fn content(desk: &Desk) -> Vec<String> {
-    let history = Connection::open(desk.path("energi.db")).unwrap();
+fn content(sandbox: &Sandbox) -> Vec<String> {
+    let history = Connection::open(sandbox.path("energi.db")).unwrap();
     let check: String = history.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     ["sample", "minute", "daily_energy"]
@@ -39,7 +39,7 @@ fn kills_anywhere_in_a_replay_corrupt_nothing_and_another_run_makes_everything_w
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let day = example_day();
-    let config = |player: &Player| {
+    let config = |server: &FakeServer| {
         format!(
             "timezone: Europe/London\ncapture: {{type: replay, path: \"{}\"}}\nsinks:\n  \
              - {{type: stdout}}\n  \
@@ -48,40 +48,40 @@ fn kills_anywhere_in_a_replay_corrupt_nothing_and_another_run_makes_everything_w
              - {{type: influxdb, url: \"{}\", org: home, bucket: energy, batch_size: 100}}\n",
             day.display(),
             broker.url(),
-            player.url()
+            server.url()
         )
     };
-    let unharmed = Player::start(Mood::Takes(204));
-    let expected = Desk::new();
+    let unharmed = FakeServer::start(Mood::Takes(204));
+    let expected = Sandbox::new();
     expected.write("config.yaml", config(&unharmed));
     let run = expected.run(&["run"]);
     assert!(run.status.success(), "{}", stderr(&run));
 
-    let player = Player::start(Mood::Takes(204));
-    let desk = Desk::new();
-    desk.write("config.yaml", config(&player));
+    let server = FakeServer::start(Mood::Takes(204));
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", config(&server));
     // Of 54,000 lines: in the first of all, before a commit, in many places on the way.
     for (round, lines) in [1, 2, 50, 700, 3_000, 9_000, 16_000, 27_000, 41_000].iter().enumerate() {
         // A server that is away fills the queue; one that comes back empties it.
         let mood = if round % 2 == 0 { Mood::Refuses(503, "busy") } else { Mood::Takes(204) };
-        player.mood(mood);
-        let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+        server.mood(mood);
+        let mut gateway = Running(sandbox.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
         let output = BufReader::new(gateway.0.stdout.take().unwrap());
         assert_eq!(output.lines().take(*lines).map_while(Result::ok).count(), *lines);
         gateway.0.kill().unwrap();
         gateway.0.wait().unwrap();
     }
-    player.mood(Mood::Takes(204));
-    let run = desk.run(&["run"]);
+    server.mood(Mood::Takes(204));
+    let run = sandbox.run(&["run"]);
     assert!(run.status.success(), "{}", stderr(&run));
     assert!(!stderr(&run).contains("damaged"), "{}", stderr(&run));
-    assert!(content(&desk) == content(&expected), "the histories differ");
-    let set = |player: &Player| player.taken().into_iter().collect::<BTreeSet<_>>();
-    assert!(set(&player) == set(&unharmed), "the points differ");
+    assert!(content(&sandbox) == content(&expected), "the histories differ");
+    let set = |server: &FakeServer| server.taken().into_iter().collect::<BTreeSet<_>>();
+    assert!(set(&server) == set(&unharmed), "the points differ");
     listener.wait_for("myenergi/bridge/state", "offline");
     let newest = |topic: &str| listener.of(topic).last().cloned();
     assert!(newest("myenergi/17589669/diverted_kWh").is_some());
-    let files = std::fs::read_dir(desk.path("")).unwrap();
+    let files = std::fs::read_dir(sandbox.path("")).unwrap();
     let names: Vec<_> =
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert!(!names.iter().any(|name| name.contains("corrupt")), "{names:?}");

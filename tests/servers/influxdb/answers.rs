@@ -4,31 +4,31 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::{Fed, config, nothing, time, until};
-use support::gateway::{Desk, example_day, stderr, stdout};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::free_port;
 
 /// A gateway whose server changes its mood in the middle of a recording.
 fn goes_on(mood: &Mood, recording: &[u8], poison: Option<i64>) {
-    let player = Player::start(mood.clone());
-    let desk = Desk::new();
-    let sinks = config("-", "max", &player.url(), "") + "  - {type: sqlite, path: energi.db}\n";
-    let mut fed = Fed::start_with(desk, &sinks);
+    let server = FakeServer::start(mood.clone());
+    let sandbox = Sandbox::new();
+    let sinks = config("-", "max", &server.url(), "") + "  - {type: sqlite, path: energi.db}\n";
+    let mut fed = Fed::start_with(sandbox, &sinks);
     let (first, rest) = recording.split_at(recording.len() / 2);
     fed.feed(first);
     until(&format!("{mood:?} holds up the other sinks"), || fed.printed().lines().count() > 5_000);
-    player.mood(Mood::Takes(204));
+    server.mood(Mood::Takes(204));
     fed.feed(rest);
     let printed = fed.end();
     let expected: BTreeSet<_> = printed.lines().map(time).collect();
-    let mut there: BTreeSet<i64> = player
+    let mut there: BTreeSet<i64> = server
         .taken()
         .iter()
         .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
         .collect();
     there.extend(poison);
     assert!(there == expected, "{mood:?}: {} of {}", there.len(), expected.len());
-    let history = rusqlite::Connection::open(fed.desk.path("energi.db")).unwrap();
+    let history = rusqlite::Connection::open(fed.sandbox.path("energi.db")).unwrap();
     let stored: u32 =
         history.query_row("SELECT count(*) FROM reading", [], |row| row.get(0)).unwrap();
     assert_eq!(stored as usize, printed.lines().count(), "{mood:?}");
@@ -37,7 +37,7 @@ fn goes_on(mood: &Mood, recording: &[u8], poison: Option<i64>) {
 #[test]
 fn whatever_a_server_answers_it_has_every_point_in_the_end_and_no_other_sink_notices() {
     let day = example_day();
-    let decoded = Desk::new().run(&["decode", day.to_str().unwrap()]);
+    let decoded = Sandbox::new().run(&["decode", day.to_str().unwrap()]);
     let poison = time(stdout(&decoded).lines().nth(20).unwrap());
     let recording = fs::read(day).unwrap();
     for mood in [
@@ -70,23 +70,23 @@ fn the_log_says_at_the_start_what_is_wrong_and_that_points_wait() {
         (404, "bucket energy not found", "there is no such `bucket`"),
     ];
     let players = refusals.map(|(status, words, said)| {
-        let player = Player::start(Mood::Refuses(status, words));
-        (player.url(), format!("{said} ({status}: {words})"), Some(player))
+        let server = FakeServer::start(Mood::Refuses(status, words));
+        (server.url(), format!("{said} ({status}: {words})"), Some(server))
     });
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let unreachable = (nobody, "cannot be reached (Connection refused".to_owned(), None);
     for (url, expected, _player) in players.into_iter().chain([unreachable]) {
-        let desk = Desk::new();
-        let file = desk.write("nothing.hex", nothing());
-        desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
-        let said = stderr(&desk.run(&["run"]));
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("nothing.hex", nothing());
+        sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+        let said = stderr(&sandbox.run(&["run"]));
         let line = said.lines().find(|line| line.contains(&expected));
         let line = line.unwrap_or_else(|| panic!("{expected}: {said}"));
         assert!(
             line.contains("WARN") && line.contains("points wait in influxdb.queue.db"),
             "{line}"
         );
-        let check = desk.run(&["check", "--connect"]);
+        let check = sandbox.run(&["check", "--connect"]);
         assert!(stdout(&check).contains(&expected), "{}{}", stdout(&check), stderr(&check));
     }
 }

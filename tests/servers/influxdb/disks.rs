@@ -7,32 +7,32 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::until;
 use support::disk::Disk;
-use support::gateway::Desk;
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::Sandbox;
 use support::process::Running;
 
 #[test]
 fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let desk = Desk::new();
-    let Some(volume) = Disk::mount(desk.path("disk"), "size=512k") else { return };
-    desk.write(
+    let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let sandbox = Sandbox::new();
+    let Some(volume) = Disk::mount(sandbox.path("disk"), "size=512k") else { return };
+    sandbox.write(
         "config.yaml",
         format!(
             "capture: {{type: simulator, speed: 600, start: 2026-01-20T10:00:00Z}}\n\
              sinks:\n  - {{type: stdout}}\n  - {{type: sqlite, path: energi.db, flush_interval: 1s}}\n  \
              - {{type: influxdb, url: \"{}\", org: home, bucket: energy, queue: {{path: disk/queue.db}}}}\n",
-            player.url()
+            server.url()
         ),
     );
-    let mut command = desk.program(&["run"]);
-    command.stdout(File::create(desk.path("readings.jsonl")).unwrap());
-    command.stderr(File::create(desk.path("log")).unwrap()).stdin(Stdio::null());
+    let mut command = sandbox.program(&["run"]);
+    command.stdout(File::create(sandbox.path("readings.jsonl")).unwrap());
+    command.stderr(File::create(sandbox.path("log")).unwrap()).stdin(Stdio::null());
     let mut gateway = Running(command.spawn().unwrap());
-    let read = |name: &str| fs::read_to_string(desk.path(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(sandbox.path(name)).unwrap();
     let printed = || read("readings.jsonl").lines().count();
     let stored = || -> usize {
-        let history = rusqlite::Connection::open(desk.path("energi.db")).unwrap();
+        let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
         let count = "SELECT count(*) FROM reading";
         history.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap_or_default() as usize
     };
@@ -41,9 +41,9 @@ fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
     until("the other sinks do not go on", || printed().min(stored()) > before + 1_000);
 
     // What is on the disk is delivered even so, and what comes then goes past it.
-    player.mood(Mood::Takes(204));
+    server.mood(Mood::Takes(204));
     let waiting = printed();
-    player.has_taken(waiting);
+    server.has_taken(waiting);
     assert!(volume.remount("size=64m"));
     kill_process(Pid::from_child(&gateway.0), Signal::TERM).unwrap();
     assert!(gateway.0.wait().unwrap().success(), "{}", read("log"));

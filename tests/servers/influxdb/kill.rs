@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{config, nothing, time};
-use support::gateway::{Desk, example_day, stderr, stdout};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::{Running, free_port};
 
 /// Runs a gateway at sixty times the speed for a while, kills it, and lets a second run deliver
@@ -18,13 +18,13 @@ fn killed(mood: Option<Mood>) -> Duration {
         Some(Mood::CannotRead(poison) | Mood::LeavesOut(poison)) => poison.parse().ok(),
         _ => None,
     };
-    let player = mood.map(Player::start);
+    let server = mood.map(FakeServer::start);
     let port = free_port();
-    let url = player.as_ref().map_or_else(|| format!("http://127.0.0.1:{port}"), Player::url);
-    let desk = Desk::new();
+    let url = server.as_ref().map_or_else(|| format!("http://127.0.0.1:{port}"), FakeServer::url);
+    let sandbox = Sandbox::new();
     let day = example_day();
-    desk.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
-    let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+    sandbox.write("config.yaml", config(day.to_str().unwrap(), "60", &url, ", flush_interval: 1s"));
+    let mut gateway = Running(sandbox.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
     let mut output = BufReader::new(gateway.0.stdout.take().unwrap()).lines();
     let mut seen = vec![output.next().unwrap().unwrap()];
     let begun = Instant::now();
@@ -34,14 +34,14 @@ fn killed(mood: Option<Mood>) -> Duration {
     gateway.0.kill().unwrap();
     gateway.0.wait().unwrap();
 
-    let player = player.unwrap_or_else(|| Player::start_on(port, Mood::Takes(204)));
-    player.mood(Mood::Takes(204));
-    let file = desk.write("nothing.hex", nothing());
-    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
-    let rest = desk.run(&["run"]);
+    let server = server.unwrap_or_else(|| FakeServer::start_on(port, Mood::Takes(204)));
+    server.mood(Mood::Takes(204));
+    let file = sandbox.write("nothing.hex", nothing());
+    sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+    let rest = sandbox.run(&["run"]);
     assert!(rest.status.success(), "{}", stderr(&rest));
 
-    let there: BTreeSet<i64> = player
+    let there: BTreeSet<i64> = server
         .taken()
         .iter()
         .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
@@ -55,7 +55,7 @@ fn killed(mood: Option<Mood>) -> Duration {
 #[test]
 fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
     // A point of the day's first minute.
-    let day = Desk::new().run(&["decode", example_day().to_str().unwrap()]);
+    let day = Sandbox::new().run(&["decode", example_day().to_str().unwrap()]);
     let time = time(stdout(&day).lines().nth(20).unwrap());
     let moods = [
         Some(Mood::CannotRead(time.to_string())),
@@ -81,28 +81,28 @@ fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
 
 #[test]
 fn kill_9_while_the_queue_is_emptied_costs_nothing_at_all() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let day = example_day();
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
-    desk.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
-    let run = desk.run(&["run"]);
+    sandbox.write("config.yaml", config(day.to_str().unwrap(), "max", &url, ""));
+    let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
     let expected: Vec<_> = stdout(&run).lines().map(time).collect();
 
-    let file = desk.write("nothing.hex", nothing());
-    desk.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
-    let player = Player::start_on(port, Mood::Slow(Duration::from_millis(20)));
+    let file = sandbox.write("nothing.hex", nothing());
+    sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ""));
+    let server = FakeServer::start_on(port, Mood::Slow(Duration::from_millis(20)));
     for reached in [2_000, 9_000, 17_000, 30_000] {
-        let mut gateway = Running(desk.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
-        player.has_taken(reached);
+        let mut gateway = Running(sandbox.program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+        server.has_taken(reached);
         gateway.0.kill().unwrap();
         gateway.0.wait().unwrap();
     }
-    let rest = desk.run(&["run"]);
+    let rest = sandbox.run(&["run"]);
     assert!(rest.status.success(), "{}", stderr(&rest));
     let mut seen = BTreeSet::new();
-    let taken: Vec<i64> = player
+    let taken: Vec<i64> = server
         .taken()
         .iter()
         .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())

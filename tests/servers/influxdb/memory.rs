@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{Fed, until};
+use support::fake_server::{FakeServer, Mood};
 use support::gateway::{example_day, stdout};
-use support::influx_player::{Mood, Player};
 
 /// What a gateway has in memory now, and had at most, in KiB.
 fn memory(fed: &Fed) -> (u64, u64) {
@@ -18,8 +18,8 @@ fn memory(fed: &Fed) -> (u64, u64) {
 
 #[test]
 fn a_week_of_points_waits_and_is_delivered_in_the_memory_of_a_day() {
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let mut fed = Fed::start(&player.url(), "");
+    let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let mut fed = Fed::start(&server.url(), "");
     let day = fs::read(example_day()).unwrap();
     let waits = |fed: &mut Fed, days: usize| {
         fed.feed(&day);
@@ -30,15 +30,15 @@ fn a_week_of_points_waits_and_is_delivered_in_the_memory_of_a_day() {
     for days in 2..=7 {
         waits(&mut fed, days);
     }
-    let status = stdout(&fed.desk.run(&["queue", "status"]));
+    let status = stdout(&fed.sandbox.run(&["queue", "status"]));
     let waiting: u64 = status.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(waiting > 370_000, "{status}");
-    player.mood(Mood::Takes(204));
+    server.mood(Mood::Takes(204));
     fed.is_said("no points wait");
     let (now, most) = memory(&fed);
     // The queue is about 45 MiB by then.
     assert!(most <= of_a_day + 4 * 1024, "{most} KiB after {of_a_day}");
     println!("{of_a_day} KiB at most with a day, {most} with a week, {now} now");
     let lines = fed.end().lines().count();
-    assert!(player.taken().len() >= lines);
+    assert!(server.taken().len() >= lines);
 }

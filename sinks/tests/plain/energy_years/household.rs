@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use support::dice::Dice;
+use support::rng::Rng;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -45,7 +45,7 @@ impl Household {
         days: usize,
         tz: &TimeZone,
         clock: Clock,
-        dice: &mut Dice,
+        rng: &mut Rng,
     ) -> Self {
         let mut all = Self {
             midnights: Vec::new(),
@@ -63,50 +63,50 @@ impl Household {
                 ms(date.to_zoned(TimeZone::UTC).unwrap().timestamp())
             } + clock.late * MINUTE;
             all.midnights.push((device_midnight, date));
-            if dull_days == 0 && dice.one_in(6) {
-                dull_days = dice.within(1..14);
+            if dull_days == 0 && rng.one_in(6) {
+                dull_days = rng.within(1..14);
             }
             if dull_days > 0 {
                 dull_days -= 1;
             } else {
-                all.sunny_day(midnight, dice);
+                all.sunny_day(midnight, rng);
             }
-            all.boosts(midnight, dice);
-            all.mishaps(midnight, device_midnight, dice);
+            all.boosts(midnight, rng);
+            all.mishaps(midnight, device_midnight, rng);
         }
         all.heating.sort_by_key(|(range, _)| range.start);
         all.gaps.sort_by_key(|gap| gap.start);
         all
     }
 
-    fn sunny_day(&mut self, midnight: i64, dice: &mut Dice) {
+    fn sunny_day(&mut self, midnight: i64, rng: &mut Rng) {
         let mut time = midnight + 9 * HOUR;
         while time < midnight + 16 * HOUR {
-            let lasts = dice.within(2..40) * MINUTE;
-            if dice.one_in(2) {
-                self.heating.push((time..time + lasts, dice.within(200..3_600)));
+            let lasts = rng.within(2..40) * MINUTE;
+            if rng.one_in(2) {
+                self.heating.push((time..time + lasts, rng.within(200..3_600)));
             }
             time += lasts;
         }
     }
 
-    fn boosts(&mut self, midnight: i64, dice: &mut Dice) {
-        if dice.one_in(5) {
-            let start = midnight - dice.within(0..90) * MINUTE;
-            self.heating.push((start..start + dice.within(20..120) * MINUTE, 3_600));
+    fn boosts(&mut self, midnight: i64, rng: &mut Rng) {
+        if rng.one_in(5) {
+            let start = midnight - rng.within(0..90) * MINUTE;
+            self.heating.push((start..start + rng.within(20..120) * MINUTE, 3_600));
         }
-        if dice.one_in(9) {
+        if rng.one_in(9) {
             let start = midnight + 5 * HOUR;
-            self.heating.push((start..start + dice.within(5..90) * MINUTE, 3_600));
+            self.heating.push((start..start + rng.within(5..90) * MINUTE, 3_600));
         }
     }
 
-    fn mishaps(&mut self, midnight: i64, device_midnight: i64, dice: &mut Dice) {
-        if dice.one_in(12) {
-            self.restarts.push(midnight + 12 * HOUR + dice.within(0..40) * MINUTE);
+    fn mishaps(&mut self, midnight: i64, device_midnight: i64, rng: &mut Rng) {
+        if rng.one_in(12) {
+            self.restarts.push(midnight + 12 * HOUR + rng.within(0..40) * MINUTE);
         }
-        if dice.one_in(5) {
-            self.gateway_restarts.push(midnight + dice.within(0..86_000_000));
+        if rng.one_in(5) {
+            self.gateway_restarts.push(midnight + rng.within(0..86_000_000));
         }
         let mut gap = |start: i64, minutes: i64| {
             let free = self.gaps.iter().all(|gap| gap.end + 10 * MINUTE < start);
@@ -114,14 +114,14 @@ impl Household {
                 self.gaps.push(start..start + minutes * MINUTE);
             }
         };
-        if dice.one_in(20) {
-            gap(device_midnight - dice.within(1..120) * MINUTE, dice.within(2..240));
+        if rng.one_in(20) {
+            gap(device_midnight - rng.within(1..120) * MINUTE, rng.within(2..240));
         }
-        if dice.one_in(15) {
-            gap(midnight + 11 * HOUR + dice.within(0..90) * MINUTE, dice.within(2..180));
+        if rng.one_in(15) {
+            gap(midnight + 11 * HOUR + rng.within(0..90) * MINUTE, rng.within(2..180));
         }
-        if dice.one_in(90) {
-            gap(midnight + 14 * HOUR, dice.within(600..5_000));
+        if rng.one_in(90) {
+            gap(midnight + 14 * HOUR, rng.within(600..5_000));
         }
     }
 

@@ -1,12 +1,12 @@
 //! What the air makes of a counter: 2 % transient zeros and 1 % wild values.
 
 use super::household::Shown;
-use support::dice::Dice;
+use support::rng::Rng;
 
 /// A source of bad values.
 #[derive(Debug)]
 pub(crate) struct Noise {
-    dice: Dice,
+    rng: Rng,
     /// A wild value that stays for so many more readings.
     stuck: Option<(i64, u32)>,
     last: Shown,
@@ -14,7 +14,7 @@ pub(crate) struct Noise {
 
 impl Noise {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice(seed), stuck: None, last: (0, 0) }
+        Self { rng: Rng(seed), stuck: None, last: (0, 0) }
     }
 
     /// What is received where the device says `shown`.
@@ -28,19 +28,19 @@ impl Noise {
             }
             return (time, value);
         }
-        let chance = self.dice.within(0..1_000);
+        let chance = self.rng.within(0..1_000);
         let received = match chance {
             0..20 => 0,
-            20..23 => self.dice.within(0..9_001),
-            23..25 => self.dice.within(0..65_536),
+            20..23 => self.rng.within(0..9_001),
+            23..25 => self.rng.within(0..65_536),
             // Plausible: no more than a counter could have risen since the last reading.
-            25..28 => truth + self.dice.within(1..3 + elapsed * 42 / 360_000 / 10),
-            28..30 => truth + self.dice.within(-50..50),
+            25..28 => truth + self.rng.within(1..3 + elapsed * 42 / 360_000 / 10),
+            28..30 => truth + self.rng.within(-50..50),
             _ => return shown,
         }
         .max(0);
-        if self.dice.one_in(40) {
-            self.stuck = Some((received, u32::try_from(self.dice.within(1..5)).unwrap_or(1)));
+        if self.rng.one_in(40) {
+            self.stuck = Some((received, u32::try_from(self.rng.within(1..5)).unwrap_or(1)));
         }
         (time, received)
     }

@@ -6,19 +6,19 @@ use energi_sinks::settings::Secret;
 use energi_sinks::{SinkConfig, SinkError};
 
 use super::place::{Place, readings, set};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
 
 const BATCH: usize = 500;
 
 /// Writes three batches, one of them in the mood.
-async fn through(mood: Mood, restart: bool) -> (Place, Player) {
-    let player = Player::start(Mood::Takes(204));
-    let place = Place::new(player.url());
+async fn through(mood: Mood, restart: bool) -> (Place, FakeServer) {
+    let fake = FakeServer::start(Mood::Takes(204));
+    let place = Place::new(fake.url());
     let readings = readings(3 * BATCH);
     let mut sink = place.open().await;
     for (number, batch) in readings.chunks(BATCH).enumerate() {
         if number == 1 {
-            player.mood(mood.clone());
+            fake.mood(mood.clone());
         }
         sink.write(batch).await.unwrap();
     }
@@ -29,11 +29,11 @@ async fn through(mood: Mood, restart: bool) -> (Place, Player) {
         drop(sink);
         sink = place.open().await;
     }
-    player.mood(Mood::Takes(204));
+    fake.mood(Mood::Takes(204));
     Place::close(&mut *sink).await;
-    assert_eq!(set(player.taken()), place.lines(&readings), "{mood:?}");
+    assert_eq!(set(fake.taken()), place.lines(&readings), "{mood:?}");
     assert_eq!(place.status().waiting, 0, "{mood:?}");
-    (place, player)
+    (place, fake)
 }
 
 #[tokio::test]
@@ -59,35 +59,35 @@ async fn every_point_arrives_whatever_the_server_answered_meanwhile() {
 #[tokio::test]
 async fn any_2xx_is_a_success() {
     for status in [200, 202, 204] {
-        let player = Player::start(Mood::Takes(status));
-        let place = Place::new(player.url());
+        let fake = FakeServer::start(Mood::Takes(status));
+        let place = Place::new(fake.url());
         let readings = readings(BATCH);
         let mut sink = place.open().await;
         sink.write(&readings).await.unwrap();
         sink.close().await.unwrap();
-        assert_eq!(player.taken().len(), BATCH, "once");
+        assert_eq!(fake.taken().len(), BATCH, "once");
     }
 }
 
 #[tokio::test]
 async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
     let readings = readings(2 * BATCH);
-    let player = Player::start(Mood::Takes(204));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Takes(204));
+    let place = Place::new(fake.url());
     let all = place.lines(&readings);
     let poison = all.iter().nth(321).unwrap();
-    player.mood(Mood::CannotRead(poison.rsplit(' ').next().unwrap().to_owned()));
+    fake.mood(Mood::CannotRead(poison.rsplit(' ').next().unwrap().to_owned()));
     let mut sink = place.open().await;
     for batch in readings.chunks(BATCH) {
         sink.write(batch).await.unwrap();
     }
     sink.close().await.unwrap();
-    let mut taken = set(player.taken());
+    let mut taken = set(fake.taken());
     taken.insert(poison.clone());
     assert_eq!(taken, all);
     assert_eq!(sink.queue_stats().rejected, 1);
     // Twice down a binary tree of 500, where the batch was tried straight before.
-    assert!(player.requests().len() < 30, "{}", player.requests().len());
+    assert!(fake.requests().len() < 30, "{}", fake.requests().len());
     let status = place.status();
     let aside = status.last_aside.unwrap();
     assert_eq!((status.waiting, status.set_aside, &aside.item), (0, 1, poison));
@@ -97,16 +97,16 @@ async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
 #[tokio::test]
 async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time() {
     let readings = readings(BATCH);
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let place = Place::new(fake.url());
     let mut all = place.lines(&readings);
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
     let poison = all.iter().nth(321).unwrap().clone();
-    player.mood(Mood::CannotReadAndIsBusy(poison.rsplit(' ').next().unwrap().to_owned()));
+    fake.mood(Mood::CannotReadAndIsBusy(poison.rsplit(' ').next().unwrap().to_owned()));
     Place::close(&mut *sink).await;
     all.remove(&poison);
-    let taken = player.taken();
+    let taken = fake.taken();
     assert_eq!(taken.len(), all.len(), "each point once");
     assert_eq!(set(taken), all);
     assert_eq!((place.status().set_aside, place.status().waiting), (1, 0));
@@ -114,15 +114,15 @@ async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time()
 
 #[tokio::test]
 async fn a_server_that_closes_connections_behind_its_answers_gets_every_point() {
-    let player = Player::start(Mood::TakesAndCloses);
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::TakesAndCloses);
+    let place = Place::new(fake.url());
     let readings = readings(20 * 50);
     let mut sink = place.open().await;
     for batch in readings.chunks(50) {
         sink.write(batch).await.unwrap();
     }
     Place::close(&mut *sink).await;
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(fake.taken()), place.lines(&readings));
 }
 
 #[tokio::test]
@@ -132,8 +132,8 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         Mood::Refuses(400, "Client sent an HTTP request to an HTTPS server."),
         Mood::TakesAtMost(0),
     ] {
-        let player = Player::start(mood);
-        let place = Place::new(player.url());
+        let fake = FakeServer::start(mood);
+        let place = Place::new(fake.url());
         let readings = readings(2 * BATCH);
         let mut sink = place.open().await;
         for batch in readings.chunks(BATCH) {
@@ -144,47 +144,47 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         };
         assert!(said.contains("takes no point at all"), "{said}");
         assert_eq!((place.status().waiting, place.status().set_aside), (1000, 0));
-        player.mood(Mood::Takes(204));
+        fake.mood(Mood::Takes(204));
         Place::close(&mut *sink).await;
-        assert_eq!(set(player.taken()), place.lines(&readings));
+        assert_eq!(set(fake.taken()), place.lines(&readings));
     }
 }
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_goes_in_parts() {
-    let player = Player::start(Mood::TakesAtMost(100));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::TakesAtMost(100));
+    let place = Place::new(fake.url());
     let readings = readings(2 * BATCH);
     let mut sink = place.open().await;
     for batch in readings.chunks(BATCH) {
         sink.write(batch).await.unwrap();
     }
     sink.close().await.unwrap();
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(fake.taken()), place.lines(&readings));
     assert_eq!((place.status().set_aside, sink.queue_stats().rejected), (0, 0));
 }
 
 #[tokio::test]
 async fn what_a_server_leaves_out_is_counted_and_not_sent_again() {
     let readings = readings(BATCH);
-    let player = Player::start(Mood::Takes(204));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Takes(204));
+    let place = Place::new(fake.url());
     let all: Vec<_> = place.lines(&readings).into_iter().collect();
-    player.mood(Mood::LeavesOut(all[7].rsplit(' ').next().unwrap().to_owned()));
+    fake.mood(Mood::LeavesOut(all[7].rsplit(' ').next().unwrap().to_owned()));
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
     sink.close().await.unwrap();
-    assert_eq!(set(player.taken()).len(), BATCH - 1);
+    assert_eq!(set(fake.taken()).len(), BATCH - 1);
     assert_eq!((sink.queue_stats().rejected, place.status().set_aside), (1, 0));
-    assert_eq!(player.requests().len(), 1, "neither queued nor sent again");
+    assert_eq!(fake.requests().len(), 1, "neither queued nor sent again");
 }
 
 #[tokio::test]
 async fn a_partial_write_of_an_influxdb_1_is_not_sent_again() {
     let readings = readings(BATCH);
     let words = "partial write: field type conflict dropped=3";
-    let player = Player::start(Mood::Refuses(400, words));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Refuses(400, words));
+    let place = Place::new(fake.url());
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
     Place::close(&mut *sink).await;
@@ -198,27 +198,27 @@ async fn points_that_cannot_be_read_never_block_those_behind_them() {
     let poison = " 17689032";
     for mood in [Mood::CannotRead(poison.to_owned()), Mood::CannotReadNorAsks(poison.to_owned())] {
         let readings = readings(200);
-        let player = Player::start(Mood::Refuses(503, "unavailable"));
-        let mut place = Place::new(player.url());
+        let fake = FakeServer::start(Mood::Refuses(503, "unavailable"));
+        let mut place = Place::new(fake.url());
         place.config.batch_size = 10;
         let mut sink = place.open().await;
         for batch in readings.chunks(10) {
             sink.write(batch).await.unwrap();
         }
-        player.mood(mood);
+        fake.mood(mood);
         Place::close(&mut *sink).await;
         let (bad, good): (Vec<_>, Vec<_>) =
             place.lines(&readings).into_iter().partition(|line| line.contains(poison));
         assert!(bad.len() > 20, "{}", bad.len());
-        assert_eq!(set(player.taken()), set(good));
+        assert_eq!(set(fake.taken()), set(good));
         assert_eq!(u64::from(place.status().set_aside), bad.len() as u64);
     }
 }
 
 #[tokio::test]
 async fn a_token_file_that_is_missing_at_the_start_costs_no_point() {
-    let player = Player::start(Mood::Wants("new"));
-    let mut place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Wants("new"));
+    let mut place = Place::new(fake.url());
     let file = place.directory.path().join("token");
     place.config.token_file = Some(file.clone());
     let readings = readings(BATCH);
@@ -233,13 +233,13 @@ async fn a_token_file_that_is_missing_at_the_start_costs_no_point() {
     assert!(said.contains("token_file") && said.contains("500 points wait"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(fake.taken()), place.lines(&readings));
 }
 
 #[tokio::test]
 async fn a_token_that_is_renewed_in_its_file_is_found() {
-    let player = Player::start(Mood::Wants("new"));
-    let mut place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Wants("new"));
+    let mut place = Place::new(fake.url());
     let file = place.directory.path().join("token");
     std::fs::write(&file, "old\n").unwrap();
     place.config.token_file = Some(file.clone());
@@ -252,18 +252,18 @@ async fn a_token_that_is_renewed_in_its_file_is_found() {
     assert!(said.contains("the token is wrong") && !said.contains("old"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(fake.taken()), place.lines(&readings));
     place.config.token = Some(Secret::from("new".to_owned()));
     assert!(!format!("{:?}", place.config).contains("new"));
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
-    let player = Player::start(Mood::Takes(204));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Takes(204));
+    let place = Place::new(fake.url());
     let readings = readings(3 * BATCH);
     let mut sink = place.open().await;
-    player.mood(Mood::Hangs);
+    fake.mood(Mood::Hangs);
     let mut slowest = Duration::ZERO;
     for batch in readings.chunks(BATCH) {
         let begun = std::time::Instant::now();
@@ -278,8 +278,8 @@ async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
 
 #[tokio::test]
 async fn a_full_disk_strands_one_batch_and_loses_none() {
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let mut place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let mut place = Place::new(fake.url());
     let disk = place.directory.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     let run = |program: &str, arguments: &[&str]| {
@@ -301,12 +301,12 @@ async fn a_full_disk_strands_one_batch_and_loses_none() {
             );
             full += 1;
             // With the server back, the batch that found no place goes to it past the queue.
-            player.mood(Mood::Takes(204));
+            fake.mood(Mood::Takes(204));
         }
     }
     assert_eq!(full, 1);
     Place::close(&mut *sink).await;
     drop(sink);
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(fake.taken()), place.lines(&readings));
     assert!(run("umount", &[]));
 }

@@ -8,13 +8,13 @@ use energi_sinks::Backpressure;
 use energi_sinks::settings::Secret;
 
 use super::place::{Place, arrives, readings, set};
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
 use support::readings::Device;
 
 #[tokio::test]
 async fn points_go_straight_to_the_server_and_the_disk_is_not_touched() {
-    let player = Player::start(Mood::Takes(204));
-    let mut place = Place::new(player.url());
+    let server = FakeServer::start(Mood::Takes(204));
+    let mut place = Place::new(server.url());
     place.config.token = Some(Secret::from("hunter2".to_owned()));
     let readings = readings(5_000);
     let mut sink = place.open().await;
@@ -28,9 +28,9 @@ async fn points_go_straight_to_the_server_and_the_disk_is_not_touched() {
     }
     assert_eq!(written(), before);
     sink.close().await.unwrap();
-    assert_eq!(set(player.taken()), place.lines(&readings));
+    assert_eq!(set(server.taken()), place.lines(&readings));
 
-    let requests = player.requests();
+    let requests = server.requests();
     assert_eq!(requests.iter().map(|request| request.points).collect::<Vec<_>>(), [500; 10]);
     let request = &requests[0];
     assert_eq!(request.target, "/api/v2/write?bucket=energy&org=home&precision=us");
@@ -42,8 +42,8 @@ async fn points_go_straight_to_the_server_and_the_disk_is_not_touched() {
 
 #[tokio::test]
 async fn a_slow_server_gets_each_point_once_after_the_first_batch() {
-    let player = Player::start(Mood::Slow(Duration::from_millis(700)));
-    let mut place = Place::new(player.url());
+    let server = FakeServer::start(Mood::Slow(Duration::from_millis(700)));
+    let mut place = Place::new(server.url());
     place.config.timeout = energi_sinks::settings::Period::from_secs(10);
     let readings = readings(2_000);
     let mut sink = place.open().await;
@@ -51,14 +51,14 @@ async fn a_slow_server_gets_each_point_once_after_the_first_batch() {
         sink.write(batch).await.unwrap();
     }
     Place::close(&mut *sink).await;
-    assert_eq!(set(player.taken()), place.lines(&readings));
-    assert!(player.taken().len() <= 2_500, "{}", player.taken().len());
+    assert_eq!(set(server.taken()), place.lines(&readings));
+    assert!(server.taken().len() <= 2_500, "{}", server.taken().len());
 }
 
 #[tokio::test]
 async fn readings_without_a_place_in_time_are_passed_over() {
-    let player = Player::start(Mood::Takes(204));
-    let mut place = Place::new(player.url());
+    let server = FakeServer::start(Mood::Takes(204));
+    let mut place = Place::new(server.url());
     let mut batch = readings(3);
     let mut timeless = Reading::clone(&batch[0]);
     timeless.time = None;
@@ -66,7 +66,7 @@ async fn readings_without_a_place_in_time_are_passed_over() {
     let mut sink = place.open().await;
     assert_eq!(sink.write(&batch).await.unwrap().skipped, 1);
     sink.close().await.unwrap();
-    assert_eq!(player.taken().len(), 3);
+    assert_eq!(server.taken().len(), 3);
 
     // A live clock that says less than the release's day is wrong; a recording's may.
     let early = [Device::default().powers("2020-01-01T00:00:00Z".parse().unwrap(), 1, 2, 3)];
@@ -76,13 +76,13 @@ async fn readings_without_a_place_in_time_are_passed_over() {
         assert_eq!(sink.write(&early).await.unwrap().skipped, skipped);
         sink.close().await.unwrap();
     }
-    assert_eq!(player.taken().len(), 4);
+    assert_eq!(server.taken().len(), 4);
 }
 
 #[tokio::test]
 async fn a_live_gateway_stores_what_is_not_sent_and_its_next_run_sends_it() {
-    let player = Player::start(Mood::Refuses(503, "unavailable"));
-    let mut place = Place::new(player.url());
+    let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
+    let mut place = Place::new(server.url());
     place.backpressure = Backpressure::DropOldest;
     let readings = readings(1_500);
     let (before, after) = readings.split_at(1_000);
@@ -93,14 +93,14 @@ async fn a_live_gateway_stores_what_is_not_sent_and_its_next_run_sends_it() {
     sink.close().await.unwrap();
     assert_eq!((place.status().waiting, place.status().holder), (1_000, None));
 
-    player.mood(Mood::Takes(204));
+    server.mood(Mood::Takes(204));
     let mut sink = place.open().await;
     // Without a reading, by itself.
-    arrives(&player, 1_000).await;
+    arrives(&server, 1_000).await;
     sink.write(after).await.unwrap();
-    arrives(&player, 1_500).await;
+    arrives(&server, 1_500).await;
     sink.close().await.unwrap();
-    let lines: Vec<_> = player.taken();
+    let lines: Vec<_> = server.taken();
     assert_eq!(set(lines.clone()), place.lines(&readings));
     let times: Vec<_> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
     assert!(times.is_sorted(), "the oldest first, and fresh points behind them");

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep};
 
-use support::influx_player::Player;
+use support::fake_server::FakeServer;
 use support::readings::Device;
 
 /// What a test waits for anything that has to happen.
@@ -113,10 +113,10 @@ pub(crate) fn set(lines: Vec<String>) -> BTreeSet<String> {
 }
 
 /// Waits until the server has so many points.
-pub(crate) async fn arrives(player: &Player, points: usize) {
+pub(crate) async fn arrives(server: &FakeServer, points: usize) {
     let begun = Instant::now();
-    while player.taken().len() < points {
-        assert!(begun.elapsed() < PATIENCE, "{} are there", player.taken().len());
+    while server.taken().len() < points {
+        assert!(begun.elapsed() < PATIENCE, "{} are there", server.taken().len());
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -3,7 +3,7 @@
 use energi_sinks::{SinkConfig, SinkError};
 
 use super::place::Place;
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
 
 async fn probe(place: &Place) -> Result<String, String> {
     place.config.probe(&place.context()).await.map_err(|error| match error {
@@ -14,8 +14,8 @@ async fn probe(place: &Place) -> Result<String, String> {
 
 #[tokio::test]
 async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
-    let player = Player::start(Mood::Takes(204));
-    let place = Place::new(player.url());
+    let fake = FakeServer::start(Mood::Takes(204));
+    let place = Place::new(fake.url());
     let said = probe(&place).await.unwrap();
     assert!(said.contains("the token may write to `energy` of `home`"), "{said}");
     assert!(said.ends_with("influxdb.queue.db will be made"), "{said}");
@@ -34,11 +34,11 @@ async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
         (Mood::Refuses(503, "starting"), "cannot store points now (503: starting)"),
         (Mood::Hangs, "no answer in time"),
     ] {
-        player.mood(mood);
+        fake.mood(mood);
         let said = probe(&place).await.unwrap_err();
         assert!(said.starts_with("http://127.0.0.1:") && said.contains(expected), "{said}");
     }
-    assert_eq!(player.requests(), []);
+    assert_eq!(fake.requests(), []);
 
     let unreachable = Place::new("http://127.0.0.1:1".to_owned());
     let said = probe(&unreachable).await.unwrap_err();

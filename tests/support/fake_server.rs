@@ -59,13 +59,13 @@ struct Stage {
 }
 
 /// The server. It ends with this.
-pub struct Player {
+pub struct FakeServer {
     stage: Arc<Mutex<Stage>>,
     port: u16,
     over: Arc<AtomicBool>,
 }
 
-impl Player {
+impl FakeServer {
     /// Begins to listen where nobody else does.
     pub fn start(mood: Mood) -> Self {
         Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), mood)
@@ -79,8 +79,8 @@ impl Player {
     fn listen(listener: TcpListener, mood: Mood) -> Self {
         let port = listener.local_addr().unwrap().port();
         let stage = Stage { mood, requests: Vec::new(), taken: Vec::new() };
-        let player = Self { stage: Arc::new(Mutex::new(stage)), port, over: Arc::default() };
-        let (stage, over) = (Arc::clone(&player.stage), Arc::clone(&player.over));
+        let server = Self { stage: Arc::new(Mutex::new(stage)), port, over: Arc::default() };
+        let (stage, over) = (Arc::clone(&server.stage), Arc::clone(&server.over));
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 if over.load(Ordering::SeqCst) {
@@ -91,7 +91,7 @@ impl Player {
                 thread::spawn(move || serve(&connection, &stage, &over));
             }
         });
-        player
+        server
     }
 
     pub fn url(&self) -> String {
@@ -135,7 +135,7 @@ impl Player {
     }
 }
 
-impl Drop for Player {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));

@@ -15,7 +15,7 @@ use crate::feed::{PACKETS, PCAP, Stage};
 use crate::heard::Printed;
 use support::disk::Disk;
 use support::gate::Gate;
-use support::gateway::Desk;
+use support::gateway::Sandbox;
 use support::mosquitto::{Listener, Mosquitto};
 use support::process::Running;
 use support::victoria::Victoria;
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// A file system that is never full by itself.
 pub(crate) const ROOM: &str = "size=1g";
 
-pub(crate) struct House {
-    desk: Desk,
+pub(crate) struct TestGateway {
+    sandbox: Sandbox,
     pub(crate) volume: Disk,
     pub(crate) broker: Mosquitto,
     /// How often the listener has subscribed.
@@ -37,7 +37,7 @@ pub(crate) struct House {
     pub(crate) listener: Listener,
     pub(crate) victoria: Victoria,
     pub(crate) printed: Printed,
-    gateway: Running,
+    process: Running,
     stdin: Option<ChildStdin>,
     /// How many gateways there were.
     generation: u32,
@@ -52,15 +52,15 @@ pub(crate) struct Size {
     descriptors: usize,
 }
 
-impl House {
+impl TestGateway {
     /// Starts everything. None: the test has been skipped.
     pub(crate) fn new() -> Option<Self> {
         let (broker, victoria) = (Mosquitto::start()?, Victoria::start()?);
-        let desk = Desk::new();
-        let volume = Disk::mount(desk.path("disk"), ROOM)?;
+        let sandbox = Sandbox::new();
+        let volume = Disk::mount(sandbox.path("disk"), ROOM)?;
         let (gate, listener) = (Gate::to(broker.port), broker.listen());
         gate.open();
-        desk.write(
+        sandbox.write(
             "config.yaml",
             format!(
                 "site: home\ntimezone: Europe/London\nshutdown_timeout: 5m\n\
@@ -74,11 +74,11 @@ impl House {
             ),
         );
         let printed = Printed::default();
-        let (gateway, stdin) = start(&desk, &printed, 0);
+        let (process, stdin) = start(&sandbox, &printed, 0);
         let stdin = Some(stdin);
         let subscribed = 1;
         Some(Self {
-            desk,
+            sandbox,
             volume,
             broker,
             subscribed,
@@ -86,7 +86,7 @@ impl House {
             listener,
             victoria,
             printed,
-            gateway,
+            process,
             stdin,
             generation: 0,
         })
@@ -105,25 +105,25 @@ impl House {
             meanwhile(self, &feeding);
             feeding.join().unwrap()
         });
-        self.stdin.is_some() && self.gateway.0.try_wait().unwrap().is_none()
+        self.stdin.is_some() && self.process.0.try_wait().unwrap().is_none()
     }
 
     /// Starts a gateway after one that was killed.
     pub(crate) fn starts_again(&mut self) {
-        assert!(!self.gateway.0.wait().unwrap().success(), "it was killed");
+        assert!(!self.process.0.wait().unwrap().success(), "it was killed");
         self.generation += 1;
-        let (gateway, stdin) = start(&self.desk, &self.printed, self.generation);
-        (self.gateway, self.stdin) = (gateway, Some(stdin));
+        let (process, stdin) = start(&self.sandbox, &self.printed, self.generation);
+        (self.process, self.stdin) = (process, Some(stdin));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.gateway.0), signal).unwrap();
+        kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
     /// Kills the gateway, and waits until it is gone.
     pub(crate) fn kills_it(&mut self) {
-        self.gateway.0.kill().unwrap();
-        self.gateway.0.wait().unwrap();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
     }
 
     pub(crate) fn history(&self) -> Connection {
@@ -179,7 +179,7 @@ impl House {
     }
 
     pub(crate) fn size(&self) -> Size {
-        let process = format!("/proc/{}", self.gateway.0.id());
+        let process = format!("/proc/{}", self.process.0.id());
         let status = fs::read_to_string(format!("{process}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let memory = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -190,12 +190,12 @@ impl House {
     /// Ends its input, waits for it to end, and gives the log of all that ran.
     pub(crate) fn ends(&mut self) -> String {
         drop(self.stdin.take());
-        assert!(self.gateway.0.wait().unwrap().success(), "{}", self.log_end());
+        assert!(self.process.0.wait().unwrap().success(), "{}", self.log_end());
         (0..=self.generation).map(|number| fs::read_to_string(self.log(number)).unwrap()).collect()
     }
 
     fn log(&self, generation: u32) -> PathBuf {
-        self.desk.path(&format!("log.{generation}"))
+        self.sandbox.path(&format!("log.{generation}"))
     }
 
     fn log_end(&self) -> String {
@@ -205,22 +205,22 @@ impl House {
     }
 }
 
-fn start(desk: &Desk, printed: &Printed, generation: u32) -> (Running, ChildStdin) {
-    let mut command = desk.program(&["run"]);
-    let log = File::create(desk.path(&format!("log.{generation}"))).unwrap();
+fn start(sandbox: &Sandbox, printed: &Printed, generation: u32) -> (Running, ChildStdin) {
+    let mut command = sandbox.program(&["run"]);
+    let log = File::create(sandbox.path(&format!("log.{generation}"))).unwrap();
     command.stdin(Stdio::piped()).stderr(log);
-    let mut gateway = Running(command.spawn().unwrap());
-    printed.follow(gateway.0.stdout.take().unwrap());
-    let mut stdin = gateway.0.stdin.take().unwrap();
+    let mut process = Running(command.spawn().unwrap());
+    printed.follow(process.0.stdout.take().unwrap());
+    let mut stdin = process.0.stdin.take().unwrap();
     stdin.write_all(&PCAP).unwrap();
-    (gateway, stdin)
+    (process, stdin)
 }
 
 /// Holds that no gateway grew from its first look to its last.
 pub(crate) fn is_flat(sizes: &[Size], kib: u64) {
-    for gateway in sizes.chunk_by(|one, next| one.generation == next.generation) {
-        let memory: Vec<_> = gateway.iter().map(|size| size.memory).collect();
-        let descriptors: Vec<_> = gateway.iter().map(|size| size.descriptors).collect();
+    for process in sizes.chunk_by(|one, next| one.generation == next.generation) {
+        let memory: Vec<_> = process.iter().map(|size| size.memory).collect();
+        let descriptors: Vec<_> = process.iter().map(|size| size.descriptors).collect();
         eprintln!("KiB {memory:?}, descriptors {descriptors:?}");
         // What it needs at most it has needed after the first stages.
         let early = memory.iter().take(6).max().unwrap();

@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::frames::{SERIAL, numbered};
-use support::gateway::Desk;
-use support::influx_player::{Mood, Player};
+use support::fake_server::{FakeServer, Mood};
+use support::gateway::Sandbox;
 use support::mosquitto::{Listener, Mosquitto, until};
 use support::network::{Network, Sender};
 use support::process::Running;
@@ -42,25 +42,29 @@ pub(crate) struct Wishes<'a> {
     pub(crate) command: Option<&'a dyn Fn(&mut Command)>,
 }
 
-pub(crate) struct House {
+pub(crate) struct TestGateway {
     pub(crate) network: Arc<Network>,
-    pub(crate) desk: Desk,
+    pub(crate) sandbox: Sandbox,
     pub(crate) broker: Mosquitto,
     pub(crate) listener: Listener,
-    pub(crate) player: Player,
-    pub(crate) gateway: Running,
+    pub(crate) server: FakeServer,
+    pub(crate) process: Running,
     sender: Sender,
     printed: Arc<Mutex<Vec<u16>>>,
     files: String,
 }
 
-impl House {
+impl TestGateway {
     /// Starts everything and waits until it hears. None: the test has been skipped.
-    pub(crate) fn new(network: &Arc<Network>, desk: Desk, wishes: &Wishes<'_>) -> Option<Self> {
+    pub(crate) fn new(
+        network: &Arc<Network>,
+        sandbox: Sandbox,
+        wishes: &Wishes<'_>,
+    ) -> Option<Self> {
         let broker = Mosquitto::start()?;
-        let (listener, player) = (broker.listen(), Player::start(Mood::Takes(204)));
+        let (listener, server) = (broker.listen(), FakeServer::start(Mood::Takes(204)));
         let Wishes { mqtt, influxdb, files, command } = wishes;
-        desk.write(
+        sandbox.write(
             "config.yaml",
             format!(
                 "timezone: UTC\nshutdown_timeout: 30s\n\
@@ -70,17 +74,17 @@ impl House {
                  - {{type: influxdb, url: \"{}\", org: home, bucket: energy, timeout: 1s, \
                     flush_interval: 200ms, queue: {{path: {files}queue.db}}{influxdb}}}\n",
                 broker.url(),
-                player.url()
+                server.url()
             ),
         );
-        let mut program = desk.program(&["run"]);
-        program.stderr(File::create(desk.path("log")).unwrap());
+        let mut program = sandbox.program(&["run"]);
+        program.stderr(File::create(sandbox.path("log")).unwrap());
         if let Some(command) = command {
             command(&mut program);
         }
-        let mut gateway = Running(program.spawn().unwrap());
+        let mut process = Running(program.spawn().unwrap());
         let printed = Arc::new(Mutex::new(Vec::new()));
-        if let Some(output) = gateway.0.stdout.take() {
+        if let Some(output) = process.0.stdout.take() {
             let own = Arc::clone(&printed);
             thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -90,11 +94,11 @@ impl House {
         }
         let sender = network.world.sender("eth0");
         let (network, files) = (Arc::clone(network), files.to_string());
-        let house =
-            Self { network, desk, broker, listener, player, gateway, sender, printed, files };
-        house.says("listening");
-        house.listener.wait_for("myenergi/bridge/state", "online");
-        Some(house)
+        let gateway =
+            Self { network, sandbox, broker, listener, server, process, sender, printed, files };
+        gateway.says("listening");
+        gateway.listener.wait_for("myenergi/bridge/state", "online");
+        Some(gateway)
     }
 
     /// Sends a frame of each number.
@@ -114,11 +118,11 @@ impl House {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.gateway.0), signal).unwrap();
+        kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.desk.path("log")).unwrap()
+        fs::read_to_string(self.sandbox.path("log")).unwrap()
     }
 
     /// Waits until its log has these words.
@@ -154,7 +158,7 @@ impl House {
     }
 
     pub(crate) fn history(&self) -> Connection {
-        Connection::open(self.desk.path(&format!("{}energi.db", self.files))).unwrap()
+        Connection::open(self.sandbox.path(&format!("{}energi.db", self.files))).unwrap()
     }
 
     /// The numbers in the history, in their order.
@@ -181,7 +185,7 @@ impl House {
             let (_, rest) = line.split_once("gen_pwr=")?;
             rest.split([',', ' ']).next().unwrap().parse().ok()
         };
-        self.player.taken().iter().filter_map(number).collect()
+        self.server.taken().iter().filter_map(number).collect()
     }
 
     /// Waits until the InfluxDB server has the numbers.
@@ -209,7 +213,7 @@ impl House {
     /// Stops it as a service manager does, and gives what it said.
     pub(crate) fn ends(mut self) -> String {
         self.signal(Signal::TERM);
-        let status = self.gateway.0.wait().unwrap();
+        let status = self.process.0.wait().unwrap();
         assert!(status.success(), "{}", self.log());
         self.log()
     }
