@@ -15,6 +15,7 @@ use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Reading};
 use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::mqtt::{DeviceState, PublishPlan};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, mqtt, sqlite};
 use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::json;
@@ -34,6 +35,8 @@ fn context() -> Context {
         layouts: DecoderTable::confirmed().iter().map(|decoder| decoder.layout().clone()).collect(),
         live: false,
         backpressure: Backpressure::Wait,
+        tariff: None,
+        status: StatusHandle::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use energi_decoders::Reading;
 use energi_sinks::influxdb::{Config, Queue};
 use energi_sinks::settings::{Period, Size};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::{SignedDuration, Timestamp};
 
@@ -109,6 +110,8 @@ fn context(backpressure: Backpressure) -> Context {
         layouts: Vec::new().into(),
         live: false,
         backpressure,
+        tariff: None,
+        status: StatusHandle::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use support::readings;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::SqliteConfig;
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -43,6 +44,8 @@ async fn store(path: &Path, readings: &[Arc<Reading>], batch: usize) -> Result<(
         layouts: Arc::default(),
         live: false,
         backpressure: Backpressure::Wait,
+        tariff: None,
+        status: StatusHandle::default(),
     };
     let mut sink = config.open(&context).await?;
     for batch in readings.chunks(batch) {

@@ -15,6 +15,7 @@ use std::time::Instant;
 use support::readings;
 
 use energi_sinks::sqlite::{SqliteConfig, open_for_reading};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +43,8 @@ async fn main() -> Result<(), Failure> {
         layouts: Arc::default(),
         live: false,
         backpressure: Backpressure::Wait,
+        tariff: None,
+        status: StatusHandle::default(),
     };
 
     years_before(&config, &context, start).await?;

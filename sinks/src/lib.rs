@@ -28,6 +28,7 @@ pub mod sink;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stats;
+pub mod status;
 #[cfg(feature = "stdout")]
 pub mod stdout;
 #[cfg(any(feature = "sqlite", feature = "influxdb"))]

@@ -109,6 +109,7 @@ impl Runner {
         loop {
             match self.config.open(&self.context).await {
                 Ok(sink) => {
+                    self.stats.opened.add(1);
                     self.seen = QueueStats::default();
                     self.look_after(&*sink);
                     return Ok(sink);

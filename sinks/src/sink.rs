@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use energi_decoders::{Layout, Reading};
 use thiserror::Error;
 
-use crate::settings::Problem;
+use crate::settings::{Problem, Tariff};
+use crate::status::StatusHandle;
 
 /// How many readings a sink likes to take at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +130,10 @@ pub struct Context {
     pub live: bool,
     /// Whether the source waits for this sink.
     pub backpressure: Backpressure,
+    /// What electricity costs, where the configuration says so.
+    pub tariff: Option<Tariff>,
+    /// What the whole gateway counts.
+    pub status: StatusHandle,
 }
 
 /// Whether a source waits for its sinks.

@@ -28,6 +28,8 @@ impl Counter {
 /// The counters of one sink, in readings unless said otherwise.
 #[derive(Debug, Default)]
 pub struct SinkStats {
+    /// How often the sink was opened.
+    pub opened: Counter,
     /// Taken from the channel.
     pub received: Counter,
     /// Taken by the sink, which answers for them: they are delivered, wait in its queue, or are

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use energi_sinks::registry::{BUILT, KeysOf, SinkType};
-use energi_sinks::settings::{Period, Problem};
+use energi_sinks::settings::{Period, Problem, Tariff};
 
 use super::document::Document;
 use super::env::Environment;
@@ -115,6 +115,7 @@ struct Outline {
     timezone: Option<Zone>,
     #[serde(default = "ten_seconds")]
     shutdown_timeout: Period,
+    tariff: Option<Tariff>,
     capture: Option<IgnoredAny>,
     #[serde(default)]
     devices: Devices,
@@ -143,6 +144,9 @@ fn config(document: &mut Document<'_>) -> Option<Config> {
     let top = Place::default();
     let outline = document.read(&top, &[], PhantomData::<Outline>)?;
     let capture = capture(document, outline.capture.is_some());
+    if let Some(tariff) = &outline.tariff {
+        document.refuse(&top.below("tariff"), tariff.validate());
+    }
     document.refuse(&top.below("devices"), outline.devices.validate());
     if let Err(problems) = outline.decoders.table() {
         document.refuse(&top.below("decoders"), problems);
@@ -155,6 +159,7 @@ fn config(document: &mut Document<'_>) -> Option<Config> {
         site: outline.site,
         timezone: outline.timezone.map_or_else(TimeZone::system, |Zone(timezone)| timezone),
         shutdown_timeout: outline.shutdown_timeout,
+        tariff: outline.tariff,
         capture: capture?,
         devices: outline.devices,
         decoders: outline.decoders,

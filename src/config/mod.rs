@@ -21,7 +21,8 @@ use serde_yaml::Value;
 
 use energi_sinks::Context;
 use energi_sinks::registry::AnyConfig;
-use energi_sinks::settings::Period;
+use energi_sinks::settings::{Period, Tariff};
+use energi_sinks::status::StatusHandle;
 
 pub use env::{Environment, escape};
 pub use error::{ConfigErrors, Fault};
@@ -43,6 +44,9 @@ pub struct Config {
     pub timezone: TimeZone,
     /// How long sinks may take to finish once the gateway is told to stop.
     pub shutdown_timeout: Period,
+    /// What electricity costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tariff: Option<Tariff>,
     /// Where frames come from.
     pub capture: Capture,
     /// Names of devices, and who is let in.
@@ -76,6 +80,8 @@ impl Config {
             layouts: self.decoders.layouts().into(),
             live: self.capture.is_live(),
             backpressure: self.capture.backpressure(),
+            tariff: self.tariff.clone(),
+            status: StatusHandle::default(),
         }
     }
 

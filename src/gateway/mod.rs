@@ -3,12 +3,14 @@
 pub mod build;
 mod health;
 mod sinks;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Layout;
 use energi_sinks::Backpressure;
+use energi_sinks::status::StatusHandle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
@@ -24,6 +26,7 @@ use crate::terminal::progress::Bar;
 use health::Health;
 pub use sinks::Output;
 use sinks::Sinks;
+use status::RunningStatus;
 
 /// How often the counters are said while live.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -69,12 +72,7 @@ impl Gateway {
     pub async fn run(self) -> Result<(), Failure> {
         let Self { mut source, mut pipeline, mut outputs, shutdown_timeout, progress, manager } =
             self;
-        // Whoever assembled this may have registered more decoders than the configuration has.
-        let layouts: Arc<[Layout]> =
-            pipeline.decoders.iter().map(|decoder| decoder.layout().clone()).collect();
-        for output in &mut outputs {
-            output.context.layouts = Arc::clone(&layouts);
-        }
+        let status = inform(&mut outputs, &pipeline, &*source);
         let (stop, counters, backpressure) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.backpressure);
         let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, backpressure);
@@ -138,6 +136,7 @@ impl Gateway {
             },
         };
         health.capture_ended();
+        status.capture_ended();
         sinks.hub.close();
         // Somebody waits for a recording's end, so its sinks may take their time, until a signal.
         let mut bounded = by_signal || sinks.endless();
@@ -174,6 +173,23 @@ impl Gateway {
         }
         if by_signal { Ok(()) } else { sinks.outcome() }
     }
+}
+
+/// Gives every sink the layouts of the decoders that are on and a handle on the gateway's status.
+fn inform(outputs: &mut [Output], pipeline: &Pipeline, source: &dyn Source) -> Arc<RunningStatus> {
+    let layouts: Arc<[Layout]> =
+        pipeline.decoders.iter().map(|decoder| decoder.layout().clone()).collect();
+    let counted = |output: &Output| (output.context.name.clone(), Arc::clone(&output.stats));
+    let status = Arc::new(RunningStatus::new(
+        Arc::clone(&pipeline.counters),
+        outputs.iter().map(counted).collect(),
+        !source.may_block(),
+    ));
+    for output in outputs {
+        output.context.layouts = Arc::clone(&layouts);
+        output.context.status = StatusHandle::new(Arc::clone(&status) as _);
+    }
+    status
 }
 
 /// A capture thread that ended without a word has panicked; the panic has been printed.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use energi_sinks::stats::Counter;
+use energi_sinks::status::RecordCount;
 
 use crate::capture::live::LiveCounters;
 
@@ -23,6 +24,23 @@ pub enum Outcome {
     Stopped,
     /// A reading was published.
     Decoded,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] =
+        [Self::Decoded, Self::Unknown, Self::Withheld, Self::Refused, Self::Stopped];
+
+    /// The outcome in a word, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Withheld => "withheld",
+            Self::Stopped => "stopped",
+            Self::Decoded => "decoded",
+        }
+    }
 }
 
 /// Why bytes were not a record.
@@ -121,6 +139,50 @@ impl Counters {
         }
     }
 
+    /// Records by length byte and outcome, those that are not zero.
+    #[must_use]
+    pub fn records(&self) -> Vec<RecordCount> {
+        let mut records = Vec::new();
+        for (length, by_outcome) in (0..=u8::MAX).zip(self.records.iter()) {
+            for outcome in Outcome::ALL {
+                let count = by_outcome[outcome as usize].get();
+                if count > 0 {
+                    records.push(RecordCount { length, outcome: outcome.name(), count });
+                }
+            }
+        }
+        records
+    }
+
+    /// Frames and readings that were not used, by reason.
+    #[must_use]
+    pub fn unused(&self) -> [(&'static str, u64); 9] {
+        [
+            ("cut-off frames", self.unusable_count(Unusable::Truncated)),
+            ("frames of other ethertypes", self.unusable_count(Unusable::Ethertype)),
+            ("frames of other programs", self.unusable_count(Unusable::Magic)),
+            ("wrong length bytes", self.unusable_count(Unusable::Length)),
+            ("damaged frame ends", self.unusable_count(Unusable::Tail)),
+            ("without a device", self.no_device.get()),
+            ("of unlisted devices", self.not_listed.get()),
+            ("from another address", self.other_address.get()),
+            ("of devices beyond the maximum", self.too_many.get()),
+        ]
+    }
+
+    /// Values withheld, by key.
+    #[must_use]
+    pub fn withheld_values(&self) -> Vec<(String, u64)> {
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.iter().map(|(key, count)| (key.clone(), *count)).collect()
+    }
+
+    /// Frames that the kernel dropped.
+    #[must_use]
+    pub fn kernel_drops(&self) -> u64 {
+        self.live.get().map_or(0, |live| live.kernel_drops.get())
+    }
+
     /// How often something was unusable for this reason.
     #[must_use]
     pub fn unusable_count(&self, what: Unusable) -> u64 {
@@ -152,20 +214,12 @@ impl fmt::Display for Counters {
             self.live.get().map_or(0, |live| counter(live).get())
         };
         let plain = [
-            ("cut-off frames", self.unusable_count(Unusable::Truncated)),
-            ("frames of other ethertypes", self.unusable_count(Unusable::Ethertype)),
-            ("frames of other programs", self.unusable_count(Unusable::Magic)),
-            ("wrong length bytes", self.unusable_count(Unusable::Length)),
-            ("damaged frame ends", self.unusable_count(Unusable::Tail)),
-            ("without a device", self.no_device.get()),
-            ("of unlisted devices", self.not_listed.get()),
-            ("from another address", self.other_address.get()),
-            ("of devices beyond the maximum", self.too_many.get()),
             ("passed by the kernel", live(|live| &live.kernel_passed)),
-            ("dropped by the kernel", live(|live| &live.kernel_drops)),
+            ("dropped by the kernel", self.kernel_drops()),
             ("reopenings", live(|live| &live.reopened)),
         ];
-        for (name, count) in plain.into_iter().filter(|(_, count)| *count > 0) {
+        for (name, count) in self.unused().into_iter().chain(plain).filter(|(_, count)| *count > 0)
+        {
             write!(f, "; {name}: {count}")?;
         }
         let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use energi_decoders::custom::{CustomDecoder, CustomField};
 use energi_gateway::config::{self, Decoders, Device, Devices, Live, Replay, Simulator};
+use energi_sinks::settings::Tariff;
 use serde_json::json;
 
 use crate::options::{documented, of};
@@ -21,6 +22,7 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
     let field = json!({"key": "k", "offset": "0x20"});
     vec![
         ("The whole", whole()),
+        ("tariff", of::<Tariff>(&json!({"import": 0.27, "currency": "GBP"}))),
         ("capture: live", with_type(of::<Live>(&json!({"interface": "eth0"})))),
         ("capture: replay", with_type(of::<Replay>(&json!({"path": "day.pcapng"})))),
         ("capture: simulator", with_type(of::<Simulator>(&json!({})))),
@@ -50,8 +52,10 @@ fn whole() -> BTreeMap<String, String> {
         serde_yaml::from_str(&config.to_yaml().unwrap()).unwrap()
     };
     let least = "capture: {type: simulator}\nsinks: [{type: stdout}]\n";
-    let most =
-        format!("{least}site: home\ntimezone: Europe/London\ndevices: {{}}\ndecoders: {{}}\n");
+    let most = format!(
+        "{least}site: home\ntimezone: Europe/London\ndevices: {{}}\ndecoders: {{}}\n\
+         tariff: {{import: 1, currency: EUR}}\n"
+    );
     let least = top(least);
     top(&most)
         .into_iter()

@@ -16,6 +16,7 @@ use energi_gateway::pipeline::device_filter::DeviceFilter;
 use energi_gateway::platform::exit::{Exit, Failure};
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::{AT_ONCE, RetryPolicy};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError, Written};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -155,6 +156,8 @@ impl Running {
                 layouts: Arc::default(),
                 live: setting.backpressure == Backpressure::DropOldest,
                 backpressure: setting.backpressure,
+                tariff: None,
+                status: StatusHandle::default(),
             };
             let output = Output {
                 config: Arc::new(Moody { moods, tell, remote: setting.remote }),

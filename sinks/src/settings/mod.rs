@@ -2,11 +2,13 @@
 
 mod amount;
 mod secret;
+mod tariff;
 
 use thiserror::Error;
 
 pub use amount::{Period, Size};
 pub use secret::{Secret, SecretError, check_pair, resolve};
+pub use tariff::{Price, Tariff};
 
 /// What is wrong with a value that reads well in itself. The key names its place within the
 /// section that was asked.

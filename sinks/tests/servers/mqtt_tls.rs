@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use energi_sinks::mqtt::MqttConfig;
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, SinkConfig};
 use serde_json::{Value, json};
 
@@ -23,6 +24,8 @@ fn context() -> Context {
         layouts: Arc::default(),
         live: true,
         backpressure: Backpressure::DropOldest,
+        tariff: None,
+        status: StatusHandle::default(),
     }
 }
 

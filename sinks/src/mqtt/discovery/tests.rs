@@ -13,6 +13,7 @@ use super::{Announcer, Message};
 use crate::mqtt::config::MqttConfig;
 use crate::mqtt::topics::Topics;
 use crate::sink::{Backpressure, Context};
+use crate::status::StatusHandle;
 
 use support::discovery_rules::Announcement;
 
@@ -61,6 +62,8 @@ impl Plan<'_> {
             layouts: built_in.chain(custom).collect(),
             live: true,
             backpressure: Backpressure::DropOldest,
+            tariff: None,
+            status: StatusHandle::default(),
         };
         let layouts = Arc::clone(&context.layouts);
         let announcer = Announcer::new(&config, &Topics::new(&config.topic), &context).unwrap();

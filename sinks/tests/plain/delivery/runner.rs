@@ -6,6 +6,7 @@ use std::time::Duration;
 use energi_sinks::channel::{CAPACITY, Publisher};
 use energi_sinks::runner::{RetryPolicy, RunError, Runner};
 use energi_sinks::stats::SinkStats;
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context};
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +33,8 @@ fn runner(
         layouts: Arc::default(),
         live: false,
         backpressure: Backpressure::Wait,
+        tariff: None,
+        status: StatusHandle::default(),
     };
     let stats = Arc::new(SinkStats::default());
     let subscription = publisher.hub().subscribe().unwrap();

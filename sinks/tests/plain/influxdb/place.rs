@@ -9,6 +9,7 @@ use energi_sinks::influxdb::lines::{Encoder, Lines};
 use energi_sinks::influxdb::{Config, Queue};
 use energi_sinks::outbox::{self, Status};
 use energi_sinks::settings::{Period, Size};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -58,6 +59,8 @@ impl Place {
             layouts: Vec::new().into(),
             live: self.live,
             backpressure: self.backpressure,
+            tariff: None,
+            status: StatusHandle::default(),
         }
     }
 

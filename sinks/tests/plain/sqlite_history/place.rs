@@ -7,6 +7,7 @@ use std::sync::Arc;
 use energi_decoders::Reading;
 use energi_sinks::settings::Period;
 use energi_sinks::sqlite::{Retention, SqliteConfig};
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +56,8 @@ impl Place {
             layouts: Arc::default(),
             live: self.live,
             backpressure: Backpressure::Wait,
+            tariff: None,
+            status: StatusHandle::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use energi_decoders::{DecoderTable, Frame, Reading};
 use energi_sinks::mqtt::MqttConfig;
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -96,6 +97,8 @@ pub(crate) fn context(backpressure: Backpressure) -> Context {
         layouts,
         live: backpressure == Backpressure::DropOldest,
         backpressure,
+        tariff: None,
+        status: StatusHandle::default(),
     }
 }
 
