@@ -1,5 +1,6 @@
 //! Where frames come from: a network interface, a capture file, a simulated household.
 
+pub mod ethertype;
 pub mod live;
 pub mod pacer;
 pub mod pcapng;
@@ -34,11 +35,33 @@ pub struct Packet<'a> {
     pub time: Option<Timestamp>,
     /// What `bytes` begin with.
     pub link: Link,
-    /// The packet itself.
+    /// The packet itself, as far as it was captured.
     pub bytes: &'a [u8],
+    /// Its length on the wire.
+    pub length: usize,
 }
 
 impl<'a> Packet<'a> {
+    /// A packet that was captured to its end.
+    #[must_use]
+    pub const fn whole(time: Option<Timestamp>, link: Link, bytes: &'a [u8]) -> Self {
+        Self { time, link, bytes, length: bytes.len() }
+    }
+
+    /// Whether the capture kept only its beginning, as `tcpdump -s` does.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.bytes.len() < self.length
+    }
+
+    /// Whether the capture cut off records, given what follows those of its frame.
+    #[must_use]
+    pub fn lacks_records(&self, rest: &[u8]) -> bool {
+        /// The shortest Ethernet frame: only shorter ones are padded.
+        const SHORTEST: usize = 60;
+        self.is_cut() && rest.first().map_or(self.length > SHORTEST, |byte| *byte != 0)
+    }
+
     /// Checks the packet's envelope.
     ///
     /// # Errors

@@ -2,20 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tracing::info;
 
 use crate::capture::Speed;
 
 /// The longest wait in one piece, so that a source can be stopped.
 const SLICE: Duration = Duration::from_millis(100);
 
+/// A longer wait is announced.
+const LONG: Duration = Duration::from_mins(1);
+
 /// Holds packets back until they are due by the monotonic clock.
 #[derive(Debug)]
 pub struct Pacer {
     speed: Speed,
-    /// A capture time and when it was due. Taken anew whenever capture time goes backward: that
+    /// A capture time and when it was due. Taken again whenever capture time goes backward: that
     /// never waits, and what follows keeps its pace.
     anchor: Option<Anchor>,
+    /// The packet whose long wait was announced.
+    announced: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +36,18 @@ impl Pacer {
     /// A pacer that has seen nothing.
     #[must_use]
     pub const fn new(speed: Speed) -> Self {
-        Self { speed, anchor: None }
+        Self { speed, anchor: None, announced: None }
     }
 
     /// Waits for a packet captured at `time`, at most 100 ms; whether it is due. Without a time, or
     /// at [`Speed::Max`], it always is.
     pub fn wait(&mut self, time: Option<Timestamp>) -> bool {
         let remaining = self.remaining(time, Instant::now());
+        if remaining > LONG && self.announced != time {
+            self.announced = time;
+            let captured = time.map(tracing::field::display);
+            info!(captured, "the next packet is due in {}", approximate(remaining));
+        }
         if !remaining.is_zero() {
             std::thread::sleep(remaining.min(SLICE));
         }
@@ -60,6 +71,19 @@ impl Pacer {
     }
 }
 
+/// A wait to the second, such as `2h 3m 5s`.
+fn approximate(wait: Duration) -> String {
+    const CENTURY: u64 = 100 * 366 * 86_400;
+    match i64::try_from(wait.as_secs()) {
+        Ok(seconds) if wait.as_secs() < CENTURY => {
+            let days = seconds / 86_400;
+            let rest = SignedDuration::from_secs(seconds % 86_400);
+            if days > 0 { format!("{days}d {rest:#}") } else { format!("{rest:#}") }
+        }
+        _ => "more than a hundred years".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +101,13 @@ mod tests {
         let later = start + Duration::from_millis(900);
         assert_eq!(pacer.remaining(at(60), later), Duration::from_millis(100));
         assert_eq!(pacer.remaining(at(60), start + Duration::from_secs(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wait_is_shown_as_people_say_it() {
+        assert_eq!(approximate(Duration::from_secs(7385)), "2h 3m 5s");
+        assert_eq!(approximate(Duration::from_mins(4321)), "3d 1m");
+        assert_eq!(approximate(Duration::MAX), "more than a hundred years");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use indicatif::HumanCount;
 
 use super::advice::advice;
 use super::{InterfaceInfo, InterfaceReport, Observation, TrafficStats};
+use crate::capture::ethertype;
 use crate::capture::live::{LinkState, forbidden, probe};
 
 /// The interfaces of this machine, the loopback left out, and whether it may capture.
@@ -112,27 +113,9 @@ fn ethertypes(stats: &TrafficStats) -> String {
             0 => "length".to_owned(),
             _ => format!("{ethertype:#06X}"),
         };
-        vec![number, HumanCount(**count).to_string(), meaning(**ethertype).to_owned()]
+        vec![number, HumanCount(**count).to_string(), ethertype::name(**ethertype).to_owned()]
     });
     columns(&["Ethertype", ">Frames", ""], rows)
-}
-
-/// Names of the ethertypes that a household's network is full of (IEEE 802 numbers, IANA).
-fn meaning(ethertype: u16) -> &'static str {
-    match ethertype {
-        0 => "spanning tree and the like",
-        0x0800 => "IPv4",
-        0x0806 => "ARP",
-        0x86DD => "IPv6",
-        0x8863 | 0x8864 => "PPPoE",
-        0x888E => "802.1X",
-        0x8912 | 0x88E1 => "powerline",
-        0x88B5 => "local experimental: the devices'",
-        0x88CC => "LLDP",
-        0x8899 | 0x9003 => "loop detection",
-        0x893A => "IEEE 1905",
-        _ => "",
-    }
 }
 
 fn senders(stats: &TrafficStats) -> String {

@@ -56,13 +56,15 @@ pub enum Unusable {
     Length,
     /// Something other than padding follows the last whole record.
     Tail,
+    /// The capture kept only the beginning of the frame (`tcpdump -s`).
+    Snapped,
 }
 
 /// The counters of the capture thread.
 #[derive(Debug)]
 pub struct Counters {
     /// Frames and pieces of frames that were not usable, by [`Unusable`].
-    unusable: [Counter; 5],
+    unusable: [Counter; 6],
     /// Records by length byte and [`Outcome`].
     records: Box<[[Counter; 5]; 256]>,
     /// Rounds of the capture thread: it goes round while nothing comes, and while it waits for
@@ -156,12 +158,13 @@ impl Counters {
 
     /// Frames and readings that were not used, by reason.
     #[must_use]
-    pub fn unused(&self) -> [(&'static str, u64); 9] {
+    pub fn unused(&self) -> [(&'static str, u64); 10] {
         [
             ("cut-off frames", self.unusable_count(Unusable::Truncated)),
             ("frames of other ethertypes", self.unusable_count(Unusable::Ethertype)),
             ("frames of other programs", self.unusable_count(Unusable::Magic)),
             ("wrong length bytes", self.unusable_count(Unusable::Length)),
+            ("frames cut off by the capture", self.unusable_count(Unusable::Snapped)),
             ("damaged frame ends", self.unusable_count(Unusable::Tail)),
             ("without a device", self.no_device.get()),
             ("of unlisted devices", self.not_listed.get()),

@@ -60,23 +60,24 @@ impl Pipeline {
     /// Deals with one packet.
     pub fn packet(&mut self, packet: Packet<'_>) {
         match packet.frame() {
-            Ok(frame) => self.frame(&frame, packet.time),
+            Ok(frame) => self.frame(&frame, &packet),
             Err(error) => {
                 debug!("a packet is not a frame: {error}");
                 self.counters.unusable(match error {
-                    FrameError::Truncated(_) => Unusable::Truncated,
                     FrameError::Ethertype(_) => Unusable::Ethertype,
                     FrameError::Magic => Unusable::Magic,
+                    _ if packet.is_cut() => Unusable::Snapped,
+                    FrameError::Truncated(_) => Unusable::Truncated,
                     FrameError::Length { .. } => Unusable::Length,
                 });
             }
         }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, time: Option<Timestamp>) {
+    fn frame(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
         let mut records = frame.records();
         for record in records.by_ref() {
-            let outcome = self.record(&record, frame, time);
+            let outcome = self.record(&record, frame, packet.time);
             if self.counters.record(record.length(), outcome) && outcome == Outcome::Unknown {
                 info!(
                     packet = format_args!("{:#04X}", record.length()),
@@ -85,7 +86,9 @@ impl Pipeline {
                 );
             }
         }
-        if records.rest().first().is_some_and(|byte| *byte != 0) {
+        if packet.lacks_records(records.rest()) {
+            self.counters.unusable(Unusable::Snapped);
+        } else if records.rest().first().is_some_and(|byte| *byte != 0) {
             self.counters.unusable(Unusable::Tail);
         }
     }

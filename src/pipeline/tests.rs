@@ -84,7 +84,7 @@ impl Bench {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
-        self.pipeline.packet(Packet { time: None, link: Link::Ethernet, bytes });
+        self.pipeline.packet(Packet::whole(None, Link::Ethernet, bytes));
     }
 
     /// The packet bytes and serial numbers of what was published since.
@@ -106,7 +106,7 @@ fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
     let mut bench = Bench::open(32);
     let time = Timestamp::from_second(1_781_953_323).ok();
     let bytes = frame(&[&mains(EDDI), &unknown(0x30), &power(EDDI), &[0; 9]]);
-    bench.pipeline.packet(Packet { time, link: Link::Ethernet, bytes: &bytes });
+    bench.pipeline.packet(Packet::whole(time, Link::Ethernet, &bytes));
     for (packet, key, value) in
         [(0x1f, "voltage", Value::Float(230.0)), (0x22, "divert_pwr", Value::Integer(100))]
     {
@@ -321,7 +321,7 @@ impl Source for Script {
             };
         };
         self.given = packet;
-        Ok(Event::Packet(Packet { time: None, link: Link::Ethernet, bytes: &self.given }))
+        Ok(Event::Packet(Packet::whole(None, Link::Ethernet, &self.given)))
     }
 }
 

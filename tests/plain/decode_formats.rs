@@ -84,6 +84,36 @@ fn a_recording_is_shown_with_its_times_and_senders() {
 }
 
 /// What `program` writes to a terminal, whose type `TERM` is.
+#[test]
+fn packets_that_are_no_device_s_are_accounted_for() {
+    let sandbox = Sandbox::new();
+    // A device's frame of 72 bytes, of which the capture kept 55; an ARP request.
+    let frame =
+        format!("71b3d53a6f0070b3d50c65a588b5cbdae9f8{}01000000225310350148", "00".repeat(16));
+    let mut cut = unhex(&frame);
+    cut.resize(55, 9);
+    let arp = unhex(&format!("ffffffffffff70b3d50c65a50806{}", "00".repeat(46)));
+    let mut capture = unhex("d4c3b2a10200040000000000000000000000040001000000");
+    for (packet, length) in [(cut, 72_u32), (arp.clone(), 60), (arp, 60)] {
+        let kept = u32::try_from(packet.len()).unwrap();
+        for word in [1_781_900_000, 0, kept, length] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend(packet);
+    }
+    sandbox.write("lan.pcap", capture);
+    let output = sandbox.run(&["decode", "lan.pcap"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for words in ["55 of 72 bytes", "none of 3 packets", "2 of 0x0806 ARP"] {
+        assert!(stderr(&output).contains(words), "no `{words}` in: {}", stderr(&output));
+    }
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+}
+
 fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let terminal = Terminal::new();
     let sandbox = Sandbox::new();

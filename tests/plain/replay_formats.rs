@@ -14,6 +14,8 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+mod links;
+
 type Owned = (Option<Timestamp>, Link, Vec<u8>);
 
 const ETHERNET: u16 = 1;
@@ -329,17 +331,19 @@ fn a_packet_of_an_interface_that_is_not_described_is_an_error() {
 
 #[test]
 fn a_capture_of_another_link_type_says_what_to_do() {
-    let cooked = pcap(Order::Big, 0xa1b2_c3d4, 1_000_000, 113);
+    let tunnel = pcap(Order::Big, 0xa1b2_c3d4, 1_000_000, 101);
     let wireless = [
         section(Order::Little),
         interface(Order::Little, 127, 6, 0),
         enhanced(Order::Little, 0, 0, &[0; 60]),
     ];
-    for (file, number) in [(cooked, "113"), (wireless.concat(), "127")] {
+    for (file, number, remedy) in
+        [(tunnel, "101", "Ethernet interface itself"), (wireless.concat(), "127", "monitor mode")]
+    {
         let (found, message) = data_error(file);
         assert_eq!(found, []);
         assert!(message.contains(&format!("link type {number}")), "{message}");
-        assert!(message.contains("Ethernet interface itself"), "{message}");
+        assert!(message.contains(remedy), "{message}");
     }
 }
 

@@ -42,7 +42,7 @@ impl Source for Feed {
         self.frame.extend([0; 16]);
         self.frame.extend(serial.to_le_bytes());
         self.frame.extend([0; 8]);
-        Ok(Event::Packet(Packet { time: None, link: Link::Payload, bytes: &self.frame }))
+        Ok(Event::Packet(Packet::whole(None, Link::Payload, &self.frame)))
     }
 }
 

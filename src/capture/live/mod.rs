@@ -267,7 +267,7 @@ impl Source for LiveSource {
                     let interface = &settings.interface;
                     info!(%interface, "frames come again after {} s", silent.as_secs());
                 }
-                Ok(Event::Packet(Packet { time: Some(wall_clock()), link: Link::Ethernet, bytes }))
+                Ok(Event::Packet(Packet::whole(Some(wall_clock()), Link::Ethernet, bytes)))
             }
             Err(error) => {
                 *trouble = Some(error);

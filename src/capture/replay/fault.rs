@@ -2,8 +2,6 @@
 
 use std::io::{self, ErrorKind};
 
-use pcap_parser::Linktype;
-
 use crate::capture::CaptureError;
 
 #[derive(Debug)]
@@ -16,8 +14,6 @@ pub(super) enum CaptureFault {
     Cut,
     /// A block that cannot be.
     Damaged(String),
-    /// Packets that begin with something else than an Ethernet header.
-    Link(Linktype),
     /// The operating system's error.
     Read(io::Error),
 }
@@ -60,12 +56,6 @@ impl CaptureFault {
             Self::Damaged(what) => CaptureError::Data(format!(
                 "{name}: damaged after packet {packets}, at byte {byte}: {what}; the packets \
                  before it were read"
-            )),
-            Self::Link(link) => CaptureError::Data(format!(
-                "{name}: packet {} has link type {} ({link}), not 1 (Ethernet): capture on the Ethernet \
-                 interface itself, as with `-i eth0`, not on `any` or a tunnel",
-                packets + 1,
-                link.0
             )),
             Self::Read(error) => CaptureError::Io(format!(
                 "{name}: reading failed after packet {packets}, at byte {byte}: {error}"

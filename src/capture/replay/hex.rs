@@ -1,4 +1,4 @@
-//! Hex text: a payload or a frame a line, without times.
+//! Hex text: a payload or a frame a line, or a dump with offsets over several lines. Without times.
 
 use energi_decoders::frame::MAGIC;
 
@@ -9,10 +9,16 @@ use crate::capture::Link;
 /// The longest line: a jumbo frame with a separator after each byte.
 const MAX_LINE: usize = 64 * 1024;
 
+/// The largest frame that a dump of several lines may hold.
+const MAX_DUMP: usize = 64 * 1024;
+
+/// Bytes in a line of a dump, at most: other programs write 16.
+const MAX_DUMP_LINE: usize = 32;
+
 /// A text of hex digits.
 #[derive(Debug, Default)]
 pub(super) struct Hex {
-    /// The packet of the line read last.
+    /// The packet that was read last.
     bytes: Vec<u8>,
     lines: u64,
     packets: u64,
@@ -27,22 +33,30 @@ impl Hex {
         start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
     }
 
-    /// Reads the next line that holds a packet, and returns its size in the window. A line that is
-    /// not hex costs no other one: it is told at the end.
+    /// Reads the next packet, and returns what of the window it still takes. A line that is not hex
+    /// costs no other one: it is reported at the end.
     pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<usize>, CaptureFault> {
         while let Some(size) = line(window)? {
             self.lines += 1;
             let text = window.bytes().get(..size).unwrap_or_default();
             let text = str::from_utf8(text).ok();
-            match text.and_then(|text| parse(text, &mut self.bytes)) {
-                Some([]) => {}
-                Some(_) => {
+            if let Some(dump) = text.and_then(dump_line) {
+                if dump.offset == 0 {
+                    self.bytes = dump.bytes;
+                    window.consume(size);
+                    self.rest_of_dump(window)?;
                     self.packets += 1;
-                    return Ok(Some(size));
+                    return Ok(Some(0));
                 }
-                None => {
-                    let (first, count) = self.wrong.unwrap_or((self.lines, 0));
-                    self.wrong = Some((first, count + 1));
+                self.wrong();
+            } else {
+                match text.and_then(|text| parse(text, &mut self.bytes)) {
+                    Some([]) => {}
+                    Some(_) => {
+                        self.packets += 1;
+                        return Ok(Some(size));
+                    }
+                    None => self.wrong(),
                 }
             }
             window.consume(size);
@@ -51,17 +65,95 @@ impl Hex {
             None => Ok(None),
             Some(_) if self.packets == 0 => Err(CaptureFault::Unknown),
             Some((first, count)) => Err(CaptureFault::Damaged(format!(
-                "lines that are not hex: {count}, the first of them line {first}; write a payload \
-                 or a frame a line, two digits a byte"
+                "lines that are not hex, or whose offset does not follow: {count}, the first of \
+                 them line {first}; write a payload or a frame a line, two digits a byte, or a dump \
+                 with offsets from 0 on, as of `xxd` or Wireshark"
             ))),
         }
     }
 
-    /// The packet of the line read last.
+    /// Adds the lines that continue a dump.
+    fn rest_of_dump(&mut self, window: &mut Window) -> Result<(), CaptureFault> {
+        while let Some(size) = line(window)? {
+            let text = window.bytes().get(..size).unwrap_or_default();
+            let next = str::from_utf8(text).ok().and_then(dump_line);
+            let Some(next) = next.filter(|next| next.offset == self.bytes.len() && next.offset > 0)
+            else {
+                break;
+            };
+            self.lines += 1;
+            self.bytes.extend_from_slice(&next.bytes);
+            window.consume(size);
+            if self.bytes.len() > MAX_DUMP {
+                return Err(CaptureFault::Damaged(format!("a dump of more than {MAX_DUMP} bytes")));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&mut self) {
+        let (first, count) = self.wrong.unwrap_or((self.lines, 0));
+        self.wrong = Some((first, count + 1));
+    }
+
+    /// The packet that was read last.
     pub(super) fn packet(&self) -> (Link, &[u8]) {
         let payload = self.bytes.starts_with(&MAGIC);
         (if payload { Link::Payload } else { Link::Ethernet }, &self.bytes)
     }
+}
+
+/// A line of a dump.
+#[derive(Debug, PartialEq, Eq)]
+struct DumpLine {
+    offset: usize,
+    bytes: Vec<u8>,
+}
+
+/// Reads a line that begins with an offset, as xxd, hexdump -C, tcpdump -x and Wireshark write it,
+/// with or without the characters behind the bytes. `None` for any other line.
+fn dump_line(line: &str) -> Option<DumpLine> {
+    let line = line.trim();
+    let (offset, rest) = line.split_once([' ', '\t'])?;
+    let marked = offset.ends_with(':') || offset.starts_with("0x");
+    let digits = offset.strip_prefix("0x").unwrap_or(offset).trim_end_matches(':');
+    if !(4..=8).contains(&digits.len()) || digits.len() == 7 {
+        return None;
+    }
+    let offset = usize::from_str_radix(digits, 16).ok()?;
+    let wide_gap = rest.starts_with([' ', '\t']);
+    let pairs = || rest.split_whitespace().all(|group| group.len() == 2);
+    // A frame in groups of four digits begins like an offset.
+    if !(marked || wide_gap || pairs()) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut rest = rest.trim_start();
+    while !rest.is_empty() {
+        let (group, after) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
+        let even = group.len().is_multiple_of(2) && group.is_ascii();
+        let values = (0..group.len() / 2).map(|at| {
+            group.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        });
+        let Some(values) = even.then_some(values).and_then(Iterator::collect::<Option<Vec<_>>>)
+        else {
+            break;
+        };
+        if bytes.len() + values.len() > MAX_DUMP_LINE {
+            break;
+        }
+        bytes.extend(values);
+        // Characters follow a wide gap; one after eight bytes is for the eye.
+        let gap = after.len() - after.trim_start().len();
+        if gap > 1 || gap == 1 && bytes.len() != 8 {
+            break;
+        }
+        rest = after.trim_start();
+        if bytes.len() == 16 {
+            break;
+        }
+    }
+    (!bytes.is_empty()).then_some(DumpLine { offset, bytes })
 }
 
 /// The size of the next line, its end included; `None` at the end of the text. Whether a line is too
@@ -120,5 +212,25 @@ mod tests {
         assert_eq!(parse("", &mut Vec::new()), Some(&[][..]));
         assert_eq!(parse("cbd", &mut Vec::new()), None);
         assert_eq!(parse("hello", &mut Vec::new()), None);
+    }
+
+    #[test]
+    fn dumps_of_other_programs_are_read_with_their_offsets() {
+        let bytes: Vec<u8> = (0x60..0x70).collect();
+        for line in [
+            "00000010: 6061 6263 6465 6667 6869 6a6b 6c6d 6e6f  `abcdefghijklmno",
+            "00000010  60 61 62 63 64 65 66 67  68 69 6a 6b 6c 6d 6e 6f  |`abcdefghijklmno|",
+            "\t0x0010:  6061 6263 6465 6667 6869 6a6b 6c6d 6e6f",
+            "0010   60 61 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f   `abcdefghijklmno",
+            "000010 60 61 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f",
+        ] {
+            let expected = DumpLine { offset: 16, bytes: bytes.clone() };
+            assert_eq!(dump_line(line), Some(expected), "{line}");
+        }
+        let short = dump_line("00000020: cbda e9f8 01                             ab de");
+        assert_eq!(short.unwrap().bytes, [0xcb, 0xda, 0xe9, 0xf8, 1]);
+        for line in ["71b3 d53a 6f00", "cbdae9f801", "0000 5e00 5301", "cb da e9 f8", ""] {
+            assert_eq!(dump_line(line), None, "{line}");
+        }
     }
 }

@@ -5,8 +5,10 @@ mod fault;
 mod gunzip;
 mod hex;
 mod input;
+mod link;
 mod pcap;
 mod pcapng;
+mod tzsp;
 mod window;
 
 use std::ffi::OsStr;
@@ -21,6 +23,7 @@ use self::fault::{CaptureFault, FaultPlace};
 use self::hex::Hex;
 use self::input::Input;
 pub use self::input::ReplayProgress;
+use self::link::{LinkLayer, UnreadLinks};
 use self::pcap::Pcap;
 use self::pcapng::PcapNg;
 use self::window::Window;
@@ -38,8 +41,11 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 struct Found {
     time: Option<Timestamp>,
+    link: LinkLayer,
     /// Where its bytes are, from the window's front.
     bytes: Range<usize>,
+    /// Its length on the wire, which is more than `bytes` where the capture cut it.
+    length: usize,
     /// What to consume to be past it.
     size: usize,
 }
@@ -66,6 +72,9 @@ pub struct ReplaySource {
     /// What of the window the packet given last takes.
     given: usize,
     packets: u64,
+    unread: UnreadLinks,
+    /// The packet given last, where it is not in the window as an Ethernet frame.
+    frame: Vec<u8>,
     pacer: Pacer,
     progress: ReplayProgress,
 }
@@ -109,6 +118,8 @@ impl ReplaySource {
             held: None,
             given: 0,
             packets: 0,
+            unread: UnreadLinks::default(),
+            frame: Vec::new(),
             pacer: Pacer::new(speed),
             progress: input.progress,
         }
@@ -120,8 +131,20 @@ impl ReplaySource {
         self.progress.clone()
     }
 
+    /// The next packet that is read.
     fn find(&mut self) -> Result<Option<Found>, CaptureFault> {
-        self.window.consume(std::mem::take(&mut self.given));
+        loop {
+            self.window.consume(std::mem::take(&mut self.given));
+            let found = self.find_any()?;
+            let Some(Found { link: LinkLayer::Other(link), size, .. }) = found else {
+                return Ok(found);
+            };
+            self.unread.add(link);
+            self.given = size;
+        }
+    }
+
+    fn find_any(&mut self) -> Result<Option<Found>, CaptureFault> {
         if matches!(self.format, Format::Unknown) {
             self.format = self.recognise()?;
         }
@@ -130,7 +153,7 @@ impl ReplaySource {
             Format::PcapNg(pcapng) => pcapng.next(&mut self.window),
             Format::Hex(hex) => {
                 let size = hex.next(&mut self.window)?;
-                Ok(size.map(|size| Found { time: None, bytes: 0..0, size }))
+                Ok(size.map(|size| bare(0..0, size)))
             }
             Format::Payload => {
                 self.format = Format::Ended;
@@ -171,7 +194,13 @@ fn payload(window: &mut Window) -> Result<Found, CaptureFault> {
         )));
     }
     let size = window.bytes().len();
-    Ok(Found { time: None, bytes: 0..size, size })
+    Ok(bare(0..size, size))
+}
+
+/// A packet without a capture around it.
+fn bare(bytes: Range<usize>, size: usize) -> Found {
+    let length = bytes.len();
+    Found { time: None, link: LinkLayer::Ethernet, bytes, length, size }
 }
 
 impl Source for ReplaySource {
@@ -182,7 +211,11 @@ impl Source for ReplaySource {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     self.format = Format::Ended;
-                    return Ok(Event::End);
+                    if self.unread.is_empty() {
+                        return Ok(Event::End);
+                    }
+                    let unread = std::mem::take(&mut self.unread);
+                    return Err(CaptureError::Data(format!("{}: {unread}", self.name)));
                 }
                 Err(fault) => {
                     self.format = Format::Ended;
@@ -201,12 +234,29 @@ impl Source for ReplaySource {
         self.packets += 1;
         self.given = found.size;
         let captured = self.window.bytes().get(found.bytes).unwrap_or_default();
-        let (link, bytes) = match &self.format {
-            Format::Pcap(_) | Format::PcapNg(_) => (Link::Ethernet, captured),
-            Format::Hex(hex) => hex.packet(),
-            Format::Unknown | Format::Payload | Format::Ended => (Link::Payload, captured),
-        };
-        Ok(Event::Packet(Packet { time: found.time, link, bytes }))
+        let time = found.time;
+        Ok(Event::Packet(match &self.format {
+            Format::Hex(hex) => {
+                let (link, bytes) = hex.packet();
+                Packet::whole(time, link, bytes)
+            }
+            Format::Unknown | Format::Payload | Format::Ended => {
+                Packet::whole(time, Link::Payload, captured)
+            }
+            Format::Pcap(_) | Format::PcapNg(_) => {
+                let (bytes, length) = match found.link {
+                    LinkLayer::Cooked(header) => {
+                        header.ethernet(captured, &mut self.frame);
+                        (&self.frame[..], found.length.saturating_sub(header.surplus()))
+                    }
+                    LinkLayer::Ethernet | LinkLayer::Other(_) => (captured, found.length),
+                };
+                let missing = length.saturating_sub(bytes.len());
+                let inner = tzsp::inner_frame(bytes).and_then(|inner| bytes.get(inner));
+                let bytes = inner.unwrap_or(bytes);
+                Packet { time, link: Link::Ethernet, bytes, length: bytes.len() + missing }
+            }
+        }))
     }
 
     /// A stream's writer may have nothing to say for hours.

@@ -6,6 +6,7 @@ use pcap_parser::nom::{Err as Nom, IResult, Needed};
 use pcap_parser::{LegacyPcapBlock, Linktype, PcapError, PcapHeader};
 
 use super::fault::CaptureFault;
+use super::link::{LinkLayer, without_fcs};
 use super::window::Window;
 use super::{Found, MAX_BLOCK};
 
@@ -14,7 +15,9 @@ const HEADER: usize = 24;
 type Parse = fn(&[u8]) -> IResult<&[u8], LegacyPcapBlock<'_>, PcapError<&[u8]>>;
 
 pub(super) struct Pcap {
-    link: Linktype,
+    link: LinkLayer,
+    /// Bytes of frame check sequence at the end of each packet.
+    fcs: usize,
     nanoseconds: bool,
     parse: Parse,
 }
@@ -35,8 +38,10 @@ impl Pcap {
         let (_, header) = pcap_parser::parse_pcap_header(window.bytes())
             .map_err(|_| CaptureFault::Damaged("its header cannot be read".to_owned()))?;
         window.consume(HEADER);
+        let (link, fcs) = link_type(&header);
         Ok(Self {
-            link: link_type(&header),
+            link,
+            fcs,
             nanoseconds: header.is_nanosecond_precision(),
             parse: if header.is_modified_format() {
                 pcap_parser::parse_pcap_frame_modified
@@ -54,15 +59,12 @@ impl Pcap {
             let available = window.bytes().len();
             let missing = match (self.parse)(window.bytes()) {
                 Ok((rest, packet)) => {
-                    if self.link != Linktype::ETHERNET {
-                        return Err(CaptureFault::Link(self.link));
-                    }
                     let size = available - rest.len();
-                    return Ok(Some(Found {
-                        time: self.time(&packet),
-                        bytes: size - packet.data.len()..size,
-                        size,
-                    }));
+                    let captured = size - packet.data.len()..size;
+                    let length = usize::try_from(packet.origlen).unwrap_or(0).max(captured.len());
+                    let (bytes, length) = without_fcs(captured, length, self.fcs);
+                    let time = self.time(&packet);
+                    return Ok(Some(Found { time, link: self.link, bytes, length, size }));
                 }
                 Err(Nom::Incomplete(Needed::Size(missing))) => missing.get(),
                 Err(_) => {
@@ -74,7 +76,8 @@ impl Pcap {
                 return Err(CaptureFault::Damaged(format!("a packet of {size} bytes")));
             }
             if !window.ensure(size)? {
-                return if window.bytes().is_empty() { Ok(None) } else { Err(CaptureFault::Cut) };
+                let at_end = window.bytes().is_empty();
+                return if at_end { Ok(None) } else { Err(CaptureFault::Cut) };
             }
         }
     }
@@ -87,7 +90,12 @@ impl Pcap {
     }
 }
 
-/// The upper bits of the field tell of checksums at the end of each packet.
-fn link_type(header: &PcapHeader) -> Linktype {
-    Linktype(header.network.0 & 0x03ff_ffff)
+/// The link type, and the length of the frame check sequences that the upper bits of the field
+/// announce, in units of two bytes.
+fn link_type(header: &PcapHeader) -> (LinkLayer, usize) {
+    const HAS_FCS: u32 = 0x0400_0000;
+    let field = header.network.0.cast_unsigned();
+    let link = LinkLayer::from(Linktype((field & 0xffff).cast_signed()));
+    let fcs = if field & HAS_FCS == 0 { 0 } else { (field >> 28) * 2 };
+    (link, fcs as usize)
 }

@@ -62,7 +62,7 @@ impl Source for Simulator {
             return Ok(Event::Idle);
         }
         let bytes = self.household.frame();
-        Ok(Event::Packet(Packet { time: Some(time), link: Link::Ethernet, bytes }))
+        Ok(Event::Packet(Packet::whole(Some(time), Link::Ethernet, bytes)))
     }
 }
 

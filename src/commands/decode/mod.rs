@@ -5,6 +5,7 @@ mod hex;
 mod span;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::capture::Speed;
 use crate::capture::replay::ReplaySource;
-use crate::capture::{CaptureError, Event, Packet, Source};
+use crate::capture::{CaptureError, Event, Packet, Source, ethertype};
 use crate::config::Decoders;
 use crate::platform::exit::{Exit, Failure};
 use crate::terminal::style;
@@ -138,6 +139,85 @@ impl From<CaptureError> for Ended {
     }
 }
 
+/// The packets of an input.
+#[derive(Default)]
+struct PacketCounts {
+    packets: u64,
+    /// Frames of the devices' protocol.
+    frames: u64,
+    /// Packets of the devices' ethertype that are no frame.
+    foreign: u64,
+    /// Frames that the capture cut off.
+    cut: u64,
+    others: BTreeMap<u16, u64>,
+}
+
+impl PacketCounts {
+    fn frame(&mut self, packet: &Packet<'_>, frame: &Frame<'_>) {
+        self.frames += 1;
+        let mut records = frame.records();
+        while records.next().is_some() {}
+        if packet.lacks_records(records.rest()) {
+            self.cut(packet);
+        }
+    }
+
+    /// Counts a frame that the capture cut off. The first one is reported at once.
+    fn cut(&mut self, packet: &Packet<'_>) {
+        if self.cut == 0 {
+            let (kept, length) = (packet.bytes.len(), packet.length);
+            let number = self.packets;
+            warn!(packet = number, "cut off by the capture: {kept} of {length} bytes kept");
+        }
+        self.cut += 1;
+    }
+
+    fn not_a_frame(&mut self, packet: &Packet<'_>, error: FrameError) {
+        // Captures of a whole network are full of other ethertypes.
+        if let FrameError::Ethertype(ethertype) = error {
+            let ethertype = if ethertype < ethertype::LEAST { 0 } else { ethertype };
+            *self.others.entry(ethertype).or_default() += 1;
+            return;
+        }
+        if packet.is_cut() && error != FrameError::Magic {
+            return self.cut(packet);
+        }
+        if self.foreign == 0 {
+            warn!(packet = self.packets, "not a frame of this protocol: {error}");
+        }
+        self.foreign += 1;
+    }
+
+    /// Says what was not decoded.
+    fn report(&self, path: &Path) {
+        let (path, Self { packets, frames, foreign, cut, others }) = (path.display(), self);
+        if *foreign > 1 {
+            warn!("{path}: {foreign} packets were not frames of this protocol");
+        }
+        if *cut > 1 {
+            warn!("{path}: {cut} frames were cut off by the capture: record them whole (`-s 0`)");
+        }
+        let other: Vec<_> = others
+            .iter()
+            .map(|(ethertype, count)| {
+                let name = ethertype::name(*ethertype);
+                format!(
+                    "{count} of {ethertype:#06X}{}{name}",
+                    if name.is_empty() { "" } else { " " }
+                )
+            })
+            .collect();
+        match (frames, other.is_empty()) {
+            (_, true) => {}
+            (0, false) => {
+                let other = other.join(", ");
+                warn!("{path}: none of {packets} packets is a device's; other ethertypes: {other}");
+            }
+            (_, false) => info!("{path}: packets of other ethertypes: {}", other.join(", ")),
+        }
+    }
+}
+
 /// Where the result goes, and what is shown of an input.
 struct Output {
     decoders: DecoderTable,
@@ -155,20 +235,18 @@ impl Output {
         let mut source = ReplaySource::open(path, Speed::Max)?;
         // Whoever watches a stream wants to see each packet as it comes.
         let streams = source.progress().total().is_none();
-        let (mut packets, mut foreign, mut unread) = (0_u64, 0_u64, 0_u64);
+        let (mut seen, mut unread) = (PacketCounts::default(), 0);
         let ended = loop {
             match source.next() {
                 Ok(Event::Packet(packet)) => {
-                    packets += 1;
+                    seen.packets += 1;
                     match packet.frame() {
-                        Ok(frame) => unread += self.frame(&frame, packet.time)?,
-                        // Captures of a whole network are full of other ethertypes.
-                        Err(FrameError::Ethertype(_)) => {}
+                        Ok(frame) => {
+                            unread += self.frame(&frame, packet.time)?;
+                            seen.frame(&packet, &frame);
+                        }
                         Err(error) => {
-                            if foreign == 0 {
-                                warn!(packet = packets, "not a frame of this protocol: {error}");
-                            }
-                            foreign += 1;
+                            seen.not_a_frame(&packet, error);
                             self.no_record(&packet, error)?;
                         }
                     }
@@ -181,9 +259,7 @@ impl Output {
                 Err(error) => break Err(error.into()),
             }
         };
-        if foreign > 1 {
-            warn!("{}: {foreign} packets were not frames of this protocol", path.display());
-        }
+        seen.report(path);
         if unread > 0 && !self.unknown {
             info!(
                 "{}: {unread} records have no decoder that is on; --unknown shows them",
