@@ -59,7 +59,7 @@ pub enum Command {
     /// Find out why no device is heard, and what to do
     Doctor(commands::doctor::Args),
     /// Look into the queues of sinks whose server is away, or empty them
-    #[cfg(feature = "influxdb")]
+    #[cfg(feature = "queue")]
     Queue(commands::queue::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
@@ -90,7 +90,7 @@ impl Command {
             Self::Mqtt(args) => commands::mqtt::run(&args),
             Self::Research(args) => commands::research::run(&args),
             Self::Doctor(args) => commands::doctor::run(&args),
-            #[cfg(feature = "influxdb")]
+            #[cfg(feature = "queue")]
             Self::Queue(args) => commands::queue::run(&args),
             Self::Completions(args) => commands::completions::run(&args),
             Self::Man(args) => commands::man::run(&args),

@@ -13,8 +13,9 @@ use support::readings;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use energi_decoders::json::Json;
 use energi_decoders::{DecoderTable, Reading};
-use energi_sinks::influxdb::lines::{Encoder, Lines};
+use energi_sinks::influxdb::line_protocol::LineEncoder;
 use energi_sinks::mqtt::{DeviceState, PublishPlan};
+use energi_sinks::queue::Payload;
 use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, mqtt, sqlite};
 use jiff::{SignedDuration, tz::TimeZone};
@@ -59,9 +60,9 @@ fn mqtt(readings: &[Arc<Reading>], plan: &Arc<PublishPlan>) -> usize {
     })
 }
 
-fn influxdb(readings: &[Arc<Reading>], encoder: &Encoder) -> usize {
-    let mut lines = Lines::default();
-    readings.iter().filter(|reading| encoder.reading(reading, &mut lines)).count()
+fn influxdb(readings: &[Arc<Reading>], encoder: &LineEncoder) -> usize {
+    let mut points = Payload::default();
+    readings.iter().filter(|reading| encoder.reading(reading, &mut points)).count()
 }
 
 fn plan(interval: u32) -> Arc<PublishPlan> {
@@ -79,7 +80,7 @@ fn benchmarks(criterion: &mut Criterion) {
         let plan = plan(interval);
         group.bench_function(name, |b| b.iter(|| mqtt(&readings, &plan)));
     }
-    let encoder = Encoder::new(context.site.as_deref(), &context.device_names);
+    let encoder = LineEncoder::new(context.site.as_deref(), &context.device_names);
     group.bench_function("influxdb, line protocol", |b| b.iter(|| influxdb(&readings, &encoder)));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

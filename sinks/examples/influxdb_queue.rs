@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use energi_decoders::Reading;
-use energi_sinks::influxdb::{Config, Queue};
-use energi_sinks::settings::{Period, Size};
+use energi_sinks::influxdb::{InfluxdbConfig, ProxyConfig};
+use energi_sinks::settings::{Period, QueueConfig, Size};
 use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
 use jiff::{SignedDuration, Timestamp};
@@ -33,17 +33,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn measure(server: &str) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
-    let config = |url: &str| Config {
+    let config = |url: &str| InfluxdbConfig {
         url: url.to_owned(),
         org: "home".to_owned(),
         bucket: "energy".to_owned(),
         token: None,
         token_file: None,
+        username: None,
+        password: None,
+        password_file: None,
         ca_file: None,
+        proxy: ProxyConfig::default(),
+        gzip: true,
         batch_size: 500,
         flush_interval: Period::from_secs(10),
         timeout: Period::from_secs(10),
-        queue: Queue {
+        queue: QueueConfig {
             path: directory.path().join("influxdb.queue.db"),
             max_bytes: Size::from_mib(256),
         },

@@ -7,11 +7,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
-pub mod backoff;
 pub mod channel;
 pub mod clock;
 pub mod current;
-#[cfg(any(feature = "sqlite", feature = "influxdb"))]
+#[cfg(any(feature = "sqlite", feature = "queue"))]
 pub mod database;
 pub mod eddi_state;
 pub mod energy;
@@ -19,8 +18,8 @@ pub mod energy;
 pub mod influxdb;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
-#[cfg(feature = "influxdb")]
-pub mod outbox;
+#[cfg(feature = "queue")]
+pub mod queue;
 pub mod registry;
 pub mod runner;
 pub mod settings;
@@ -31,7 +30,7 @@ pub mod stats;
 pub mod status;
 #[cfg(feature = "stdout")]
 pub mod stdout;
-#[cfg(any(feature = "sqlite", feature = "influxdb"))]
+#[cfg(any(feature = "sqlite", feature = "queue"))]
 mod timestamp_filter;
 #[cfg(feature = "tls")]
 pub mod tls;

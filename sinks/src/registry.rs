@@ -95,7 +95,7 @@ sinks! {
     Stdout "stdout" => crate::stdout::Config,
     Sqlite "sqlite" => crate::sqlite::SqliteConfig,
     Mqtt "mqtt" => crate::mqtt::MqttConfig,
-    Influxdb "influxdb" => crate::influxdb::Config,
+    Influxdb "influxdb" => crate::influxdb::InfluxdbConfig,
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and

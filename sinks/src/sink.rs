@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use energi_decoders::{Layout, Reading};
 use thiserror::Error;
 
-use crate::settings::{Problem, Tariff};
+use crate::settings::{Problem, QueueOptions, Tariff};
 use crate::status::StatusHandle;
 
 /// How many readings a sink likes to take at a time.
@@ -194,9 +194,8 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// The queue on disk that it keeps, if it keeps one.
-    #[cfg(feature = "influxdb")]
-    fn outbox(&self) -> Option<crate::outbox::Plan> {
+    /// The queue on disk that the sink keeps, if it keeps one.
+    fn queue(&self) -> Option<QueueOptions> {
         None
     }
 

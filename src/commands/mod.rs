@@ -15,7 +15,7 @@ mod line;
 pub mod man;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
-#[cfg(feature = "influxdb")]
+#[cfg(feature = "queue")]
 pub mod queue;
 pub mod record;
 #[cfg(feature = "sqlite")]

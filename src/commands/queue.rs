@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use energi_sinks::outbox::{self, Plan, Status};
+use energi_sinks::queue::{self, QueueStatus};
+use energi_sinks::settings::QueueOptions;
 
 use crate::config::Config;
 use crate::platform::exit::{Exit, Failure};
@@ -44,13 +45,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let config = super::configuration(config.as_deref())?;
     let queues = queues(&config);
     let mut text = String::new();
-    for (sink, plan) in &queues {
+    for (sink, options) in &queues {
         let found =
-            outbox::status(&plan.path).map_err(|error| Failure::message(Exit::Io, error))?;
+            queue::status(&options.path).map_err(|error| Failure::message(Exit::Io, error))?;
         let line = match (&args.action, found) {
-            (_, None) => format!("nothing waits; {} is yet to be made", plan.path.display()),
-            (Action::Status(_), Some(status)) => describe(plan, &status),
-            (Action::Purge(_), Some(status)) => purge(plan, &status)?,
+            (_, None) => format!("nothing waits; {} is yet to be made", options.path.display()),
+            (Action::Status(_), Some(status)) => describe(options, &status),
+            (Action::Purge(_), Some(status)) => purge(options, &status)?,
         };
         // Writing to a text does not fail.
         let _infallible = writeln!(text, "{sink}: {}", one_line(&line));
@@ -61,14 +62,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     super::print(text.as_bytes())
 }
 
-fn queues(config: &Config) -> Vec<(&str, Plan)> {
-    let queue = |plan: Option<Plan>, name| plan.map(|plan| (name, plan));
+fn queues(config: &Config) -> Vec<(&str, QueueOptions)> {
+    let queue = |options: Option<QueueOptions>, name| options.map(|options| (name, options));
     let sinks = config.sinks.iter();
-    sinks.filter_map(|sink| queue(sink.config.sink().outbox(), sink.name.as_str())).collect()
+    sinks.filter_map(|sink| queue(sink.config.sink().queue(), sink.name.as_str())).collect()
 }
 
-fn describe(plan: &Plan, status: &Status) -> String {
-    let (items, file, most) = (plan.items, plan.path.display(), plan.max_bytes);
+fn describe(options: &QueueOptions, status: &QueueStatus) -> String {
+    let (items, file, most) = (options.items, options.path.display(), options.max_bytes);
     let mut text = match status.oldest {
         None => format!("no {items} wait in {file}"),
         Some(oldest) => {
@@ -77,29 +78,29 @@ fn describe(plan: &Plan, status: &Status) -> String {
             format!("{waiting} {items} wait in {file}, since {oldest:.0} ({kib}KiB of {most})")
         }
     };
-    if let Some(aside) = &status.last_aside {
-        let count = status.set_aside;
-        let (time, reason, item) = (aside.time, &aside.reason, &aside.item);
+    if let Some(last) = &status.last_dead_letter {
+        let count = status.dead_letters;
+        let (time, reason, item) = (last.time, &last.reason, &last.item);
         let _infallible = write!(
             text,
-            "; {count} {items} are set aside, the last at {time:.0} ({reason}): {item}"
+            "; {count} {items} are dead letters, the last of {time:.0} ({reason}): {item}"
         );
     }
     if let Some(holder) = &status.holder {
-        let _infallible = write!(text, "; {holder} is at work on it");
+        let _infallible = write!(text, "; {holder} has it open");
     }
     text
 }
 
-fn purge(plan: &Plan, status: &Status) -> Result<String, Failure> {
+fn purge(options: &QueueOptions, status: &QueueStatus) -> Result<String, Failure> {
     if let Some(holder) = &status.holder {
         return Err(Failure::message(
             Exit::Unavailable,
-            format_args!("{}: {holder} is at work on it; stop that first", plan.path.display()),
+            format_args!("{}: {holder} has it open; stop that first", options.path.display()),
         ));
     }
-    let (waiting, aside) =
-        outbox::purge(plan).map_err(|error| Failure::message(Exit::Io, error))?;
-    let items = plan.items;
-    Ok(format!("{waiting} {items} that waited are gone, and {aside} that were set aside"))
+    let (waiting, dead_letters) =
+        queue::purge(options).map_err(|error| Failure::message(Exit::Io, error))?;
+    let items = options.items;
+    Ok(format!("{waiting} waiting {items} and {dead_letters} dead letters removed"))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use energi_sinks::backoff::Backoff;
 use energi_sinks::channel::Hub;
+use energi_sinks::runner::Backoff;
 use energi_sinks::runner::{RetryPolicy, RunError, Runner};
 use energi_sinks::stats::SinkStats;
 use energi_sinks::{Backpressure, Context, SinkConfig};

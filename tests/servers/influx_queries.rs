@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use energi_sinks::influxdb::lines::{Encoder, Lines};
+use energi_sinks::influxdb::line_protocol::LineEncoder;
+use energi_sinks::queue::Payload;
 use energi_sinks::sqlite::StoredReadings;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -39,7 +40,7 @@ impl Recorded {
     /// The points that the sink sends of it, and once more for the next day.
     fn two_days(&self) -> Vec<String> {
         let names = BTreeMap::from([(SERIAL, "Hot water".to_owned())]);
-        let encoder = Encoder::new(Some("home"), &names);
+        let encoder = LineEncoder::new(Some("home"), &names);
         let mut history = StoredReadings::open(&self.sandbox.path("energi.db")).unwrap();
         let mut batches = Vec::new();
         for later in [SignedDuration::ZERO, DAY] {
@@ -49,12 +50,12 @@ impl Recorded {
                 if page.is_empty() {
                     break;
                 }
-                let mut lines = Lines::default();
+                let mut lines = Payload::default();
                 for reading in &page {
                     let time = reading.time + later;
                     encoder.point(reading.serial, time, reading.fields(), &mut lines);
                 }
-                batches.push(lines.text().to_owned());
+                batches.push(lines.text().into_owned());
             }
         }
         assert_eq!(batches.len(), 12);
@@ -317,13 +318,13 @@ const NAMES: [(&str, &str); 9] = [
 fn named_points() -> String {
     let names: BTreeMap<u32, String> =
         NAMES.iter().zip(1..).map(|((name, _), serial)| (serial, (*name).to_owned())).collect();
-    let encoder = Encoder::new(Some("at=home, now"), &names);
-    let mut lines = Lines::default();
+    let encoder = LineEncoder::new(Some("at=home, now"), &names);
+    let mut lines = Payload::default();
     for serial in names.keys() {
         let field = [("grid_pwr", energi_decoders::Value::Integer(i64::from(*serial)))];
         assert!(encoder.point(*serial, midnight(0), field.into_iter(), &mut lines));
     }
-    lines.text().to_owned()
+    lines.text().into_owned()
 }
 
 #[test]

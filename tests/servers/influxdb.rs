@@ -222,7 +222,7 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
     );
     assert_eq!(
         said(&["queue", "purge"]),
-        format!("influxdb: {lines} points that waited are gone, and 0 that were set aside\n")
+        format!("influxdb: {lines} waiting points and 0 dead letters removed\n")
     );
     assert_eq!(said(&["queue", "status"]), absent);
     sandbox.write("plain.yaml", "capture: {type: simulator}\nsinks: [{type: stdout}]\n");
@@ -267,7 +267,7 @@ fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before()
     fed.is_said("points wait");
     let purge = fed.sandbox.run(&["queue", "purge"]);
     assert_eq!(purge.status.code(), Some(69), "{}", stderr(&purge));
-    assert!(stderr(&purge).contains("is at work on it; stop that first"), "{}", stderr(&purge));
+    assert!(stderr(&purge).contains("has it open; stop that first"), "{}", stderr(&purge));
 
     server.mood(Mood::Takes(204));
     kill_process(Pid::from_child(&fed.gateway.0), Signal::TERM).unwrap();

@@ -2,19 +2,21 @@
 //! becomes of a damaged one. What is in them is their owners' business.
 
 mod error;
-mod file;
 mod lock;
+mod migrate;
+mod open;
 mod place;
 mod read;
-mod schema;
 mod trial;
+mod worker;
 
 pub use lock::{LockError, WriterLock};
 pub use read::{ReadError, open_existing, open_for_reading};
 
 pub(crate) use error::{Refusal, StoreError};
-pub(crate) use file::DatabaseFile;
-#[cfg(feature = "influxdb")]
+#[cfg(feature = "queue")]
 pub(crate) use lock::holder;
-pub(crate) use schema::{Identity, Migration, Schema};
+pub(crate) use migrate::{Identity, Migration, Schema};
+pub(crate) use open::DatabaseFile;
 pub(crate) use trial::try_out;
+pub(crate) use worker::{Database, Worker};

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
 use super::error::{StoreError, is_full};
-use super::file::{connect, is_whole};
+use super::open::{connect, is_whole};
 
 /// How long a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);

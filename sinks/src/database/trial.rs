@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Refusal, StoreError};
-use super::file::{Header, connect, look};
 use super::lock::{self, Reserved, Sign};
-use super::schema::{Identity, Schema};
+use super::migrate::{Identity, Schema};
+use super::open::{Header, connect, look};
 
 /// How long to wait while a database is recovered after a crash.
 const BUSY: Duration = Duration::from_secs(5);

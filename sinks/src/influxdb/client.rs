@@ -4,24 +4,30 @@
 //! response headers to itself, so a server's `Retry-After` is not seen; it panics on an address
 //! that is none and drops the path of one that has one, so both are refused before; it compresses
 //! no ready lines, and points with memory of its own for each request, so they come to it
-//! compressed.
+//! compressed; it knows no credentials but a token, so others go into the default headers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use energi_decoders::Reading;
 use influxdb2::api::write::TimestampPrecision;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder};
 use rustls_pki_types::CertificateDer;
 
-use super::answer::Answer;
-use super::config::{Config, fits_a_header};
-use super::lines::Lines;
+use super::config::{InfluxdbConfig, fits_a_header};
+use super::line_protocol::LineEncoder;
 use super::packer::Packer;
+use super::response::{CredentialKind, RequestKind, WriteResponse};
+use crate::queue::Payload;
+use crate::runner::{Encoder, Receipt, SendError};
 use crate::settings::resolve;
-use crate::sink::SinkError;
+use crate::sink::Context;
 use crate::tls::authorities;
 
 /// How long a connection may lie idle. A server that closes one just as a batch sets out on it
@@ -30,144 +36,158 @@ const IDLE: Duration = Duration::from_secs(3);
 
 /// A server as points see it.
 #[derive(Debug)]
-pub(super) struct Client {
-    config: Config,
-    /// Made anew when the server refuses the token: a file may hold another one by then. Or why it
-    /// cannot be made, which a file may mend too.
+pub struct InfluxdbClient {
+    config: InfluxdbConfig,
+    encoder: LineEncoder,
+    /// The server's address, and the proxy on the way to it, for messages.
+    server: String,
+    request: RequestKind,
+    /// Or why it cannot be made, which a file may change.
     inner: RwLock<Result<influxdb2::Client, String>>,
+    /// Whether the server refused the last request: the files of the configuration may hold other
+    /// secrets by the next one.
+    stale: AtomicBool,
     packer: Mutex<Packer>,
-    /// Whether the server has ever taken points.
-    takes: AtomicBool,
-    /// Whether it has ever asked for points, as InfluxDB 2 does where it gets none.
-    asks: AtomicBool,
 }
 
-impl Client {
-    /// A client of the configured server. Where a file cannot be used it sends nothing until
-    /// [`Self::renew`] finds that mended.
-    pub(super) async fn new(config: Config) -> Self {
-        let inner = RwLock::new(made(&config).await);
-        Self {
-            config,
-            inner,
-            packer: Mutex::default(),
-            takes: AtomicBool::new(false),
-            asks: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether it can send anything.
-    ///
-    /// # Errors
-    /// [`SinkError::Permanent`] where a file cannot be used.
-    pub(super) fn ready(&self) -> Result<(), SinkError> {
-        self.now().map(|_| ()).map_err(SinkError::permanent)
-    }
-
-    /// Reads the files of the configuration again.
-    ///
-    /// # Errors
-    /// [`SinkError::Permanent`] where a file cannot be used; the client goes on as it was.
-    pub(super) async fn renew(&self) -> Result<(), SinkError> {
-        let renewed = made(&self.config).await;
-        let error = renewed.as_ref().err().cloned();
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if renewed.is_ok() || inner.is_err() {
-            *inner = renewed;
-        }
-        error.map_or(Ok(()), |why| Err(SinkError::permanent(why)))
-    }
-
-    /// The server's address.
-    pub(super) fn address(&self) -> &str {
-        &self.config.url
-    }
-
-    /// Sends points.
-    pub(super) async fn write(&self, lines: &Lines) -> Answer {
-        let client = match self.now() {
-            Ok(client) => client,
-            Err(why) => return Answer::Refused(why),
+impl InfluxdbClient {
+    /// A client of the configured server. Where a file cannot be used it sends nothing until that
+    /// has changed.
+    pub(super) async fn new(config: InfluxdbConfig, context: &Context) -> Self {
+        let inner = make(&config).await;
+        let server = match config.proxy_address() {
+            Some(proxy) => format!("{} (by way of the proxy {proxy})", config.url),
+            None => config.url.clone(),
         };
-        let answer = self.send(&client, lines.text()).await;
-        if let Answer::Taken | Answer::TakenInPart { .. } = answer {
-            self.takes.store(true, Ordering::Relaxed);
-        }
-        answer
-    }
-
-    /// Whether the server has ever taken points.
-    pub(super) fn takes_points(&self) -> bool {
-        self.takes.load(Ordering::Relaxed)
-    }
-
-    /// Whether it is known to look at points: no proxy, say, or one that expects encryption.
-    pub(super) fn reads_points(&self) -> bool {
-        self.takes_points() || self.asks.load(Ordering::Relaxed)
-    }
-
-    /// Tries the server without writing a point. InfluxDB 2 looks at the token, the organization
-    /// and the bucket, in this order, before it looks for points and misses them; `VictoriaMetrics`
-    /// has no objection to anything.
-    ///
-    /// # Errors
-    /// What is wrong, with the server's words.
-    pub(super) async fn probe(&self) -> Result<String, String> {
-        let Config { url, org, bucket, .. } = &self.config;
-        let client = self.now().map_err(|why| format!("{url}: {why}"))?;
-        match self.send(&client, "").await {
-            Answer::Taken => Ok(format!(
-                "{url} answers; whether the token and the bucket are right it does not tell"
-            )),
-            Answer::Malformed(said) if said.contains("points") => {
-                self.asks.store(true, Ordering::Relaxed);
-                Ok(format!("{url}: the token may write to `{bucket}` of `{org}`"))
-            }
-            Answer::Malformed(said)
-            | Answer::TakenInPart { said, .. }
-            | Answer::TooLarge(said)
-            | Answer::Refused(said)
-            | Answer::Away(said) => Err(format!("{url}: {said}")),
+        let has_token = config.token.is_some() || config.token_file.is_some();
+        let credentials = match (&config.username, has_token) {
+            (Some(_), _) => CredentialKind::Basic,
+            (None, true) => CredentialKind::Token,
+            (None, false) => CredentialKind::None,
+        };
+        Self {
+            encoder: LineEncoder::new(context.site.as_deref(), &context.device_names),
+            server,
+            request: RequestKind { credentials, gzip: config.gzip },
+            stale: AtomicBool::new(inner.is_err()),
+            inner: RwLock::new(inner),
+            packer: Mutex::default(),
+            config,
         }
     }
 
-    async fn send(&self, client: &influxdb2::Client, text: &str) -> Answer {
-        let Config { org, bucket, .. } = &self.config;
-        let body = {
+    /// Encodes points of a history.
+    pub fn encoder(&self) -> &LineEncoder {
+        &self.encoder
+    }
+
+    async fn write(&self, lines: &[u8]) -> WriteResponse {
+        let client = match self.client().await {
+            Ok(client) => client,
+            Err(why) => return WriteResponse::Rejected(why),
+        };
+        let body = if self.config.gzip {
             let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
-            packer.pack(text.as_bytes())
+            packer.pack(lines)
+        } else {
+            Ok(lines.to_owned())
         };
         let body = match body {
             Ok(body) => body,
-            Err(error) => return Answer::Away(format!("cannot compress the points: {error}")),
+            Err(error) => {
+                return WriteResponse::Unavailable(format!("cannot compress the points: {error}"));
+            }
         };
+        let InfluxdbConfig { org, bucket, .. } = &self.config;
         let precision = TimestampPrecision::Microseconds;
         let sent = client.write_line_protocol_with_precision(org, bucket, body, precision).await;
-        sent.map_or_else(Answer::of, |()| Answer::Taken)
+        let response = sent.map_or_else(
+            |error| WriteResponse::of(error, self.request),
+            |()| WriteResponse::Accepted,
+        );
+        if let WriteResponse::Rejected(_) = response {
+            self.stale.store(true, Ordering::Relaxed);
+        }
+        response
     }
 
-    fn now(&self) -> Result<influxdb2::Client, String> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The crate's client, made again where the server has refused the one that was.
+    async fn client(&self) -> Result<influxdb2::Client, String> {
+        if !self.stale.swap(false, Ordering::Relaxed) {
+            return self.inner.read().unwrap_or_else(PoisonError::into_inner).clone();
+        }
+        let made = make(&self.config).await;
+        self.stale.store(made.is_err(), Ordering::Relaxed);
+        self.inner.write().unwrap_or_else(PoisonError::into_inner).clone_from(&made);
+        made
     }
 }
 
-/// Makes the crate's client, on a thread that may block: it reads files.
-async fn made(config: &Config) -> Result<influxdb2::Client, String> {
+#[async_trait]
+impl Encoder for InfluxdbClient {
+    fn destination(&self) -> &str {
+        &self.server
+    }
+
+    fn encode(&self, readings: &[Arc<Reading>]) -> Payload {
+        let mut points = Payload::default();
+        for reading in readings {
+            self.encoder.reading(reading, &mut points);
+        }
+        points
+    }
+
+    async fn send(&self, payload: &Payload) -> Result<Receipt, SendError> {
+        self.write(&payload.data).await.into_result(payload.items, &self.server)
+    }
+
+    /// `InfluxDB` 2 looks at the token, the organization and the bucket, in this order, before it
+    /// looks for points and misses them; `VictoriaMetrics` has no objection to anything.
+    async fn probe(&self) -> Result<String, SendError> {
+        let InfluxdbConfig { org, bucket, .. } = &self.config;
+        let (server, holder) = (&self.server, self.request.credentials.holder());
+        match self.write(b"").await {
+            WriteResponse::Accepted => Ok(format!(
+                "{server} answers; it does not show whether {holder} may write to `{bucket}`"
+            )),
+            WriteResponse::BadRequest(said) if said.contains("points") => {
+                Ok(format!("{server}: {holder} may write to `{bucket}` of `{org}`"))
+            }
+            WriteResponse::BadRequest(said)
+            | WriteResponse::Partial { said, .. }
+            | WriteResponse::TooLarge(said) => {
+                Err(SendError::Permanent(format!("{server}: {said}")))
+            }
+            refused => refused.into_result(0, server).map(|_| String::new()),
+        }
+    }
+}
+
+/// Makes the crate's client, on a thread that may block: files are read.
+async fn make(config: &InfluxdbConfig) -> Result<influxdb2::Client, String> {
     let config = config.clone();
-    let made = tokio::task::spawn_blocking(move || make(&config)).await;
+    let made = tokio::task::spawn_blocking(move || build(&config)).await;
     made.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-fn make(config: &Config) -> Result<influxdb2::Client, String> {
+fn build(config: &InfluxdbConfig) -> Result<influxdb2::Client, String> {
     let address = config.address()?;
-    let token = resolve("token", config.token.as_ref(), config.token_file.as_deref())
-        .map_err(|error| error.to_string())?;
+    let secret = |key, given: &Option<_>, file: &Option<std::path::PathBuf>| {
+        resolve(key, given.as_ref(), file.as_deref()).map_err(|error| error.to_string())
+    };
+    let token = secret("token", &config.token, &config.token_file)?;
     if token.as_ref().is_some_and(|token| !fits_a_header(token)) {
         return Err("token_file: a token is one line of letters, digits and signs".to_owned());
     }
+    let password = secret("password", &config.password, &config.password_file)?;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if config.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let (Some(username), Some(password)) = (&config.username, &password) {
+        headers.insert(AUTHORIZATION, basic(username, password.expose())?);
+    }
     let mut http = reqwest::Client::builder()
         .http1_only()
         .tls_built_in_root_certs(false)
@@ -177,6 +197,10 @@ fn make(config: &Config) -> Result<influxdb2::Client, String> {
         .timeout(config.timeout.duration())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1);
+    http = match config.proxy()? {
+        None => http.no_proxy(),
+        Some(proxy) => http.proxy(proxy),
+    };
     if address.scheme() == "https" {
         let authorities =
             authorities(config.ca_file.as_deref()).map_err(|error| error.to_string())?;
@@ -186,6 +210,15 @@ fn make(config: &Config) -> Result<influxdb2::Client, String> {
     influxdb2::ClientBuilder::with_builder(http, address.as_str(), &config.org, token)
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// The header of HTTP's Basic scheme, marked as a secret.
+fn basic(username: &str, password: &str) -> Result<HeaderValue, String> {
+    let credentials = STANDARD.encode(format!("{username}:{password}"));
+    let mut header =
+        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|error| error.to_string())?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// The authorities that the HTTP client can read. It would give up on all of them for one that it

@@ -2,21 +2,18 @@
 
 use std::path::PathBuf;
 
-use reqwest::Url;
+use reqwest::{NoProxy, Proxy, Url};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Period, Problem, Secret, Size, check_pair};
+use crate::settings::{Period, Problem, QueueConfig, Secret, check_pair};
 
 /// The most points that one request may hold: more than any server gains by.
 const MOST_POINTS: usize = 10_000;
 
-/// The smallest queue, in MiB for each thousand points of a batch: room for a few batches.
-const SMALLEST_QUEUE: u64 = 1;
-
 /// A bucket of an InfluxDB 2 server, or of another that takes its write API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct InfluxdbConfig {
     /// The server, such as `http://host:8086`.
     pub url: String,
     /// The organization that owns the bucket.
@@ -29,10 +26,26 @@ pub struct Config {
     /// The file that holds the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// Who writes, at a server that asks for a name and a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password that belongs to the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The file that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// The authority that signed the server's certificate, as PEM; the system's authorities where
     /// none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// The proxy on the way to the server: its address, or `true` for the one that the environment
+    /// names.
+    #[serde(default)]
+    pub proxy: ProxyConfig,
+    /// Whether points are compressed.
+    #[serde(default = "yes")]
+    pub gzip: bool,
     /// A batch goes out as soon as it holds so many points.
     #[serde(default = "batch_size")]
     pub batch_size: usize,
@@ -44,23 +57,27 @@ pub struct Config {
     pub timeout: Period,
     /// Where points wait that the server has not confirmed.
     #[serde(default)]
-    pub queue: Queue,
+    pub queue: QueueConfig,
 }
 
-/// The queue on disk.
+/// A proxy: none, the environment's, or the one at an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Queue {
-    /// Its file, relative to the working directory; `<sink name>.queue.db` unless it is given.
-    pub path: PathBuf,
-    /// How much may wait there before the oldest goes.
-    pub max_bytes: Size,
+#[serde(untagged)]
+pub enum ProxyConfig {
+    /// `true`: what `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, but for hosts in `NO_PROXY`.
+    Environment(bool),
+    /// The proxy at this address.
+    Address(String),
 }
 
-impl Default for Queue {
+impl Default for ProxyConfig {
     fn default() -> Self {
-        Self { path: PathBuf::new(), max_bytes: Size::from_mib(256) }
+        Self::Environment(false)
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 const fn batch_size() -> usize {
@@ -71,7 +88,7 @@ const fn ten_seconds() -> Period {
     Period::from_secs(10)
 }
 
-impl Config {
+impl InfluxdbConfig {
     /// The server's address, which [`Self::problems`] has found nothing wrong with.
     pub(super) fn address(&self) -> Result<Url, String> {
         let form = "write it as http://host:8086";
@@ -81,7 +98,11 @@ impl Config {
             return Err(format!("not an address of http or https; {form}"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a user name or password does not belong here; use `token`".to_owned());
+            return Err(
+                "a user name or password does not belong here; use `token`, or `username` and \
+                        `password`"
+                    .to_owned(),
+            );
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(format!("what follows `?` or `#` does not belong here; {form}"));
@@ -124,28 +145,74 @@ impl Config {
         if self.timeout.is_zero() || self.timeout > Period::from_secs(600) {
             refuse("timeout", "take more than 0s, and 10m at most");
         }
-        if self.queue.path.as_os_str().is_empty() {
-            refuse("queue.path", "name a file, such as influxdb.queue.db");
+        if let Err(problem) = self.proxy() {
+            refuse("proxy", &problem);
         }
-        let thousands = self.batch_size.clamp(1, MOST_POINTS).div_ceil(1_000) as u64;
-        let smallest = Size::from_mib(SMALLEST_QUEUE * thousands);
-        if self.queue.max_bytes < smallest {
-            let problem = format!("take {smallest} at least, for a `batch_size` like this one");
-            refuse("queue.max_bytes", &problem);
+        let has_token = self.token.is_some() || self.token_file.is_some();
+        let has_password = self.password.is_some() || self.password_file.is_some();
+        match (&self.username, has_password) {
+            (Some(_), _) if has_token => {
+                refuse("username", "`token` is given too; keep one of the two");
+            }
+            (Some(name), _) if name.contains(':') || name.contains(char::is_control) => {
+                refuse("username", "a name has no colon and no control characters");
+            }
+            (Some(_), false) => refuse("username", "`password` or `password_file` belongs to it"),
+            (None, true) => refuse("password", "`username` belongs to it"),
+            _ => {}
         }
+        problems.extend(self.queue.problems(self.batch_size.min(MOST_POINTS)));
+        let (password, file) = (self.password.as_ref(), self.password_file.as_deref());
+        problems.extend(check_pair("password", password, file).err());
         problems.extend(check_pair("token", self.token.as_ref(), self.token_file.as_deref()).err());
         problems
     }
 
-    /// Fills in what follows from the sink's name.
-    pub(super) fn named(&mut self, name: &str) {
-        if self.queue.path.as_os_str().is_empty() {
-            self.queue.path = format!("{name}.queue.db").into();
+    /// The proxy on the way to the server.
+    pub(super) fn proxy(&self) -> Result<Option<Proxy>, String> {
+        let (address, environment) = match &self.proxy {
+            ProxyConfig::Environment(false) => return Ok(None),
+            ProxyConfig::Environment(true) => {
+                let address = self.environment_proxy().ok_or(
+                    "the environment names no proxy; set HTTPS_PROXY, or give the address here",
+                )?;
+                (address, true)
+            }
+            ProxyConfig::Address(address) => (address.clone(), false),
+        };
+        let form = "write it as http://proxy:3128";
+        let url =
+            Url::parse(&address).map_err(|error| format!("not an address: {error}; {form}"))?;
+        if !environment && (!url.username().is_empty() || url.password().is_some()) {
+            return Err("a user name or password would be shown; use `true` and HTTPS_PROXY".into());
         }
+        let proxy = Proxy::all(url).map_err(|_| format!("not the address of a proxy; {form}"))?;
+        let exceptions = environment.then(NoProxy::from_env).flatten();
+        Ok(Some(proxy.no_proxy(exceptions)))
+    }
+
+    /// The proxy's address without its password, for messages.
+    pub(super) fn proxy_address(&self) -> Option<String> {
+        let address = match &self.proxy {
+            ProxyConfig::Environment(false) => None,
+            ProxyConfig::Environment(true) => self.environment_proxy(),
+            ProxyConfig::Address(address) => Some(address.clone()),
+        };
+        let url = Url::parse(&address?).ok()?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+    }
+
+    fn environment_proxy(&self) -> Option<String> {
+        let first = if self.url.starts_with("https") { "https_proxy" } else { "http_proxy" };
+        let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        [first, "all_proxy"]
+            .iter()
+            .find_map(|name| value(name).or_else(|| value(&name.to_uppercase())))
     }
 }
 
-/// Whether a secret can be sent in a header.
+/// Returns whether a secret can be sent in a header.
 pub(super) fn fits_a_header(secret: &Secret) -> bool {
     !secret.expose().is_empty() && secret.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -154,7 +221,7 @@ pub(super) fn fits_a_header(secret: &Secret) -> bool {
 mod tests {
     use super::*;
 
-    fn config(more: &str) -> Config {
+    fn config(more: &str) -> InfluxdbConfig {
         let minimal = r#"{"url": "http://host:8086", "org": "home", "bucket": "energy""#;
         serde_json::from_str(&format!("{minimal}{more}}}")).unwrap()
     }
@@ -162,7 +229,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_documents() {
         let mut config = config("");
-        config.named("attic");
+        config.queue.named("attic");
         assert_eq!((config.batch_size, config.problems()), (500, Vec::new()));
         assert_eq!(config.flush_interval.to_string(), "10s");
         assert_eq!(config.queue.max_bytes.to_string(), "256MiB");
@@ -181,7 +248,7 @@ mod tests {
             ("http://host/?x=1", "`?`"),
         ] {
             let mut config = config("");
-            config.named("influxdb");
+            config.queue.named("influxdb");
             config.url = url.to_owned();
             let problem = config.problems()[0].to_string();
             assert!(problem.starts_with("url: ") && problem.contains(word), "{url}: {problem}");
@@ -199,6 +266,13 @@ mod tests {
         for (more, key) in [
             (r#", "token": "a", "token_file": "b""#, "token_file"),
             (r#", "token": "a\nb""#, "token"),
+            (r#", "username": "a""#, "username"),
+            (r#", "username": "a", "password": "b", "token": "c""#, "username"),
+            (r#", "username": "a:b", "password": "c""#, "username"),
+            (r#", "username": "a", "password": "b", "password_file": "c""#, "password_file"),
+            (r#", "password": "b""#, "password"),
+            (r#", "proxy": "proxy""#, "proxy"),
+            (r#", "proxy": "http://me:hunter2@proxy:3128""#, "proxy"),
             (r#", "ca_file": "ca.pem""#, "ca_file"),
             (r#", "batch_size": 0"#, "batch_size"),
             (r#", "batch_size": 10001"#, "batch_size"),
@@ -208,7 +282,7 @@ mod tests {
             (r#", "batch_size": 9001, "queue": {"max_bytes": "9MiB"}"#, "queue.max_bytes"),
         ] {
             let mut config = config(more);
-            config.named("influxdb");
+            config.queue.named("influxdb");
             let keys: Vec<_> = config.problems().into_iter().map(|problem| problem.key).collect();
             assert_eq!(keys, [key], "{more}");
         }

@@ -1,12 +1,14 @@
 //! Kinds of values that sinks and the gateway take from YAML.
 
 mod amount;
+mod queue;
 mod secret;
 mod tariff;
 
 use thiserror::Error;
 
 pub use amount::{Period, Size};
+pub use queue::{QueueConfig, QueueOptions};
 pub use secret::{Secret, SecretError, check_pair, resolve};
 pub use tariff::{Price, Tariff};
 

@@ -1,19 +1,18 @@
-//! The thread that writes: SQLite waits for disks, and nothing else may wait with it.
+//! The writer of the history, and the upkeep between its batches.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use energi_decoders::Reading;
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::Connection;
 use tracing::warn;
 
 use super::retention::{BatchTimes, RetentionSweep};
 use super::schema::SCHEMA;
 use super::store::Store;
-use crate::database::{DatabaseFile, Refusal, StoreError};
+use crate::database::{Database, StoreError, Worker};
 use crate::sink::SinkError;
 
 /// How long old readings are removed for at the start and at the end.
@@ -30,104 +29,30 @@ pub(super) struct WriterOptions {
     pub(super) keep: Duration,
 }
 
-/// What the thread is asked.
-enum Job {
-    Write(Arc<[Arc<Reading>]>),
-    Close,
-}
-
-type Answer = Result<(), SinkError>;
-
 /// A handle on the thread. Without a handle the thread ends, and closes the database.
 #[derive(Debug)]
-pub(super) struct Writer {
-    path: PathBuf,
-    jobs: mpsc::Sender<(Job, oneshot::Sender<Answer>)>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Writer(Worker<History>);
 
 impl Writer {
     /// Starts the thread; returns when the database is open.
     pub(super) async fn start(options: WriterOptions) -> Result<Self, SinkError> {
-        let path = options.path.clone();
-        let (jobs, inbox) = mpsc::channel(1);
-        let (opened, open) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("sqlite".to_owned())
-            .spawn(move || run(options, opened, inbox))
-            .map_err(|error| SinkError::transient(format!("no thread for SQLite: {error}")))?;
-        let writer = Self { path, jobs, thread: Some(thread) };
-        open.await.unwrap_or_else(|_| Err(writer.gone()))?;
-        Ok(writer)
+        let WriterOptions { path, timezone, keep } = options;
+        let open = move |connection| History::new(connection, timezone, keep);
+        Worker::start("sqlite", &path, &SCHEMA, open).await.map(Self)
     }
 
     /// Commits a batch; on an error nothing of it is stored.
-    pub(super) async fn write(&self, batch: Arc<[Arc<Reading>]>) -> Answer {
-        self.ask(Job::Write(batch)).await
-    }
-
-    /// Closes the database, unless a failure has.
-    pub(super) async fn close(&mut self) -> Answer {
-        if !self.jobs.is_closed() {
-            self.ask(Job::Close).await?;
-        }
-        if let Some(thread) = self.thread.take() {
-            // It answered, and ends.
-            let _panicked = thread.join();
-        }
+    pub(super) async fn write(&self, batch: Arc<[Arc<Reading>]>) -> Result<(), SinkError> {
+        let written = Arc::clone(&batch);
+        self.0.ask(move |history| history.store.write(&batch)).await?;
+        self.0.tell(move |history| history.tidy(&written)).await;
         Ok(())
     }
 
-    async fn ask(&self, job: Job) -> Answer {
-        let (sender, answer) = oneshot::channel();
-        self.jobs.send((job, sender)).await.map_err(|_| self.gone())?;
-        answer.await.unwrap_or_else(|_| Err(self.gone()))
-    }
-
-    fn gone(&self) -> SinkError {
-        SinkError::permanent(format!("{}: the thread that writes has ended", self.path.display()))
-    }
-}
-
-fn run(
-    options: WriterOptions,
-    opened: oneshot::Sender<Answer>,
-    mut inbox: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
-) {
-    let path = options.path.clone();
-    let mut history = match History::open(options) {
-        Ok(history) => history,
-        Err(error) => {
-            let _nobody_waits = opened.send(Err(error.into_sink_error(&path)));
-            return;
-        }
-    };
-    let _nobody_waits = opened.send(Ok(()));
-    while let Some((job, answer)) = inbox.blocking_recv() {
-        match job {
-            Job::Write(batch) => match history.write(&batch) {
-                Ok(()) => {
-                    let _nobody_waits = answer.send(Ok(()));
-                    history.tidy(&batch);
-                }
-                Err(error) => {
-                    let error = error.into_sink_error(&path);
-                    if matches!(error, SinkError::Permanent(_)) {
-                        // It is opened anew once this is known: let go of the lock before.
-                        drop(history);
-                        let _nobody_waits = answer.send(Err(error));
-                        return;
-                    }
-                    let _nobody_waits = answer.send(Err(error));
-                }
-            },
-            Job::Close => {
-                history.sweep();
-                let result = history.store.close().map_err(|error| error.into_sink_error(&path));
-                let _nobody_waits = answer.send(result);
-                return;
-            }
-        }
+    /// Closes the database, unless a failure has.
+    pub(super) async fn close(&self) -> Result<(), SinkError> {
+        self.0.tell(History::sweep).await;
+        self.0.close().await
     }
 }
 
@@ -135,34 +60,29 @@ struct History {
     store: Store,
     retention: RetentionSweep,
     timezone: TimeZone,
-    file: DatabaseFile,
+}
+
+impl Database for History {
+    fn connection(&mut self) -> &mut Connection {
+        self.store.connection()
+    }
+
+    fn replace(&mut self, connection: Connection) -> Result<(), StoreError> {
+        self.store = Store::new(connection, self.timezone.clone())?;
+        Ok(())
+    }
+
+    fn close(self) -> Result<(), StoreError> {
+        self.store.close()
+    }
 }
 
 impl History {
-    fn open(options: WriterOptions) -> Result<Self, StoreError> {
-        let mut file = DatabaseFile::claim(&options.path, &SCHEMA)?;
-        let store = Store::new(file.open()?, options.timezone.clone())?;
-        let retention = RetentionSweep::new(options.keep);
-        let mut history = Self { store, retention, timezone: options.timezone, file };
+    fn new(connection: Connection, timezone: TimeZone, keep: Duration) -> Result<Self, StoreError> {
+        let store = Store::new(connection, timezone.clone())?;
+        let mut history = Self { store, retention: RetentionSweep::new(keep), timezone };
         history.sweep();
         Ok(history)
-    }
-
-    fn write(&mut self, batch: &[Arc<Reading>]) -> Result<(), StoreError> {
-        if !self.file.is_in_place() {
-            // Where it was only moved, what is in its log goes with it: SQLite leaves the log of a
-            // file that is not in its place.
-            let _gone = self.store.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-            return Err(Refusal::Replaced.into());
-        }
-        match self.store.write(batch) {
-            Err(error) if error.is_corruption() => {
-                let connection = self.file.open_anew(&error)?;
-                self.store = Store::new(connection, self.timezone.clone())?;
-                self.store.write(batch)
-            }
-            other => other,
-        }
     }
 
     /// Removes what is old. A failure is no reader's loss: it is tried again with the next batch.
@@ -187,6 +107,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
+    use crate::database::DatabaseFile;
     use support::readings::Device;
 
     fn count(history: &mut History, table: &str) -> i64 {
@@ -199,15 +120,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
         let open = |name: &str| {
-            let path = directory.path().join(name);
-            let keep = Duration::from_hours(24);
-            History::open(WriterOptions { path, timezone: TimeZone::UTC, keep }).unwrap()
+            let mut file = DatabaseFile::claim(&directory.path().join(name), &SCHEMA).unwrap();
+            let connection = file.open().unwrap();
+            History::new(connection, TimeZone::UTC, Duration::from_hours(24)).unwrap()
         };
         let start = "2026-01-20T10:00:00Z".parse().unwrap();
         let readings = Device::default().life(start, SignedDuration::from_hours(3));
         let mut history = open("energi.db");
         let (first, second) = readings.split_at(1_000);
-        history.write(first).unwrap();
+        history.store.write(first).unwrap();
         let tables = ["reading", "minute", "energy_point", "energy_quarter", "coverage"];
         let before = tables.map(|table| count(&mut history, table));
 
@@ -222,17 +143,17 @@ mod tests {
         };
         limit(&mut history, pages + 5);
         for _ in 0..2 {
-            let error = history.write(second).unwrap_err().into_sink_error(&path);
+            let error = history.store.write(second).unwrap_err().into_sink_error(&path);
             assert!(
                 matches!(&error, SinkError::Transient { message: text, .. } if text.contains("make room"))
             );
             assert_eq!(tables.map(|table| count(&mut history, table)), before);
         }
         limit(&mut history, 1_000_000);
-        history.write(second).unwrap();
+        history.store.write(second).unwrap();
 
         let mut expected = open("expected.db");
-        expected.write(&readings).unwrap();
+        expected.store.write(&readings).unwrap();
         for table in tables {
             assert_eq!(count(&mut history, table), count(&mut expected, table), "{table}");
         }

@@ -5,5 +5,5 @@
 mod delivery;
 mod energy_years;
 mod influxdb;
-mod outbox;
+mod queue;
 mod sqlite_history;

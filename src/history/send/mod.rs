@@ -4,10 +4,10 @@ use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
 use energi_sinks::SinkError;
-use energi_sinks::backoff::Backoff;
-use energi_sinks::influxdb::lines::Lines;
-use energi_sinks::influxdb::{self, Backfill, Dealt};
+use energi_sinks::influxdb::{InfluxdbClient, InfluxdbConfig};
+use energi_sinks::queue::Payload;
 use energi_sinks::registry::AnyConfig;
+use energi_sinks::runner::{Backoff, DeliveryReport, Dispatcher};
 use energi_sinks::sqlite::StoredReadings;
 use indicatif::HumanCount;
 use jiff::Timestamp;
@@ -73,8 +73,8 @@ pub fn send(
         .map_err(|error| Failure::new(Exit::Io, error))?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let way = target.backfill(&context).await;
-        let (backfill, encoder) = way.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        let backfill = target.backfill(&context).await;
+        let encoder = backfill.encoder().encoder().clone();
         let batches = reader.start(encoder).map_err(|error| Failure::new(Exit::Io, error))?;
         let status = StatusLine::new();
         let sent = SendReport { dates, points: 0, refused: 0 };
@@ -89,7 +89,7 @@ pub fn send(
 }
 
 /// The sink called `name`.
-fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, HistoryError> {
+fn target<'c>(config: &'c Config, name: &str) -> Result<&'c InfluxdbConfig, HistoryError> {
     let mut influxdb = Vec::new();
     for sink in &config.sinks {
         match &sink.config {
@@ -111,7 +111,7 @@ fn target<'c>(config: &'c Config, name: &str) -> Result<&'c influxdb::Config, Hi
 struct Sending<'a> {
     db: &'a Path,
     name: &'a str,
-    backfill: Backfill,
+    backfill: Dispatcher<InfluxdbClient>,
     status: Option<StatusLine>,
     sent: SendReport,
     /// The date whose points are being sent.
@@ -121,25 +121,23 @@ struct Sending<'a> {
 impl Sending<'_> {
     async fn all(&mut self, mut batches: mpsc::Receiver<reader::Item>) -> Result<(), Failure> {
         while let Some(batch) = batches.recv().await {
-            let Batch { date, lines } =
+            let Batch { date, points } =
                 batch.map_err(|error| HistoryError::read(self.db, error))?;
             self.date = Some(date);
             self.show(date);
-            let points = lines.count();
-            let dealt = self.deliver(lines).await;
-            let dealt = dealt.map_err(|error| Failure::new(Exit::Unavailable, error))?;
-            let refused = dealt.aside.len() + dealt.left_out;
-            self.sent.refused += refused as u64;
-            self.sent.points += points.saturating_sub(refused) as u64;
+            let report = self.deliver(points).await;
+            let report = report.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+            self.sent.refused += (report.dead_letters.len() + report.rejected) as u64;
+            self.sent.points += report.delivered as u64;
         }
         Ok(())
     }
 
     /// Sends a batch, and again while the trouble may pass by itself.
-    async fn deliver(&mut self, lines: Lines) -> Result<Dealt, SinkError> {
+    async fn deliver(&mut self, points: Payload) -> Result<DeliveryReport, SinkError> {
         let mut backoff = Backoff::default();
         loop {
-            match self.backfill.send(lines.clone()).await {
+            match self.backfill.deliver(points.clone()).await {
                 Err(SinkError::Transient { message: trouble, .. })
                     if backoff.tries() + 1 < TRIES =>
                 {

@@ -4,7 +4,8 @@ use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::thread;
 
-use energi_sinks::influxdb::lines::{Encoder, Lines};
+use energi_sinks::influxdb::line_protocol::LineEncoder;
+use energi_sinks::queue::Payload;
 use energi_sinks::sqlite::{ReadError, StoredReadings};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,7 +22,7 @@ const AHEAD: usize = 2;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) date: Date,
-    pub(super) lines: Lines,
+    pub(super) points: Payload,
 }
 
 /// What comes from the thread: after an error, nothing.
@@ -47,7 +48,7 @@ impl Reader {
     }
 
     /// Begins to read, oldest date first. Dropping the receiver ends it.
-    pub(super) fn start(self, encoder: Encoder) -> io::Result<mpsc::Receiver<Item>> {
+    pub(super) fn start(self, encoder: LineEncoder) -> io::Result<mpsc::Receiver<Item>> {
         let (batches, receiver) = mpsc::channel(AHEAD);
         thread::Builder::new().name("history".to_owned()).spawn(move || {
             if let Err(error) = self.read(&encoder, &batches) {
@@ -58,7 +59,11 @@ impl Reader {
         Ok(receiver)
     }
 
-    fn read(mut self, encoder: &Encoder, batches: &mpsc::Sender<Item>) -> Result<(), ReadError> {
+    fn read(
+        mut self,
+        encoder: &LineEncoder,
+        batches: &mpsc::Sender<Item>,
+    ) -> Result<(), ReadError> {
         let mut from = self.time.start;
         while let Some(first) = self.history.first_from(from)? {
             let (date, midnight) = self.day(first);
@@ -72,12 +77,12 @@ impl Reader {
                 if page.is_empty() {
                     break;
                 }
-                let mut lines = Lines::default();
+                let mut points = Payload::default();
                 for reading in &page {
                     let fields = reading.fields();
-                    encoder.point(reading.serial, reading.time, fields, &mut lines);
+                    encoder.point(reading.serial, reading.time, fields, &mut points);
                 }
-                if batches.blocking_send(Ok(Batch { date, lines })).is_err() {
+                if batches.blocking_send(Ok(Batch { date, points })).is_err() {
                     return Ok(());
                 }
             }

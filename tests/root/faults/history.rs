@@ -111,7 +111,7 @@ fn a_file_system_that_turns_read_only_is_said_and_nothing_is_lost() {
         failing.ends();
         gateway.has_everywhere(1..60);
         let said = gateway.ends();
-        assert!(said.contains("the sink works again sink=\"sqlite\""), "{said}");
+        assert!(said.contains("sink available again sink=\"sqlite\""), "{said}");
         assert!(!said.contains("corrupt"), "{said}");
     });
 }

@@ -23,7 +23,7 @@ use super::failure::{ConnectionFailure, is_too_large};
 use super::options::{self, options, unique_client_id};
 use super::queue::MessageQueue;
 use super::tracker::DeviceTracker;
-use crate::backoff::Backoff;
+use crate::runner::Backoff;
 use crate::sink::{Backpressure, Context, SinkError};
 
 use log::ConnectionLog;

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Link, Session};
-use crate::backoff::CEILING;
 use crate::mqtt::failure::ConnectionFailure;
 use crate::mqtt::message::Message;
 use crate::mqtt::options::{ANSWER_WITHIN, LARGEST_PACKET};
+use crate::runner::CEILING;
 use crate::sink::Backpressure;
 
 /// A connection that stood for so long was a good one. It is longer than the longest wait between

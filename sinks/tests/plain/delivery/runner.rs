@@ -164,11 +164,11 @@ async fn the_same_failure_is_said_once_and_another_one_again() {
     assert_eq!(
         logs.lines(),
         [
-            "WARN full; trying again sink=\"mine\"",
-            "WARN gone; trying again sink=\"mine\"",
-            "INFO the sink works again sink=\"mine\" tries=4",
-            "WARN gone; trying again sink=\"mine\"",
-            "INFO the sink works again sink=\"mine\" tries=1",
+            "WARN sink unavailable, trying again sink=\"mine\" error=\"full\"",
+            "WARN sink unavailable, trying again sink=\"mine\" error=\"gone\"",
+            "INFO sink available again sink=\"mine\" failures=4",
+            "WARN sink unavailable, trying again sink=\"mine\" error=\"gone\"",
+            "INFO sink available again sink=\"mine\" failures=1",
         ]
     );
 }

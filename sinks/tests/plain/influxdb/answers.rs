@@ -70,7 +70,7 @@ async fn any_2xx_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
+async fn a_point_that_cannot_be_read_becomes_a_dead_letter_and_no_other() {
     let readings = readings(2 * BATCH);
     let fake = FakeServer::start(Mood::Takes(204));
     let place = Place::new(fake.url());
@@ -89,8 +89,8 @@ async fn a_point_that_cannot_be_read_is_set_aside_and_no_other() {
     // Twice down a binary tree of 500, where the batch was tried straight before.
     assert!(fake.requests().len() < 30, "{}", fake.requests().len());
     let status = place.status();
-    let aside = status.last_aside.unwrap();
-    assert_eq!((status.waiting, status.set_aside, &aside.item), (0, 1, poison));
+    let aside = status.last_dead_letter.unwrap();
+    assert_eq!((status.waiting, status.dead_letters, &aside.item), (0, 1, poison));
     assert!(aside.reason.contains("400: unable to parse a point"), "{aside:?}");
 }
 
@@ -109,7 +109,7 @@ async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time()
     let taken = fake.taken();
     assert_eq!(taken.len(), all.len(), "each point once");
     assert_eq!(set(taken), all);
-    assert_eq!((place.status().set_aside, place.status().waiting), (1, 0));
+    assert_eq!((place.status().dead_letters, place.status().waiting), (1, 0));
 }
 
 #[tokio::test]
@@ -142,8 +142,8 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
             panic!("it is still there")
         };
-        assert!(said.contains("takes no point at all"), "{said}");
-        assert_eq!((place.status().waiting, place.status().set_aside), (1000, 0));
+        assert!(said.contains("takes nothing at all"), "{said}");
+        assert_eq!((place.status().waiting, place.status().dead_letters), (1000, 0));
         fake.mood(Mood::Takes(204));
         Place::close(&mut *sink).await;
         assert_eq!(set(fake.taken()), place.lines(&readings));
@@ -161,7 +161,7 @@ async fn a_batch_that_is_too_large_goes_in_parts() {
     }
     sink.close().await.unwrap();
     assert_eq!(set(fake.taken()), place.lines(&readings));
-    assert_eq!((place.status().set_aside, sink.queue_stats().rejected), (0, 0));
+    assert_eq!((place.status().dead_letters, sink.queue_stats().rejected), (0, 0));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn what_a_server_leaves_out_is_counted_and_not_sent_again() {
     sink.write(&readings).await.unwrap();
     sink.close().await.unwrap();
     assert_eq!(set(fake.taken()).len(), BATCH - 1);
-    assert_eq!((sink.queue_stats().rejected, place.status().set_aside), (1, 0));
+    assert_eq!((sink.queue_stats().rejected, place.status().dead_letters), (1, 0));
     assert_eq!(fake.requests().len(), 1, "neither queued nor sent again");
 }
 
@@ -188,7 +188,7 @@ async fn a_partial_write_of_an_influxdb_1_is_not_sent_again() {
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
     Place::close(&mut *sink).await;
-    assert_eq!((sink.queue_stats().rejected, place.status().set_aside), (3, 0));
+    assert_eq!((sink.queue_stats().rejected, place.status().dead_letters), (3, 0));
     assert_eq!(place.status().waiting, 0);
 }
 
@@ -211,7 +211,7 @@ async fn points_that_cannot_be_read_never_block_those_behind_them() {
             place.lines(&readings).into_iter().partition(|line| line.contains(poison));
         assert!(bad.len() > 20, "{}", bad.len());
         assert_eq!(set(fake.taken()), set(good));
-        assert_eq!(u64::from(place.status().set_aside), bad.len() as u64);
+        assert_eq!(u64::from(place.status().dead_letters), bad.len() as u64);
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Reading;
-use energi_sinks::influxdb::lines::{Encoder, Lines};
-use energi_sinks::influxdb::{Config, Queue};
-use energi_sinks::outbox::{self, Status};
-use energi_sinks::settings::{Period, Size};
+use energi_sinks::influxdb::line_protocol::LineEncoder;
+use energi_sinks::influxdb::{InfluxdbConfig, ProxyConfig};
+use energi_sinks::queue::{self, Payload, QueueStatus};
+use energi_sinks::settings::{Period, QueueConfig, Size};
 use energi_sinks::status::StatusHandle;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 use jiff::SignedDuration;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
-    pub(crate) config: Config,
+    pub(crate) config: InfluxdbConfig,
     pub(crate) backpressure: Backpressure,
     pub(crate) live: bool,
 }
@@ -31,17 +31,22 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new(url: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config {
+        let config = InfluxdbConfig {
             url,
             org: "home".to_owned(),
             bucket: "energy".to_owned(),
             token: None,
             token_file: None,
+            username: None,
+            password: None,
+            password_file: None,
             ca_file: None,
+            proxy: ProxyConfig::default(),
+            gzip: true,
             batch_size: 500,
             flush_interval: Period::from_secs(10),
             timeout: Period::from_secs(1),
-            queue: Queue {
+            queue: QueueConfig {
                 path: directory.path().join("influxdb.queue.db"),
                 max_bytes: Size::from_mib(16),
             },
@@ -86,15 +91,15 @@ impl Place {
         }
     }
 
-    pub(crate) fn status(&self) -> Status {
-        outbox::status(&self.config.queue.path).unwrap().unwrap()
+    pub(crate) fn status(&self) -> QueueStatus {
+        queue::status(&self.config.queue.path).unwrap().unwrap()
     }
 
     /// The lines that readings should arrive as.
     pub(crate) fn lines(&self, readings: &[Arc<Reading>]) -> BTreeSet<String> {
         let context = self.context();
-        let encoder = Encoder::new(context.site.as_deref(), &context.device_names);
-        let mut lines = Lines::default();
+        let encoder = LineEncoder::new(context.site.as_deref(), &context.device_names);
+        let mut lines = Payload::default();
         for reading in readings {
             assert!(encoder.reading(reading, &mut lines));
         }

@@ -15,7 +15,10 @@ async fn probe(place: &Place) -> Result<String, String> {
 #[tokio::test]
 async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
     let fake = FakeServer::start(Mood::Takes(204));
-    let place = Place::new(fake.url());
+    let mut place = Place::new(fake.url());
+    let said = probe(&place).await.unwrap();
+    assert!(said.contains("without credentials may write to `energy` of `home`"), "{said}");
+    place.config.token = Some("a-token".to_owned().into());
     let said = probe(&place).await.unwrap();
     assert!(said.contains("the token may write to `energy` of `home`"), "{said}");
     assert!(said.ends_with("influxdb.queue.db will be made"), "{said}");

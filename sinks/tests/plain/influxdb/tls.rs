@@ -62,6 +62,7 @@ async fn the_authority_of_the_file_is_trusted_and_no_other() {
     for host in ["localhost", "127.0.0.1"] {
         let port = serve(&ours.vouch_for(Some(host)));
         let mut place = Place::new(format!("https://{host}:{port}"));
+        place.config.token = Some("a-token".to_owned().into());
         place.config.timeout = energi_sinks::settings::Period::from_secs(20);
         let mut probe = async |ca_file| {
             place.config.ca_file = ca_file;

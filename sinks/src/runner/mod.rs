@@ -3,18 +3,33 @@
 //! Each sink has a runner of its own, a task with its own subscription, so that a slow, dead or
 //! misconfigured sink never delays or loses data for another one.
 
+mod backoff;
+#[cfg(feature = "queue")]
+mod delivery;
+mod outage;
+#[cfg(feature = "queue")]
+mod queued;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Reading;
 use thiserror::Error;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::backoff::{Backoff, CEILING};
 use crate::channel::{Delivery, Subscription};
 use crate::sink::{Batching, Context, QueueStats, Sink, SinkConfig, SinkError, Written};
 use crate::stats::SinkStats;
+
+pub use backoff::Backoff;
+#[cfg(feature = "queue")]
+pub use delivery::{DeliveryReport, Dispatcher};
+pub use outage::{Outage, Reminders};
+#[cfg(feature = "queue")]
+pub use queued::{Encoder, Queued, QueuedOptions, Receipt, SendError};
+
+pub(crate) use backoff::CEILING;
 
 /// How long a runner goes on when its sink fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +62,7 @@ pub struct Runner {
     subscription: Subscription,
     stats: Arc<SinkStats>,
     retry_policy: RetryPolicy,
-    /// The failure said last, until the sink works again.
-    said: Option<String>,
+    outage: Outage,
     /// What of the open sink's own counts is in `stats`.
     seen: QueueStats,
 }
@@ -69,13 +83,14 @@ impl Runner {
         stats: Arc<SinkStats>,
         retry_policy: RetryPolicy,
     ) -> Self {
+        let outage = Outage::new(context.name.clone());
         Self {
             config,
             context,
             subscription,
             stats,
             retry_policy,
-            said: None,
+            outage,
             seen: QueueStats::default(),
         }
     }
@@ -253,12 +268,7 @@ impl Runner {
         if hopeless {
             return Err(RunError::GivenUp(error));
         }
-        // Said once; how often it happened since is in the counters and in the word of recovery.
-        let trouble = error.to_string();
-        if self.said.as_ref() != Some(&trouble) {
-            warn!(sink = self.context.name, "{trouble}; trying again");
-            self.said = Some(trouble);
-        }
+        self.outage.failed(error);
         self.stats.retried.add(1);
         let wait = backoff.next_wait().max(retry_after.min(CEILING));
         if self.subscription.is_closing() {
@@ -274,11 +284,8 @@ impl Runner {
     }
 
     fn recovered(&mut self, backoff: &mut Backoff) {
-        self.said = None;
-        if backoff.tries() > 0 {
-            info!(sink = self.context.name, tries = backoff.tries(), "the sink works again");
-            backoff.reset();
-        }
+        self.outage.recovered();
+        backoff.reset();
     }
 }
 

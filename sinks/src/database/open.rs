@@ -12,8 +12,8 @@ use tracing::{error, info};
 
 use super::error::{Refusal, StoreError};
 use super::lock::{self, Reserved, Sign, WriterLock};
+use super::migrate::{Identity, Schema};
 use super::place::{beside, with_suffix};
-use super::schema::{Identity, Schema};
 
 /// How long a file is looked through for damage after it was not closed in order. Readings wait
 /// meanwhile.
@@ -104,7 +104,7 @@ impl DatabaseFile {
     }
 
     /// Removes the database, which nobody has open, with all that is in it.
-    #[cfg(feature = "influxdb")]
+    #[cfg(feature = "queue")]
     pub(crate) fn remove(&mut self) -> Result<(), StoreError> {
         // A log without a database is nothing to SQLite, so that one goes first.
         for suffix in ["", "-wal", "-shm"] {

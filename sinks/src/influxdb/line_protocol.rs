@@ -8,87 +8,30 @@
 //! second have nothing but their times to tell them apart, and two points of one time and the same
 //! tags are one point.
 //!
-//! A field has one type for ever, which the server holds it to: a number is a float, so no `i` is
+//! A field keeps its type, which the server insists on: a number is a float, so no `i` is
 //! ever written; a flag is a boolean.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::io::Write;
 
 use energi_decoders::{Reading, Value};
 use jiff::Timestamp;
 
-use crate::outbox::Parcel;
+use crate::queue::Payload;
 
 /// The measurement of every point.
 pub const MEASUREMENT: &str = "myenergi";
 
-/// Lines of line protocol, each ended by a line break.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lines {
-    text: String,
-    count: usize,
-}
-
-impl From<Lines> for Parcel {
-    fn from(lines: Lines) -> Self {
-        Self { text: lines.text, items: lines.count }
-    }
-}
-
-impl From<Parcel> for Lines {
-    fn from(parcel: Parcel) -> Self {
-        Self { text: parcel.text, count: parcel.items }
-    }
-}
-
-impl Lines {
-    /// The lines of `text`, which ends with a line break or is empty.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        let count = text.bytes().filter(|byte| *byte == b'\n').count();
-        Self { text, count }
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The first half, which is the larger one, and the second; `None` where there is only one line
-    /// or none.
-    #[must_use]
-    pub fn halves(&self) -> Option<(Self, Self)> {
-        let first = self.count.div_ceil(2);
-        let (end, _) = self.text.match_indices('\n').nth(first.checked_sub(1)?)?;
-        let (head, tail) = self.text.split_at_checked(end + 1)?;
-        let half = |text: &str, count| Self { text: text.to_owned(), count };
-        (self.count > 1).then(|| (half(head, first), half(tail, self.count - first)))
-    }
-}
-
-/// Writes points of one site.
+/// Encodes readings of one site as points.
 #[derive(Debug, Clone)]
-pub struct Encoder {
+pub struct LineEncoder {
     /// The `name` tag of each device that has one, with its comma.
     names: BTreeMap<u32, String>,
     /// The `site` tag with its comma, if there is one.
     site: String,
 }
 
-impl Encoder {
+impl LineEncoder {
     /// An encoder that tags points with the site's label and the devices' names.
     #[must_use]
     pub fn new(site: Option<&str>, names: &BTreeMap<u32, String>) -> Self {
@@ -98,9 +41,9 @@ impl Encoder {
 
     /// Adds the point of a reading. Returns whether there is one: a reading without a time has no
     /// place in a time series.
-    pub fn reading(&self, reading: &Reading, lines: &mut Lines) -> bool {
+    pub fn reading(&self, reading: &Reading, points: &mut Payload) -> bool {
         let fields = reading.fields().map(|(field, value)| (field.key(), value));
-        reading.time.is_some_and(|time| self.point(reading.serial, time, fields, lines))
+        reading.time.is_some_and(|time| self.point(reading.serial, time, fields, points))
     }
 
     /// Adds the point of a device at a time. Returns whether there is one: a point has a field at
@@ -110,39 +53,40 @@ impl Encoder {
         serial: u32,
         time: Timestamp,
         fields: impl Iterator<Item = (&'a str, Value)>,
-        lines: &mut Lines,
+        points: &mut Payload,
     ) -> bool {
-        let start = lines.text.len();
+        let start = points.data.len();
         // Tags in the order of their keys: that spares the server sorting them.
         let name = self.names.get(&serial).map_or("", String::as_str);
-        let mut written = write!(lines.text, "{MEASUREMENT}{name},serial={serial}{}", self.site);
-        let mut separator = ' ';
+        let line = &mut points.data;
+        let mut written = write!(line, "{MEASUREMENT}{name},serial={serial}{}", self.site);
+        let mut separator = b' ';
         for (key, value) in fields {
             // No server takes these for a number; a custom decoder's division may make one.
             if !value.as_f64().is_finite() {
                 continue;
             }
-            lines.text.push(separator);
-            escape(key, &mut lines.text);
-            written = written.and(write!(lines.text, "={}", value.quoted()));
-            separator = ',';
+            line.push(separator);
+            escape(key, line);
+            written = written.and(write!(line, "={}", value.quoted()));
+            separator = b',';
         }
-        if separator == ' ' || written.is_err() {
-            lines.text.truncate(start);
+        if separator == b' ' || written.is_err() {
+            line.truncate(start);
             return false;
         }
-        let _infallible = writeln!(lines.text, " {}", time.as_microsecond());
-        lines.count += 1;
+        let _infallible = writeln!(line, " {}", time.as_microsecond());
+        points.items += 1;
         true
     }
 }
 
 /// `,key=value`; nothing where the value is empty, which no server takes.
 fn tag(key: &str, value: &str) -> String {
-    let mut tag = format!(",{key}=");
-    let empty = tag.len();
-    escape(value, &mut tag);
-    if tag.len() == empty { String::new() } else { tag }
+    let mut escaped = Vec::new();
+    escape(value, &mut escaped);
+    let value = String::from_utf8_lossy(&escaped);
+    if value.is_empty() { String::new() } else { format!(",{key}={value}") }
 }
 
 /// Writes a tag's value or a field's key so that every server reads it back as one.
@@ -150,13 +94,15 @@ fn tag(key: &str, value: &str) -> String {
 /// Comma, equals sign and space take a backslash. What line protocol has no way to write is written
 /// as something else: control characters (a line break is the end of a point) as spaces, and a
 /// backslash as a slash, since servers differ on what two of them mean.
-fn escape(text: &str, line: &mut String) {
+fn escape(text: &str, line: &mut Vec<u8>) {
     for character in text.trim().chars() {
         match character {
-            ',' | '=' | ' ' => line.extend(['\\', character]),
-            '\\' => line.push('/'),
-            control if control.is_control() => line.push_str("\\ "),
-            other => line.push(other),
+            ',' => line.extend(b"\\,"),
+            '=' => line.extend(b"\\="),
+            ' ' => line.extend(b"\\ "),
+            '\\' => line.push(b'/'),
+            control if control.is_control() => line.extend(b"\\ "),
+            other => line.extend(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
@@ -170,15 +116,16 @@ mod tests {
 
     const TIME: Timestamp = Timestamp::constant(1_781_953_323, 123_456_000);
 
-    fn encoder(site: Option<&str>, name: &str) -> Encoder {
-        Encoder::new(site, &BTreeMap::from([(7, name.to_owned())]))
+    fn encoder(site: Option<&str>, name: &str) -> LineEncoder {
+        LineEncoder::new(site, &BTreeMap::from([(7, name.to_owned())]))
     }
 
-    fn line(encoder: &Encoder, serial: u32, fields: &[(&str, Value)]) -> String {
-        let mut lines = Lines::default();
-        encoder.point(serial, TIME, fields.iter().copied(), &mut lines);
-        assert_eq!(lines, Lines::new(lines.text().to_owned()));
-        lines.text
+    fn line(encoder: &LineEncoder, serial: u32, fields: &[(&str, Value)]) -> String {
+        let mut points = Payload::default();
+        encoder.point(serial, TIME, fields.iter().copied(), &mut points);
+        let line = points.text().into_owned();
+        assert_eq!(points, Payload::from(line.clone()));
+        line
     }
 
     #[test]
@@ -223,11 +170,11 @@ mod tests {
         payload[0x1e] = 7;
         let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
         let mut reading = DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap();
-        let mut lines = Lines::default();
-        assert!(!encoder.reading(&reading, &mut lines) && lines.is_empty());
+        let mut points = Payload::default();
+        assert!(!encoder.reading(&reading, &mut points) && points.is_empty());
         reading.time = Some(TIME);
-        assert!(encoder.reading(&reading, &mut lines));
-        assert_eq!(lines.count(), 1);
+        assert!(encoder.reading(&reading, &mut points));
+        assert_eq!(points.items, 1);
     }
 
     #[test]
@@ -244,14 +191,6 @@ mod tests {
         }
         let flags: Vec<_> = types.iter().filter(|(_, flag)| **flag).map(|(key, _)| key).collect();
         assert_eq!(flags[flags.len() - 4..], ["boost", "heater1", "heater2", "stopped"]);
-    }
-
-    #[test]
-    fn halves_are_whole_lines() {
-        let lines = |count: usize| Lines::new("a\n".repeat(count));
-        assert_eq!(lines(5).halves(), Some((lines(3), lines(2))));
-        assert_eq!(lines(2).halves(), Some((lines(1), lines(1))));
-        assert_eq!((lines(1).halves(), lines(0).halves()), (None, None));
     }
 
     /// Reads a text up to the first of `ends` that no backslash stands before, as servers do, and
