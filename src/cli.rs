@@ -54,6 +54,8 @@ pub enum Command {
     /// Clean up what the mqtt sinks have left on their brokers
     #[cfg(feature = "mqtt")]
     Mqtt(commands::mqtt::Args),
+    /// Show the devices live in the terminal
+    Watch(commands::watch::Args),
     /// Find out what unknown packets mean
     Research(commands::research::Args),
     /// Find out why no device is heard, and what to do
@@ -88,6 +90,7 @@ impl Command {
             Self::History(args) => commands::history::run(&args, &mut io::stdout().lock()),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(args) => commands::mqtt::run(&args),
+            Self::Watch(args) => commands::watch::run(&args),
             Self::Research(args) => commands::research::run(&args),
             Self::Doctor(args) => commands::doctor::run(&args),
             #[cfg(feature = "queue")]

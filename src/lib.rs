@@ -25,3 +25,4 @@ pub mod record;
 pub mod report;
 pub mod research;
 pub mod terminal;
+mod watch;

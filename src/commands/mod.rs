@@ -22,6 +22,7 @@ pub mod record;
 pub mod report;
 pub mod research;
 pub mod run;
+pub mod watch;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;

@@ -68,6 +68,22 @@ pub struct SinkEntry {
 }
 
 impl Config {
+    /// A configuration of `capture` alone: every other section has its defaults, and there are no
+    /// sinks yet.
+    #[must_use]
+    pub fn of(capture: Capture) -> Self {
+        Self {
+            site: None,
+            timezone: TimeZone::system(),
+            tariff: None,
+            shutdown_timeout: Period::from_secs(10),
+            capture,
+            devices: Devices::default(),
+            decoders: Decoders::default(),
+            sinks: Vec::new(),
+        }
+    }
+
     /// What the sink called `name` is told about the gateway.
     #[must_use]
     pub fn context(&self, name: &str) -> Context {

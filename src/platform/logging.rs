@@ -1,13 +1,15 @@
 //! Logs on standard error, beside the progress bar where there is one.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use crate::terminal::{progress, style};
+use crate::terminal::{progress, sanitize, style};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -53,11 +55,56 @@ fn goes_to_journald() -> bool {
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
+/// Lines that are kept while the screen of a terminal belongs to something else.
+const MOST_HELD: usize = 100;
+
+/// Log lines that wait; `None` while they go to standard error.
+static HELD: Mutex<Option<VecDeque<Vec<u8>>>> = Mutex::new(None);
+
+/// Log lines kept back from standard error while this lives: on a terminal that shows a picture
+/// they would tear it. The newest [`MOST_HELD`] follow once this is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldLogs(());
+
+/// Keeps log lines back from now on.
+pub(crate) fn hold() -> HeldLogs {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    HeldLogs(())
+}
+
+impl HeldLogs {
+    /// The newest line, without escapes and line breaks.
+    pub(crate) fn newest(&self) -> Option<String> {
+        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = anstream::adapter::strip_bytes(held.as_ref()?.back()?).into_vec();
+        Some(sanitize::one_line(String::from_utf8_lossy(&line).trim_end()).into_owned())
+    }
+}
+
+impl Drop for HeldLogs {
+    fn drop(&mut self) {
+        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for line in held.into_iter().flatten() {
+            // As for every log line: nobody may read it any more.
+            let _ = io::stderr().write_all(&line);
+        }
+    }
+}
+
 /// Standard error, with the progress bar out of the way while something is written.
 struct BesideProgress;
 
 impl Write for BesideProgress {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if HELD.lock().unwrap_or_else(PoisonError::into_inner).as_mut().is_some_and(|held| {
+            if held.len() == MOST_HELD {
+                held.pop_front();
+            }
+            held.push_back(indented(bytes).into_owned());
+            true
+        }) {
+            return Ok(bytes.len());
+        }
         // A log that nobody reads any more is no reason to fail; told of it, the subscriber would
         // write that to standard error, and panic.
         let _ = progress::suspended(|| io::stderr().write_all(&indented(bytes)));

@@ -18,3 +18,4 @@ mod report;
 mod research;
 mod research_export;
 mod supervision;
+mod watch;

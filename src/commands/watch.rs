@@ -1,0 +1,142 @@
+//! `energi-gateway watch`: the devices, live, in the terminal.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use energi_sinks::runner::RetryPolicy;
+use energi_sinks::settings::Period;
+use energi_sinks::stats::SinkStats;
+
+use crate::capture::Speed;
+use crate::capture::live::InterfaceName;
+use crate::config::{Capture, Config, Live, Replay, Simulator};
+use crate::gateway::{Output, build};
+use crate::platform::exit::{Exit, Failure};
+use crate::terminal::style;
+use crate::watch::lines::LinePrinter;
+use crate::watch::screen::Screen;
+use crate::watch::{WatchSink, WatchedDevices};
+
+/// Arguments of `watch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Keys: q quits, the arrows scroll.
+
+Without a terminal on standard output, one line a device is printed every interval of capture time.
+The sinks of the configuration are not opened: a running gateway is not disturbed.
+
+Examples:
+  sudo energi-gateway watch -i eth0
+  energi-gateway watch examples/captures/eddi-day.pcapng.gz --speed 600
+  energi-gateway watch --simulator")]
+pub struct Args {
+    /// The configuration whose source, devices and decoders are used [default: the first of
+    /// ./config.yaml, $XDG_CONFIG_HOME/energi-gateway/config.yaml and
+    /// /etc/energi-gateway/config.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The network interface, such as eth0
+    #[arg(short, long, value_name = "IFACE", conflicts_with_all = ["input", "simulator"])]
+    interface: Option<InterfaceName>,
+    /// Watch a simulated household
+    #[arg(long, conflicts_with = "input")]
+    simulator: bool,
+    /// How fast a capture or the simulator runs: max, 1 (as recorded), 60 (a minute a second)
+    #[arg(long, value_name = "N", value_parser = super::amount::<Speed>)]
+    speed: Option<Speed>,
+    /// Time between the lines where standard output is no terminal
+    #[arg(long, value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = Period::from_secs(10))]
+    interval: Period,
+    /// A capture: pcap, pcapng (gzipped too), .bin, or - for a pcap stream on standard input
+    input: Option<PathBuf>,
+}
+
+/// Shows the devices until the user quits or the input ends.
+///
+/// # Errors
+/// The [`Failure`] that decides the exit code.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let mut config = configuration(args)?;
+    config.sinks.clear();
+    let names = config.devices.names();
+    let on_screen = io::stdout().is_terminal() && io::stdin().is_terminal();
+    let mut gateway = build::gateway(&config)?;
+    // The view shows how far a replay is.
+    gateway.progress = None;
+    let devices = Arc::new(Mutex::new(WatchedDevices::new(config.timezone.clone())));
+    let sink = if on_screen {
+        WatchSink::Screen(Arc::clone(&devices))
+    } else {
+        let interval = args.interval.duration();
+        let printer = LinePrinter::new(names.clone(), config.timezone.clone(), interval);
+        WatchSink::Lines(Arc::new(Mutex::new(printer)))
+    };
+    gateway.outputs.push(Output {
+        config: Arc::new(sink),
+        context: config.context("watch"),
+        stats: Arc::new(SinkStats::default()),
+        retry_policy: RetryPolicy::Attempts(1),
+    });
+    let ended = Arc::new(AtomicBool::new(false));
+    let screen = on_screen.then(|| Screen {
+        devices,
+        names,
+        source: source(&config.capture),
+        coloured: style::wanted(&io::stdout()),
+        stop: gateway.pipeline.stop.clone(),
+        ended: Arc::clone(&ended),
+    });
+    let drawing = screen
+        .map(|screen| {
+            std::thread::Builder::new().name("screen".to_owned()).spawn(move || screen.run())
+        })
+        .transpose()
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let result = runtime.block_on(gateway.run());
+    runtime.shutdown_background();
+    ended.store(true, Ordering::Relaxed);
+    if let Some(drawing) = drawing {
+        let drawn = drawing.join().unwrap_or_else(|_| Err(io::Error::other("the screen died")));
+        drawn.map_err(|error| Failure::message(Exit::Io, format_args!("terminal: {error}")))?;
+    }
+    result
+}
+
+/// The configuration to watch: that of the file, with its source replaced where one is named.
+fn configuration(args: &Args) -> Result<Config, Failure> {
+    let capture = if let Some(interface) = &args.interface {
+        Some(Capture::Live(Live { interface: interface.clone(), promiscuous: false }))
+    } else if let Some(path) = &args.input {
+        let speed = args.speed.unwrap_or(Speed::Times(1.0));
+        Some(Capture::Replay(Replay { path: path.clone(), speed }))
+    } else if args.simulator {
+        Some(Capture::Simulator(Simulator::default()))
+    } else {
+        None
+    };
+    let mut config = match &capture {
+        // A named source needs no configuration, but uses one that is named too.
+        Some(capture) if args.config.is_none() => Config::of(capture.clone()),
+        _ => super::configuration(args.config.as_deref())?,
+    };
+    config.capture = capture.unwrap_or(config.capture);
+    match (&mut config.capture, args.speed) {
+        (Capture::Replay(replay), Some(speed)) => replay.speed = speed,
+        (Capture::Simulator(simulator), Some(speed)) => simulator.speed = speed,
+        _ => {}
+    }
+    Ok(config)
+}
+
+fn source(capture: &Capture) -> String {
+    match capture {
+        Capture::Live(live) => live.interface.to_string(),
+        Capture::Replay(replay) => replay.path.display().to_string(),
+        Capture::Simulator(_) => "simulated household".to_owned(),
+    }
+}

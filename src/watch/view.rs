@@ -1,0 +1,169 @@
+//! What the view says of a device, in words and bars. Nothing here touches a terminal.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use energi_decoders::{Class, Value};
+use energi_sinks::current::{CurrentDevice, CurrentValue};
+use energi_sinks::energy::FlowKwh;
+use indicatif::HumanCount;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+/// Columns of a power's name and number, and the narrowest bar worth drawing.
+const LABEL: usize = 18;
+const NUMBER: usize = 10;
+const NARROWEST_BAR: usize = 8;
+
+/// Power at which a bar is full, unless a device shows more: the rating of common heaters.
+const FULL_BAR: f64 = 3_000.0;
+
+/// Name of a device: the configured one, else the serial number.
+pub(super) fn name(names: &BTreeMap<u32, String>, serial: u32) -> Cow<'_, str> {
+    names.get(&serial).map_or_else(|| serial.to_string().into(), |name| name.as_str().into())
+}
+
+/// The state, powers and energy of a device, each as a few words.
+pub(super) fn summary(device: &CurrentDevice, flows: FlowKwh) -> impl Iterator<Item = String> {
+    let state = device.state().map(|state| state.word().to_owned());
+    let powers = powers(device).map(|power| format!("{} {}", power.label, with_unit(power)));
+    let energies = energies(device, flows).map(|(label, text)| format!("{label} {text}"));
+    state.into_iter().chain(powers).chain(energies)
+}
+
+/// The lines of one device, `width` columns wide.
+pub(super) fn device(
+    device: &CurrentDevice,
+    flows: FlowKwh,
+    age: Option<Duration>,
+    width: usize,
+    coloured: bool,
+) -> Vec<Line<'static>> {
+    let style = |color| if coloured { Style::new().fg(color) } else { Style::new() };
+    let full = powers(device).map(|current| current.value.as_f64().abs()).fold(FULL_BAR, f64::max);
+    let bar_width = width.saturating_sub(LABEL + NUMBER + 2);
+    let mut lines = Vec::new();
+    for current in powers(device) {
+        let number = with_unit(current);
+        let label = clipped(&current.label, LABEL - 1);
+        let mut spans = vec![Span::raw(format!("{label:LABEL$}{number:>NUMBER$}  "))];
+        if bar_width >= NARROWEST_BAR {
+            let watts = current.value.as_f64();
+            let color = if watts < 0.0 { Color::Green } else { Color::Yellow };
+            spans.push(Span::styled(bar(watts.abs() / full, bar_width), style(color)));
+        }
+        lines.push(Line::from(spans));
+    }
+    for (label, text) in energies(device, flows) {
+        let label = clipped(&label, LABEL - 1);
+        lines.push(Line::raw(format!("{label:LABEL$}{text:>NUMBER$}")));
+    }
+    let mut state = Vec::new();
+    if let Some(word) = device.state() {
+        state.push(Span::styled(word.word(), Style::new().add_modifier(Modifier::BOLD)));
+        state.push(Span::raw(", "));
+    }
+    state.push(Span::raw(
+        age.map_or_else(String::new, |age| format!("last frame {} s ago", age.as_secs())),
+    ));
+    lines.push(Line::from(state));
+    lines
+}
+
+fn powers(device: &CurrentDevice) -> impl Iterator<Item = &CurrentValue> {
+    device.values().map(|(_, current)| current).filter(|current| current.class == Class::Power)
+}
+
+/// Energy of today by the device's own counters and by its powers: a name and a number each.
+fn energies(
+    device: &CurrentDevice,
+    flows: FlowKwh,
+) -> impl Iterator<Item = (Cow<'_, str>, String)> {
+    let counters = device
+        .values()
+        .filter(|(_, current)| current.class == Class::EnergyToday)
+        .map(|(_, current)| (current.label.as_str().into(), with_unit(current)));
+    let flows = [
+        ("Imported today", flows.import),
+        ("Exported today", flows.export),
+        ("Generated today", flows.generation),
+    ];
+    let flows = flows
+        .into_iter()
+        .filter_map(|(label, kwh)| Some((label.into(), format!("{:.2} kWh", kwh?))));
+    counters.chain(flows)
+}
+
+/// A bar of eighths of a column, as long as `share` of `width`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0 and width")]
+#[expect(clippy::cast_precision_loss, reason = "a terminal is not that wide")]
+fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+fn with_unit(current: &CurrentValue) -> String {
+    let number = match current.value {
+        Value::Integer(value) => {
+            let sign = if value < 0 { "-" } else { "" };
+            format!("{sign}{}", HumanCount(value.unsigned_abs()))
+        }
+        Value::Float(value) if current.class == Class::EnergyToday => format!("{value:.2}"),
+        other => other.to_string(),
+    };
+    if current.unit.is_empty() { number } else { format!("{number} {}", current.unit) }
+}
+
+fn clipped(text: &str, width: usize) -> String {
+    text.chars().take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use energi_decoders::{DecoderTable, Frame};
+    use energi_sinks::current::CurrentValues;
+
+    use super::*;
+
+    /// Lines of a device that exports 3,038 W, as text.
+    fn lines(width: usize) -> Vec<String> {
+        let mut frame = vec![0xCB, 0xDA, 0xE9, 0xF8];
+        frame.resize(0x18 + 0x22, 0);
+        frame[0x18] = 0x22;
+        frame[0x1E..0x20].copy_from_slice(&(-3_038_i16).to_le_bytes());
+        frame[0x2E] = 7;
+        let frame = Frame::parse_payload(&frame).unwrap();
+        let record = frame.records().next().unwrap();
+        let reading = DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap();
+        let mut values = CurrentValues::default();
+        values.update(&reading);
+        let age = Some(Duration::from_secs(3));
+        device(values.device(7).unwrap(), FlowKwh::default(), age, width, false)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn powers_are_bars_on_a_wide_terminal() {
+        let grid = lines(80).into_iter().find(|line| line.starts_with("Grid")).unwrap();
+        assert!(grid.contains("-3,038 W") && grid.contains('█'), "{grid}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_the_numbers() {
+        for width in [10, 30, 50, 80, 120] {
+            let lines = lines(width);
+            assert!(lines.iter().any(|line| line.contains("-3,038 W")), "{width}: {lines:?}");
+            let widest = lines.iter().map(|line| line.trim_end().chars().count()).max();
+            assert!(widest <= Some(width.max(LABEL + NUMBER)), "{width}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_age_of_the_last_frame_is_shown() {
+        assert!(lines(50).last().unwrap().contains("3 s"));
+    }
+}
