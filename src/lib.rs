@@ -16,6 +16,8 @@ pub mod gateway;
 #[cfg(feature = "sqlite")]
 pub mod history;
 #[cfg(feature = "mqtt")]
+pub mod home_assistant;
+#[cfg(feature = "mqtt")]
 pub mod import;
 pub mod manual;
 pub mod pipeline;

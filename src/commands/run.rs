@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::config::Config;
 use crate::gateway::build;
+#[cfg(feature = "mqtt")]
+use crate::home_assistant::HomeAssistantApp;
 use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `run`.
@@ -12,6 +15,20 @@ pub struct Args {
     /// $XDG_CONFIG_HOME/energi-gateway/config.yaml and /etc/energi-gateway/config.yaml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Run as a Home Assistant app, configured by the options on its page
+    #[cfg(feature = "mqtt")]
+    #[arg(long, conflicts_with = "config")]
+    home_assistant: bool,
+}
+
+impl Args {
+    fn configuration(&self) -> Result<Config, Failure> {
+        #[cfg(feature = "mqtt")]
+        if self.home_assistant {
+            return Ok(HomeAssistantApp::installed().configuration()?);
+        }
+        super::configuration(self.config.as_deref())
+    }
 }
 
 /// Runs until the input ends or a signal comes.
@@ -19,7 +36,7 @@ pub struct Args {
 /// # Errors
 /// The [`Failure`] that decides the exit code.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let config = super::configuration(args.config.as_deref())?;
+    let config = args.configuration()?;
     // One thread is enough for tasks that mostly wait; capture and SQLite have their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
