@@ -11,12 +11,17 @@ set -eu
 cd "$(dirname "$0")/.."
 
 triple=''
+profile=release
 previous=''
 for argument; do
-    [ "$previous" != --target ] || triple=$argument/
+    case $previous in
+        --target) triple=$argument/ ;;
+        --profile) profile=$argument ;;
+    esac
     previous=$argument
 done
-built=${CARGO_TARGET_DIR:-target}/${triple}release
+[ "$profile" != dev ] || profile=debug
+built=${CARGO_TARGET_DIR:-target}/$triple$profile
 program=${NATIVE:-$built/energi-gateway}
 run() {
     # Several words.

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Builds everything that a release has, into dist/:
+#
+#   packaging/release.sh amd64 arm64 armhf
+#
+# For each architecture a Debian package (for Debian 12 and later) and an archive with a program that
+# needs no library; beside them the licences and the list (CycloneDX) of all crates, and SHA256SUMS.
+# The same commit gives the same bytes, in whatever folder. Needs what packaging/cross.sh needs, and
+# cargo-deb, cargo-about and cargo-cyclonedx. PROFILE=dev is for a trial of this script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || { echo "usage: packaging/release.sh amd64|arm64|armhf..." >&2; exit 64; }
+
+export SOURCE_DATE_EPOCH TESTS='' LC_ALL=C TZ=UTC
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+rm -rf dist
+mkdir dist
+
+# What is in it, and under which licences.
+cargo about generate --locked --workspace --fail packaging/licences.hbs \
+    --config packaging/about.toml --output-file dist/THIRD-PARTY-LICENCES.txt
+cargo cyclonedx --format json --spec-version 1.5 --override-filename sbom --quiet
+mv sbom.json "dist/energi-gateway-$version.cdx.json"
+rm -f decoders/sbom.json sinks/sbom.json
+
+archive() {
+    # The same bytes for the same files.
+    tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
+        --format=ustar -cf - -C "$1" "$2" | gzip -9n > "dist/$2.tar.gz"
+}
+
+for architecture; do
+    dynamic=$(packaging/cross.sh "$architecture" | sed -n 's/^passed: //p')
+    static=$(STATIC=1 packaging/cross.sh "$architecture" | sed -n 's/^passed: //p')
+    triple=$(basename "$(dirname "$(dirname "$dynamic")")")
+    case $architecture in
+        amd64) runner='' ;;
+        arm64) runner='qemu-aarch64-static -L /' ;;
+        armhf) runner='qemu-arm-static -L /' ;;
+    esac
+    RUNNER=$runner packaging/deb.sh --target "$triple" --profile "${PROFILE:-release}" --no-strip --output dist/
+    test "$(dpkg-deb -f dist/*_"$architecture".deb Architecture)" = "$architecture"
+
+    folder=$(mktemp -d)
+    name=energi-gateway-$version-linux-$architecture
+    mkdir "$folder/$name"
+    built=$(dirname "$dynamic")
+    install -m 755 "$static" "$folder/$name/energi-gateway"
+    cp -r "$built/manual" "$built/completions" "$folder/$name/"
+    cp LICENSE README.md config.example.yaml packaging/energi-gateway.service dist/THIRD-PARTY-LICENCES.txt "$folder/$name/"
+    chmod -R u=rwX,go=rX "$folder/$name"
+    archive "$folder" "$name"
+    rm -rf "$folder"
+done
+
+cd dist
+sha256sum -- * > ../SHA256SUMS
+mv ../SHA256SUMS .
+cat SHA256SUMS
