@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What the script `mqtt-energi` did with each frame, written anew for comparisons.
+"""What the script `mqtt-energi` did with each frame, rewritten for comparisons.
 
     python3 benches/mqtt_energi.py CAPTURE        prints the readings of a pcapng file
-    python3 benches/mqtt_energi.py -i INTERFACE   prints what it hears, and at SIGTERM how many frames
+    python3 benches/mqtt_energi.py -i INTERFACE   prints what it receives, and at SIGTERM how many frames
                                                   those were, on standard error
 
 For each frame it takes slices and int.from_bytes into a dictionary, and prints that; of what came

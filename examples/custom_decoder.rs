@@ -1,4 +1,4 @@
-//! A decoder of one's own: a record that the gateway does not know, in every sink of a configuration.
+//! A custom decoder: a record that the gateway does not know, in every sink of a configuration.
 //!
 //! `cargo run --release --example custom_decoder -- config.example.yaml | grep 0x2C/`
 //!

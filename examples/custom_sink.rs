@@ -1,4 +1,4 @@
-//! A sink of one's own: every value as a line of CSV, beside the sinks of a configuration.
+//! A custom sink: every value as a line of CSV, beside the sinks of a configuration.
 //!
 //! `cargo run --release --example custom_sink -- config.example.yaml values.csv`
 //!

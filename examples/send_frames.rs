@@ -63,7 +63,7 @@ fn frames(capture: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(frames)
 }
 
-/// A socket that sends on an interface and hears nothing.
+/// A socket that sends on an interface and receives nothing.
 fn socket(interface: &str) -> anyhow::Result<Socket> {
     let found = datalink::interfaces().into_iter().find(|it| it.name == interface);
     let interface = found.with_context(|| format!("no interface is called {interface}"))?;
