@@ -48,7 +48,9 @@ pub enum HomeAssistantError {
         reason: String,
     },
     /// The Supervisor cannot be asked, or gives no usable answer.
-    #[error("cannot ask the Supervisor for the MQTT broker: {0}; restart the app, or set `mqtt_url`")]
+    #[error(
+        "cannot ask the Supervisor for the MQTT broker: {0}; restart the app, or set `mqtt_url`"
+    )]
     Supervisor(String),
     /// Home Assistant has no broker.
     #[error(
@@ -191,11 +193,10 @@ impl HomeAssistantApp {
     }
 
     fn read_options(&self) -> Result<Options, HomeAssistantError> {
-        let unreadable = |reason: String| HomeAssistantError::Options {
-            path: self.options.clone(),
-            reason,
-        };
-        let text = fs::read_to_string(&self.options).map_err(|error| unreadable(error.to_string()))?;
+        let unreadable =
+            |reason: String| HomeAssistantError::Options { path: self.options.clone(), reason };
+        let text =
+            fs::read_to_string(&self.options).map_err(|error| unreadable(error.to_string()))?;
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
     }
 
@@ -224,7 +225,8 @@ impl HomeAssistantApp {
 
     /// Asks the Supervisor for the broker (`GET /services/mqtt`).
     fn broker(&self) -> Result<Broker, HomeAssistantError> {
-        let wrong = |error: &dyn std::fmt::Display| HomeAssistantError::Supervisor(error.to_string());
+        let wrong =
+            |error: &dyn std::fmt::Display| HomeAssistantError::Supervisor(error.to_string());
         let token = self.token.as_deref().ok_or_else(|| wrong(&"SUPERVISOR_TOKEN is not set"))?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
