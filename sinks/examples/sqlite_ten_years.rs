@@ -2,7 +2,7 @@
 //!
 //! A month of a household goes through the sink as it is; the years before it are made from that
 //! month, with other numbers of the same size: minutes, quarter-hours, points of the counter and
-//! days, which stay for ever.
+//! days, which stay forever.
 //!
 //! `cargo run --release -p energi-sinks --example sqlite_ten_years [FILE]`
 

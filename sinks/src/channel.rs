@@ -114,7 +114,7 @@ impl Drop for Publisher {
 }
 
 /// Makes subscriptions, and closes the channel where its publisher cannot: a thread that blocks
-/// on its input may hold it for ever.
+/// on its input may hold it forever.
 #[derive(Debug, Clone)]
 pub struct Hub {
     sender: broadcast::WeakSender<Arc<Reading>>,

@@ -53,7 +53,7 @@ pub fn never_gain() {
 /// that it starts from here on have no more.
 ///
 /// That holds for root, too: it stays the owner of root's files, and is a stranger to those of
-/// other users, which is said.
+/// other users, which is reported.
 ///
 /// # Errors
 /// [`PrivilegeError`] where there is something to give up and a sandbox forbids it.

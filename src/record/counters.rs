@@ -62,7 +62,7 @@ impl RecordingCounters {
         self.frames.get().saturating_sub(self.lost.get())
     }
 
-    /// Frames that are missing, whoever was too slow for them.
+    /// Frames that are missing, whichever part was too slow for them.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.live.kernel_drops.get() + self.queue_full.get()

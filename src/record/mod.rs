@@ -1,4 +1,4 @@
-//! Saving what is heard: the frames of a source, in capture files, whatever the disk does.
+//! Saving received frames in capture files, whatever the disk does.
 //!
 //! The capture thread only copies frames into a bounded [`FrameQueue`]; a second thread, the
 //! [`FrameRecorder`], chooses among them and writes. A disk that is too slow for longer than the queue
@@ -117,7 +117,7 @@ impl FrameRecorder {
         })
     }
 
-    /// The counters, for whoever shows them.
+    /// The counters, for display.
     #[must_use]
     pub fn counters(&self) -> Arc<RecordingCounters> {
         Arc::clone(&self.counters)

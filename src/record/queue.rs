@@ -54,7 +54,7 @@ struct State {
     dropped: u64,
 }
 
-/// A bounded queue of frames: whoever puts one in never waits for whoever takes them out.
+/// A bounded queue of frames: the producer never waits for the consumer.
 #[derive(Debug)]
 pub struct FrameQueue {
     capacity: usize,

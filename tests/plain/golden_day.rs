@@ -2,7 +2,7 @@
 //!
 //! Its first hour stands in full in `tests/golden/eddi-day.first-hour.jsonl`, a digest of every hour
 //! in `eddi-day.digest`. After a wanted change, `UPDATE_GOLDEN=1 cargo test --test golden_day`
-//! writes both anew; the difference is what the change means for users.
+//! updates both; the difference is what the change means for users.
 
 use std::fmt::Write;
 

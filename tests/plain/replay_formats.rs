@@ -1,4 +1,4 @@
-//! A capture is read whatever program wrote it, and a bad one is said, never hung on.
+//! A capture is read whatever program wrote it, and a bad one is reported, never hung on.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

@@ -171,7 +171,7 @@ fn the_history_outlives_an_upgrade_and_a_removal_and_a_purge_leaves_nothing() {
     else {
         return;
     };
-    // Whatever this machine has of it; and the index of all manuals is not made anew each time.
+    // Whatever this machine has of it; and the index of all manuals is not made again each time.
     let already = "dpkg --purge energi-gateway; deluser energi-gateway; rm -rf";
     let index = "/var/lib/man-db/auto-update";
     drop(try_to_run(&machine, &format!("{already} {STATE} /etc/energi-gateway {index}")));
@@ -196,7 +196,7 @@ fn the_history_outlives_an_upgrade_and_a_removal_and_a_purge_leaves_nothing() {
         run(&machine, &format!("test -s /usr/share/{completions}"));
     }
 
-    // It hears a device with the one capability that it is given.
+    // It receives a device with the one capability that it is given.
     let service = Service::new(&machine, &network, &sandbox);
     let running = service.start();
     service.hears_a_device();

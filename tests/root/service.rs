@@ -67,7 +67,7 @@ impl Manager {
         self.waits_for(|heard| heard == word)
     }
 
-    /// Signs of life keep coming: three in a row, none older than what was heard before.
+    /// Signs of life keep coming: three in a row, none older than what was received before.
     fn hears_it_live(&self) {
         self.forgets();
         (0..3).for_each(|_| drop(self.waits_for_word("WATCHDOG=1")));
@@ -93,7 +93,7 @@ impl Manager {
         }
     }
 
-    /// Takes what waits to be heard.
+    /// Takes what waits to be received.
     fn forgets(&self) {
         while !self.hears().is_empty() {}
     }

@@ -87,7 +87,7 @@ impl Gateway {
     }
 
     /// Sends frames of devices that do not exist, then one of the device that does, and waits until
-    /// that is heard.
+    /// that is received.
     fn hears_after(&mut self, forged: std::ops::Range<u32>) {
         for first in forged.step_by(RECORDS as usize) {
             self.sends(ITS_ADDRESS, first..first + RECORDS);

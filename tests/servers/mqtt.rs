@@ -79,7 +79,7 @@ fn replay(sinks: &str) -> String {
     replay_of(&example_day(), "", sinks)
 }
 
-/// The replay of a capture, with what is said of decoders besides.
+/// The replay of a capture, with a `decoders` section besides.
 fn replay_of(capture: &Path, decoders: &str, sinks: &str) -> String {
     format!(
         "capture: {{type: replay, path: \"{}\"}}\ndecoders: {{plausibility: keep{decoders}}}\n\

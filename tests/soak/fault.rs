@@ -48,7 +48,7 @@ impl Fault {
         PASSING[usize::try_from(rng.u64() % PASSING.len() as u64).unwrap()]
     }
 
-    /// Happens, lasts for a while, and is mended.
+    /// Happens, lasts for a while, and is fixed.
     pub(crate) fn strikes(self, gateway: &mut TestGateway, rng: &mut Rng) {
         let mut lasts = || {
             // Some longer than the keep-alive of a connection.

@@ -93,7 +93,7 @@ impl Gateway {
         Self { process, serials, log }
     }
 
-    /// Sends frames of a device until one of them is heard.
+    /// Sends frames of a device until one of them is received.
     fn hears(&self, sender: &mut Sender, serial: u32) {
         // What came before the first one was sent does not count.
         while self.serials.try_recv().is_ok() {}
@@ -159,7 +159,7 @@ fn junk_at_100_000_frames_a_second_starves_no_device_and_fills_neither_memory_no
         while gateway.serials.try_recv().is_ok() {}
         let took = flood(FLOOD - FLOOD / 4).join().unwrap();
         println!("{} frames of junk in {took:?}", (FLOOD - FLOOD / 4) * EACH);
-        // Nothing is waited for: who is not heard before the end of the junk was starved by it.
+        // Nothing is waited for: a device that is not received before the end of the junk was starved by it.
         amid.extend(gateway.serials.try_iter());
         over.store(true, Ordering::Relaxed);
     });

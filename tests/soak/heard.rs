@@ -79,13 +79,13 @@ impl Lines {
         self.count
     }
 
-    /// Forgets what was printed, but for what is yet to be heard.
+    /// Forgets what was printed, but for what is yet to be received.
     pub(crate) fn next_stage(&mut self) -> BTreeMap<u8, Vec<i64>> {
         self.count = 0;
         std::mem::take(&mut self.readings)
     }
 
-    /// Crosses off what a subscriber heard. What is sent again after a break counts once.
+    /// Crosses off what a subscriber received. What is sent again after a break counts once.
     pub(crate) fn hears(&mut self, heard: &[Heard]) {
         for Heard { topic, payload, .. } in heard {
             if let Some(due) = self.due.get_mut(topic)

@@ -29,7 +29,7 @@ impl Disk {
         &self.0
     }
 
-    /// Mounts it anew with other options; whether that is possible now.
+    /// Mounts it again with other options; whether that is possible now.
     pub fn remount(&self, options: &str) -> bool {
         let mut command = Command::new("mount");
         command.args(["-o", &format!("remount,{options}")]).arg(&self.0);

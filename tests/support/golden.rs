@@ -1,6 +1,6 @@
 //! Files that hold what the program is expected to say.
 //!
-//! After a wanted change `UPDATE_GOLDEN=1 cargo test` writes them anew; the difference is what the
+//! After a wanted change `UPDATE_GOLDEN=1 cargo test` updates them; the difference is what the
 //! change means for users.
 
 use std::fs;

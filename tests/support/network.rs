@@ -75,7 +75,7 @@ impl Namespace {
         })
     }
 
-    /// A socket that sends on an interface of the namespace, and hears nothing.
+    /// A socket that sends on an interface of the namespace, and receives nothing.
     pub fn sender(&self, interface: &str) -> Sender {
         Sender(self.channel(interface, 0).0)
     }

@@ -42,7 +42,7 @@ pub(crate) enum Header {
 pub(crate) struct DatabaseFile {
     path: PathBuf,
     schema: &'static Schema,
-    /// Whether damage is the gateway's to mend.
+    /// Whether damage is the gateway's to fix.
     ours: bool,
     /// Which file was opened: its device and inode.
     opened: Option<(u64, u64)>,

@@ -22,7 +22,7 @@ impl Packer {
     /// The text, compressed.
     ///
     /// # Errors
-    /// [`CompressError`], which is not for want of room: room is made.
+    /// [`CompressError`], which is not a lack of room: room is made.
     pub(super) fn pack(&mut self, text: &[u8]) -> Result<Vec<u8>, CompressError> {
         let Self(compress) = self;
         compress.reset();

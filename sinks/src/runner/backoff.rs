@@ -14,7 +14,7 @@ pub(crate) const CEILING: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Backoff {
     step: Duration,
-    // Keyed anew for each instance by the operating system: randomness enough for jitter.
+    // A new key for each instance by the operating system: randomness enough for jitter.
     jitter: RandomState,
     tries: u64,
 }

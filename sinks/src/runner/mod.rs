@@ -135,7 +135,7 @@ impl Runner {
     }
 
     /// Takes readings and hands them over until the channel is closed and empty, or the sink has
-    /// to be opened anew.
+    /// to be reopened.
     async fn drive(
         &mut self,
         sink: &mut dyn Sink,

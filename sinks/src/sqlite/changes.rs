@@ -13,7 +13,7 @@ use super::rollup::metrics::{GENERATION, GRID, METRICS};
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
     pub(super) serial: u32,
-    /// When the device was heard.
+    /// When the device was received.
     pub(super) heard: Vec<Interval>,
     /// The minutes with new samples of confirmed metrics, by their first microsecond.
     pub(super) minutes: BTreeSet<i64>,

@@ -1,4 +1,4 @@
-//! What can be wrong with a capture, before it is said where.
+//! What can be wrong with a capture, before the place is known.
 
 use std::io::{self, ErrorKind};
 

@@ -1,6 +1,6 @@
 //! The simulator's random numbers: `SplitMix64` (Steele, Lea and Flood, 2014).
 //!
-//! Written out here, because the committed example capture must come out the same for ever, and
+//! Written out here, because the committed example capture must come out the same forever, and
 //! the streams of a library may change with its version.
 
 /// A stream of random numbers.

@@ -18,7 +18,7 @@ pub(super) struct ConnectionLog {
     /// Whether the last connection broke before it held. To say of each of its kind that it is
     /// there, and that it is gone, would fill the log.
     brittle: bool,
-    /// Readings that came to nothing since then.
+    /// Readings that were skipped since then.
     skipped: usize,
     overtaken: bool,
 }
@@ -78,7 +78,7 @@ impl ConnectionLog {
         self.said.clear();
     }
 
-    /// Readings came to nothing for want of a connection.
+    /// Counts readings that are skipped for lack of a connection.
     pub(super) fn skipped(&mut self, readings: usize) {
         self.skipped += readings;
     }

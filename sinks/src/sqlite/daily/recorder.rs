@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 const SLOT: i64 = 300;
 
 /// Takes one device's counter readings in the order of their arrival, and gives the points to
-/// store. Its state is never stored: after a start everything has to prove itself anew.
+/// store. Its state is never stored: after a start everything has to prove itself again.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     filter: CounterFilter,

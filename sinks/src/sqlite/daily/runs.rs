@@ -260,7 +260,7 @@ impl<'a> Segments<'a> {
 /// The rule's letter calls it a reset and would count the wild value. The price: a device that
 /// truly starts again within [`SPIKE`] of such a leap, which no other point shows on its way, loses
 /// that leap. By rule 1 it is at most 0.01 kWh + 4.2 kW x 10 min = 0.71 kWh, and that much only
-/// where nothing was heard between; the steps of a counter that is heard are 0.02 kWh or less, and
+/// where nothing was received between; the steps of a counter that is received are 0.02 kWh or less, and
 /// a fall by those is no reset anyway.
 fn ends_in_spike(
     before: Option<CounterPoint>,

@@ -63,7 +63,7 @@ fn neighbours(
     ])
 }
 
-/// The last time up to `time` at which the device was heard.
+/// The last time up to `time` at which the device was received.
 fn last_heard(connection: &Connection, device: i64, time: i64) -> Result<Option<i64>, StoreError> {
     let mut select = connection.prepare_cached(
         "SELECT min(end, ?2) FROM coverage WHERE device = ?1 AND start <= ?2
@@ -72,7 +72,7 @@ fn last_heard(connection: &Connection, device: i64, time: i64) -> Result<Option<
     Ok(select.query_row((device, time), |row| row.get(0)).optional()?)
 }
 
-/// The first time from `time` on at which the device was heard.
+/// The first time from `time` on at which the device was received.
 fn first_heard(connection: &Connection, device: i64, time: i64) -> Result<Option<i64>, StoreError> {
     if last_heard(connection, device, time)? == Some(time) {
         return Ok(Some(time));
@@ -83,7 +83,7 @@ fn first_heard(connection: &Connection, device: i64, time: i64) -> Result<Option
     Ok(select.query_row((device, time), |row| row.get(0)).optional()?)
 }
 
-/// Recomputes every date, since days begin elsewhere now. What they are made from stays for ever.
+/// Recomputes every date, since days begin elsewhere now. What they are made from stays forever.
 pub(in crate::sqlite) fn rebuild(connection: &Connection, tz: &TimeZone) -> Result<(), StoreError> {
     connection.execute("DELETE FROM daily_energy", [])?;
     let mut devices = connection.prepare(
@@ -106,7 +106,7 @@ pub(in crate::sqlite) fn rebuild(connection: &Connection, tz: &TimeZone) -> Resu
     Ok(())
 }
 
-/// Recomputes those of `dates` on which the device was heard.
+/// Recomputes those of `dates` on which the device was received.
 fn recompute(
     connection: &Connection,
     tz: &TimeZone,
@@ -226,7 +226,7 @@ fn write(
     Ok(())
 }
 
-/// Whether the device was heard for 99 % of the date, and wherever energy can have been lost: at its
+/// Whether the device was received for 99 % of the date, and wherever energy can have been lost: at its
 /// borders, and where it started again in between.
 fn is_complete(
     connection: &Connection,

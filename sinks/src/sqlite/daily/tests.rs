@@ -147,7 +147,7 @@ fn a_small_wild_value_in_the_night_is_not_a_reset() {
         let points = [steadily((-23.9, 0), (5.0, 0)), wild, steadily((5.05, 0), (23.9, 0))];
         assert_eq!(diverted(&points), Some(0));
     }
-    // Nobody heard a device leap like that: this one heated for a moment and started again.
+    // No device leaps like that: this one heated for a moment and started again.
     let heated = [(5.02, 10), (5.024, 20), (5.028, 40), (5.032, 50)];
     let heated = heated.map(|(hour, energy)| at(hour, energy)).to_vec();
     let points = [steadily((-23.9, 0), (5.0, 0)), heated, steadily((5.05, 0), (23.9, 0))];
@@ -169,7 +169,7 @@ fn heating_over_the_devices_midnight_is_split_there() {
 
 #[test]
 fn a_value_that_stands_over_the_devices_midnight_does_not_hide_it() {
-    // Heating from a quarter of an hour before. The last value before the reset is heard again after
+    // Heating from a quarter of an hour before. The last value before the reset is received again after
     // it, and what is believed next has come too far for the time since.
     let points = |stands: i32| {
         [

@@ -1,4 +1,4 @@
-//! When a device was heard: the union of the intervals between frames at most [`HOLD`] apart.
+//! When a device was received: the union of the intervals between frames at most [`HOLD`] apart.
 //!
 //! All times are microseconds since 1970 UTC.
 
@@ -39,7 +39,7 @@ pub(in crate::sqlite) fn covered(intervals: &[Interval], start: i64, end: i64) -
     intervals.iter().map(|i| (i.end.min(end) - i.start.max(start)).max(0)).sum()
 }
 
-/// Whether the device was heard throughout `start..=end`, but for gaps of up to `longest`, which is
+/// Whether the device was received throughout `start..=end`, but for gaps of up to `longest`, which is
 /// no less than [`HOLD`]. The intervals are those of a [`union`].
 pub(in crate::sqlite) fn unbroken(
     intervals: &[Interval],

@@ -1,4 +1,4 @@
-//! The confirmed metrics, whose minute means stay for ever.
+//! The confirmed metrics, whose minute means stay forever.
 //!
 //! Values are kept as the whole numbers that the devices send, so that sums are exact: a value is
 //! its raw number divided by [`MetricSlot::divide`].

@@ -20,7 +20,7 @@ use super::coverage::{HOLD, Interval, union};
 use super::metrics::SLOTS;
 use crate::database::StoreError;
 
-/// Adds the times when a device was heard.
+/// Adds the times when a device was received.
 pub(in crate::sqlite) fn cover(
     connection: &Connection,
     device: i64,

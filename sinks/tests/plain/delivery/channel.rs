@@ -144,7 +144,7 @@ fn the_world_does_not_wait_and_a_slow_sink_is_told_how_much_it_missed() {
 
 #[test]
 fn a_channel_that_is_closed_ends_its_subscriptions_after_what_they_hold() {
-    // The publisher's thread may block on its input for ever.
+    // The publisher's thread may block on its input forever.
     let closed_by: [fn(Publisher, &Hub) -> Option<Publisher>; 2] = [
         |publisher, hub| {
             hub.close();

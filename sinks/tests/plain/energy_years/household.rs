@@ -31,11 +31,11 @@ pub(crate) struct Household {
     pub midnights: Vec<(i64, Date)>,
     /// When the heater is on, and its power in watts.
     heating: Vec<(Range<i64>, i64)>,
-    /// When the device starts anew, its counter from zero.
+    /// When the device starts again, its counter from zero.
     pub restarts: Vec<i64>,
     /// When nobody listens.
     pub gaps: Vec<Range<i64>>,
-    /// When the gateway starts anew.
+    /// When the gateway starts again.
     pub gateway_restarts: Vec<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! Daily energy: what flowed, and whether the day was heard.
+//! Daily energy: what flowed, and whether the day was received.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -111,7 +111,7 @@ async fn a_day_whose_border_lies_in_a_gap_is_not_complete() {
     assert_eq!(day(&place, "2026-01-21").unwrap().4, 0);
 }
 
-/// Two days with nothing heard from one time to another.
+/// Two days with nothing received from one time to another.
 fn without(device: &Device, from: &str, until: &str) -> Readings {
     let mut readings = sparse(device, at("2026-01-19T00:00:00Z"), at(from));
     readings.extend(sparse(device, at(until), at("2026-01-22T01:00:00Z")));
@@ -151,7 +151,7 @@ async fn a_gap_over_the_counters_reset_costs_only_the_day_that_ends() {
 async fn frames_that_come_again_hours_after_midnight_leave_the_day_before_incomplete() {
     let device = Device::default();
     let before = sparse(&device, at("2026-01-19T23:00:00Z"), at("2026-01-20T23:59:30Z"));
-    // However long nothing was heard: what the reset in between took is not known.
+    // However long nothing was received: what the reset in between took is not known.
     for again in ["2026-01-21T02:30:00Z", "2026-01-21T03:30:00Z", "2026-02-20T00:00:20Z"] {
         let after = sparse(&device, at(again), at(again) + hours(24));
         for order in [[&before, &after], [&after, &before]] {

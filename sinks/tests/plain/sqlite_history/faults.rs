@@ -59,7 +59,7 @@ async fn a_file_that_is_removed_while_in_use_is_said_and_made_anew() {
     std::fs::remove_file(place.path()).unwrap();
     let error = sink.write(&reading).await.unwrap_err();
     assert!(matches!(&error, SinkError::Permanent(text) if text.contains("removed or replaced")));
-    // What runs it opens it anew at once, and offers the same batch.
+    // What runs it opens it again at once, and offers the same batch.
     let mut sink = place.open().await.unwrap();
     sink.write(&reading).await.unwrap();
     sink.close().await.unwrap();

@@ -85,7 +85,7 @@ impl Place {
         Connection::open(self.path()).unwrap()
     }
 
-    /// Everything that stays for ever, as text.
+    /// Everything that stays forever, as text.
     pub(crate) fn for_ever(&self) -> Vec<String> {
         let connection = self.sql();
         let mut all = rows(&connection, "SELECT * FROM daily_energy ORDER BY 1, 2");

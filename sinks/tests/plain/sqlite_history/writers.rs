@@ -164,7 +164,7 @@ async fn a_history_that_is_moved_while_in_use_takes_all_of_it_along() {
     let error = sink.write(std::slice::from_ref(&later)).await.unwrap_err();
     assert!(matches!(&error, SinkError::Permanent(text) if text.contains("removed or replaced")));
     assert_eq!(samples_in_another_process(&moved), "Integer(3)");
-    // What runs it opens it anew at once, and offers the same batch.
+    // What runs it opens it again at once, and offers the same batch.
     place.store(&[later]).await;
     assert_eq!(rows(&place.sql(), "SELECT count(*) FROM sample"), ["Integer(3)"]);
     assert!(!place.files().iter().any(|name| name.contains("corrupt")), "{:?}", place.files());
