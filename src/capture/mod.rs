@@ -14,6 +14,7 @@ use energi_decoders::{Frame, FrameError, MacAddress};
 use jiff::Timestamp;
 use thiserror::Error;
 
+use self::stop::Stop;
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::Rights;
 
@@ -128,11 +129,15 @@ impl From<CaptureError> for Failure {
 /// A source of packets, driven by one blocking thread.
 pub trait Source: Send {
     /// The next event. Returns within about 100 ms where nothing comes, so that the caller can
-    /// stop, unless the input itself blocks (a stream on standard input).
+    /// stop, unless the input itself blocks (a stream on standard input); within seconds, or when
+    /// `stop` is raised, after [`wake_on`](Self::wake_on).
     ///
     /// # Errors
     /// [`CaptureError`] once nothing more can be read; every packet before it has been given.
     fn next(&mut self) -> Result<Event<'_>, CaptureError>;
+
+    /// Lets the source wait longer for its input: raising `stop` ends the wait.
+    fn wake_on(&mut self, _stop: &Stop) {}
 
     /// What the thread that drives it must still be allowed to do, now that it is open.
     fn rights(&self) -> Rights {

@@ -6,9 +6,9 @@ use energi_sinks::settings::Period;
 use indicatif::HumanCount;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::capture::live::{self, InterfaceName};
+use crate::capture::live::InterfaceName;
 use crate::capture::stop::Stop;
-use crate::doctor::{self, InterfaceReport, ListeningProgress};
+use crate::doctor::{Examination, ListeningProgress};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
@@ -22,9 +22,9 @@ const LISTEN: Period = Period::from_secs(30);
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It listens to everything that comes, not only to the devices, and sends nothing. Where no device
-is received for half of the time, it asks the network card for every frame on the wire, as long as it
-runs. Ctrl-C ends the listening, and shows what there was until then.
+    after_help = "All traffic of an interface is looked at, not only the devices', and nothing is sent. Where no
+device is received for half of the time, the network card is asked for every frame on the wire until
+the end. Ctrl-C ends the listening and shows what there was until then.
 
 Exit codes: 0 where frames of devices were received, 69 where none, 77 without permission."
 )]
@@ -42,31 +42,27 @@ pub struct Args {
 /// # Errors
 /// The [`Failure`] that decides the exit code: no frame of a device was received.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let mut reports = match &args.interface {
-        Some(name) => vec![doctor::look_at(name)],
-        None => doctor::candidates(),
-    };
-    super::print(doctor::overview().as_bytes())?;
-    listen(&mut reports, args.period.duration())?;
-    for report in &reports {
-        super::print(format!("\n{}", doctor::diagnosis(report)).as_bytes())?;
-    }
-    if reports.iter().any(|report| report.of_devices() > 0) {
+    let mut examination = Examination::begin(args.interface.as_ref()).map_err(|error| {
+        Failure::message(Exit::Io, format!("the interfaces cannot be listed: {error}"))
+    })?;
+    listen(&mut examination, args.period.duration())?;
+    super::print(examination.to_string().as_bytes())?;
+    if examination.has_devices() {
         return Ok(());
     }
-    if live::forbidden().is_some() {
+    if examination.forbidden.is_some() {
         return Err(Failure::message(Exit::Permission, "no permission to listen: see above"));
     }
-    if reports.is_empty() {
-        let message = "no interface is up that could hear a device; -i examines one by name";
+    if examination.reports.is_empty() {
+        let message = "no interface is up that could receive a device; -i examines one by name";
         return Err(Failure::message(Exit::Unavailable, message));
     }
     Err(Failure::message(Exit::Unavailable, "no frame of a myenergi device was received"))
 }
 
 /// Listens on all of them until the time is over or a signal comes.
-fn listen(reports: &mut [InterfaceReport], time: Duration) -> Result<(), Failure> {
-    if !reports.iter().any(InterfaceReport::can_listen) {
+fn listen(examination: &mut Examination, time: Duration) -> Result<(), Failure> {
+    if !examination.can_listen() {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +75,7 @@ fn listen(reports: &mut [InterfaceReport], time: Duration) -> Result<(), Failure
     };
     let (stop, progress) = (Stop::default(), ListeningProgress::default());
     std::thread::scope(|scope| {
-        let listening = scope.spawn(|| doctor::listen_to_all(reports, time, &stop, &progress));
+        let listening = scope.spawn(|| examination.listen(time, &stop, &progress));
         runtime.block_on(async {
             let status = StatusLine::new();
             let mut redraw = tokio::time::interval(REDRAW_EVERY);

@@ -102,7 +102,8 @@ fn rotation(text: &str) -> Result<Rotation, String> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let place = place(args)?;
     let (interface, promiscuous) = (args.interface.clone(), args.promiscuous);
-    let live = LiveSource::open(LiveSettings { interface, promiscuous }).map_err(Failure::from)?;
+    let live =
+        LiveSource::open_wire(LiveSettings { interface, promiscuous }).map_err(Failure::from)?;
     let plan = RecordingPlan {
         place,
         interface: args.interface.to_string(),
@@ -229,6 +230,7 @@ fn spawn<T: Send + 'static>(
 /// The capture thread: it copies frames, and waits for nothing but them.
 fn capture(mut live: LiveSource, queue: &FrameQueue, stop: &Stop) -> Result<(), CaptureError> {
     let _closes = Closes(queue);
+    live.wake_on(stop);
     let result = loop {
         if stop.is_raised() {
             break Ok(());

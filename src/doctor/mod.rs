@@ -1,100 +1,60 @@
-//! Why is nothing received? Looks at the interfaces and at the permission to capture, counts what comes
-//! for a while, and says what to do.
+//! Why is nothing received? Looks at the interfaces and at the permission to capture, counts what
+//! comes for a while, and says what to do.
 
 mod advice;
 mod interfaces;
 mod text;
 mod traffic;
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use energi_sinks::stats::Counter;
+use jiff::Timestamp;
 
 use crate::capture::CaptureError;
-use crate::capture::live::{InterfaceName, LinkState, Probe, TrafficMonitor, probe};
+use crate::capture::live::{self, InterfaceName, InterfaceProbe, LinkState, TrafficMonitor};
 use crate::capture::stop::Stop;
 pub use interfaces::{InterfaceInfo, InterfaceKind};
-pub use text::{diagnosis, overview};
 pub use traffic::TrafficStats;
 
-/// What was received on one interface.
+/// Interfaces that are listened on at once; more are examined by name.
+const MOST_LISTENED: usize = 8;
+
+/// A machine and what its interfaces received.
 #[derive(Debug)]
-pub struct Observation {
-    /// What was counted.
-    pub stats: TrafficStats,
-    /// How long it was listened for.
-    pub time: Duration,
-    /// Whether nothing of a device came until the network card's own filter was switched off.
-    pub unfiltered_only: bool,
-    /// Why it ended early, or did not begin.
-    pub failed: Option<CaptureError>,
-}
-
-impl InterfaceReport {
-    /// Whether it can be listened on now.
-    #[must_use]
-    pub fn can_listen(&self) -> bool {
-        self.probe.state == LinkState::Up && self.probe.forbidden.is_none()
-    }
-
-    /// How many frames of the devices were received.
-    #[must_use]
-    pub fn of_devices(&self) -> u64 {
-        self.observed.as_ref().map_or(0, |observed| observed.stats.of_devices)
-    }
-}
-
-impl Observation {
-    /// Nothing, for a reason.
-    fn nothing(failed: CaptureError) -> Self {
-        Self {
-            stats: TrafficStats::default(),
-            time: Duration::ZERO,
-            unfiltered_only: false,
-            failed: Some(failed),
-        }
-    }
+pub struct Examination {
+    /// Every interface, the likeliest to receive the devices first.
+    pub interfaces: Vec<InterfaceInfo>,
+    /// Why this process may not capture, with the remedy.
+    pub forbidden: Option<String>,
+    /// Interfaces that were asked about, or that could be the right ones.
+    pub reports: Vec<InterfaceReport>,
 }
 
 /// One interface that was asked about, or that could be the right one.
 #[derive(Debug)]
 pub struct InterfaceReport {
     /// What stands in the way of listening.
-    pub probe: Probe,
-    /// The interface, where there is one of that name.
-    pub interface: Option<InterfaceInfo>,
+    pub probe: InterfaceProbe,
+    /// Kind of the interface, where there is one of that name.
+    pub kind: Option<InterfaceKind>,
     /// What was received; `None` where it could not be listened on.
     pub observed: Option<Observation>,
 }
 
-/// The interface of that name, not listened on yet.
-#[must_use]
-pub fn look_at(name: &InterfaceName) -> InterfaceReport {
-    let interface = InterfaceInfo::all().into_iter().find(|found| found.name == name.as_str());
-    InterfaceReport { probe: probe(name), interface, observed: None }
-}
-
-/// The interfaces that could be the right one: those that speak Ethernet, are up and keep their
-/// frames.
-#[must_use]
-pub fn candidates() -> Vec<InterfaceReport> {
-    let speaks = |interface: &InterfaceInfo| {
-        !matches!(interface.kind, InterfaceKind::Loopback | InterfaceKind::Tunnel)
-    };
-    InterfaceInfo::all()
-        .into_iter()
-        .filter(speaks)
-        .filter_map(|interface| {
-            let probe = probe(&interface.name.parse().ok()?);
-            let worth_it = probe.state == LinkState::Up && probe.bridge.is_none();
-            worth_it.then_some(InterfaceReport {
-                probe,
-                interface: Some(interface),
-                observed: None,
-            })
-        })
-        .collect()
+/// What was received on one interface.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// Counts.
+    pub stats: TrafficStats,
+    /// Time of listening.
+    pub time: Duration,
+    /// Whether nothing of a device came until the network card's own filter was switched off.
+    pub unfiltered_only: bool,
+    /// Why it ended early, or did not begin.
+    pub failed: Option<CaptureError>,
 }
 
 /// How far listening is, for whoever waits.
@@ -106,12 +66,98 @@ pub struct ListeningProgress {
     pub of_devices: Counter,
 }
 
+impl Examination {
+    /// Looks at the interface of that name, or at each that could be the right one.
+    ///
+    /// # Errors
+    /// The interfaces cannot be listed.
+    pub fn begin(name: Option<&InterfaceName>) -> io::Result<Self> {
+        let forbidden = live::forbidden();
+        let mut interfaces = interfaces::all(forbidden.as_ref())?;
+        let reports = match name {
+            Some(name) => {
+                let found = live::find(name);
+                let probe =
+                    live::probe_found(name, found.as_ref().map(Option::as_ref), forbidden.clone());
+                let found = found?.map(|found| InterfaceInfo::new(&found, &probe));
+                let kind = found.as_ref().map(|found| found.kind);
+                // The one that was asked about is always among those that are shown.
+                let first = |interface: &InterfaceInfo| {
+                    found.as_ref().is_some_and(|found| found.name == interface.name)
+                };
+                interfaces.sort_by_key(|(interface, _)| !first(interface));
+                vec![InterfaceReport { probe, kind, observed: None }]
+            }
+            None => interfaces
+                .iter()
+                .filter(|(interface, _)| interface.is_candidate())
+                .take(MOST_LISTENED)
+                .map(|(interface, probe)| InterfaceReport {
+                    probe: probe.clone(),
+                    kind: Some(interface.kind),
+                    observed: None,
+                })
+                .collect(),
+        };
+        let interfaces = interfaces.into_iter().map(|(interface, _)| interface).collect();
+        Ok(Self { interfaces, forbidden, reports })
+    }
+
+    /// Listens on every interface that can be listened on, at once.
+    pub fn listen(&mut self, time: Duration, stop: &Stop, progress: &ListeningProgress) {
+        thread::scope(|scope| {
+            let listeners: Vec<_> = self
+                .reports
+                .iter_mut()
+                .filter(|report| report.can_listen())
+                .map(|report| {
+                    let name = report.probe.interface.clone();
+                    (report, scope.spawn(move || listen(name, time, stop, progress)))
+                })
+                .collect();
+            for (report, listener) in listeners {
+                // A panic has been printed; the other interfaces have their answers.
+                if let Ok(observed) = listener.join() {
+                    report.observed = Some(observed.unwrap_or_else(Observation::nothing));
+                }
+            }
+        });
+        // Success first.
+        self.reports.sort_by_key(|report| report.of_devices() == 0);
+    }
+
+    /// Whether anything can be listened on.
+    #[must_use]
+    pub fn can_listen(&self) -> bool {
+        self.reports.iter().any(InterfaceReport::can_listen)
+    }
+
+    /// Whether frames of devices were received.
+    #[must_use]
+    pub fn has_devices(&self) -> bool {
+        self.reports.iter().any(|report| report.of_devices() > 0)
+    }
+}
+
+impl InterfaceReport {
+    fn can_listen(&self) -> bool {
+        self.probe.state == LinkState::Up && self.probe.forbidden.is_none()
+    }
+
+    fn of_devices(&self) -> u64 {
+        self.observed.as_ref().map_or(0, |observed| observed.stats.of_devices)
+    }
+}
+
+impl Observation {
+    fn nothing(failed: CaptureError) -> Self {
+        Self { failed: Some(failed), ..Self::default() }
+    }
+}
+
 /// Listens on an interface until `stop` is raised or `time` is over. Where no device has been
 /// received for half of it, the network card's own filter is switched off for the other half.
-///
-/// # Errors
-/// The interface cannot be listened on.
-pub fn listen(
+fn listen(
     interface: InterfaceName,
     time: Duration,
     stop: &Stop,
@@ -119,51 +165,29 @@ pub fn listen(
 ) -> Result<Observation, CaptureError> {
     let start = Instant::now();
     let mut monitor = TrafficMonitor::open(interface)?;
-    let (mut stats, mut failed, mut unfiltered) = (TrafficStats::default(), None, false);
+    let mut observed = Observation::default();
+    let mut unfiltered = false;
     while !stop.is_raised() && start.elapsed() < time {
-        match monitor.hear() {
+        let stats = &mut observed.stats;
+        match monitor.receive() {
             Ok(Some(frame)) => {
                 let before = stats.of_devices;
-                stats.count(frame);
+                stats.count(frame, Timestamp::now());
                 progress.frames.add(1);
                 progress.of_devices.add(stats.of_devices - before);
             }
             Ok(None) => {}
             Err(error) => {
-                failed = Some(error);
+                observed.failed = Some(error);
                 break;
             }
         }
         if !unfiltered && stats.of_devices == 0 && start.elapsed() >= time / 2 {
             // A card that refuses has said all that there is to know.
-            unfiltered = monitor.hear_unfiltered().is_ok();
+            unfiltered = monitor.disable_card_filter().is_ok();
         }
     }
-    let unfiltered_only = unfiltered && stats.of_devices > 0;
-    Ok(Observation { stats, time: start.elapsed(), unfiltered_only, failed })
-}
-
-/// Listens on every interface that can be listened on, at once, and notes what was received.
-pub fn listen_to_all(
-    reports: &mut [InterfaceReport],
-    time: Duration,
-    stop: &Stop,
-    progress: &ListeningProgress,
-) {
-    thread::scope(|scope| {
-        let listeners: Vec<_> = reports
-            .iter_mut()
-            .filter(|report| report.can_listen())
-            .map(|report| {
-                let name = report.probe.interface.clone();
-                (report, scope.spawn(move || listen(name, time, stop, progress)))
-            })
-            .collect();
-        for (report, listener) in listeners {
-            // A panic has been printed; the other interfaces have their answers.
-            if let Ok(observed) = listener.join() {
-                report.observed = Some(observed.unwrap_or_else(Observation::nothing));
-            }
-        }
-    });
+    observed.unfiltered_only = unfiltered && observed.stats.of_devices > 0;
+    observed.time = start.elapsed();
+    Ok(observed)
 }

@@ -1,118 +1,150 @@
 //! What was found, for people.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use energi_decoders::Value;
+use energi_sinks::current::CurrentDevice;
+use energi_sinks::eddi_state::EddiState;
 use indicatif::HumanCount;
 
 use super::advice::advice;
-use super::{InterfaceInfo, InterfaceReport, Observation, TrafficStats};
+use super::{Examination, InterfaceInfo, InterfaceKind, InterfaceReport, TrafficStats};
 use crate::capture::ethertype;
-use crate::capture::live::{LinkState, forbidden, probe};
+use crate::capture::live::LinkState;
 
-/// The interfaces of this machine, the loopback left out, and whether it may capture.
-#[must_use]
-pub fn overview() -> String {
-    let rows: Vec<_> = InterfaceInfo::all()
-        .into_iter()
-        .filter(|interface| interface.kind != super::InterfaceKind::Loopback)
-        .map(|interface| {
-            let state = match interface.name.parse().map(|name| probe(&name)) {
-                Ok(probe) => match probe.bridge {
-                    Some(bridge) => format!("{}, port of {bridge}", state(probe.state)),
-                    None => state(probe.state).to_owned(),
-                },
-                Err(_) => String::new(),
-            };
-            let mac = interface.mac.map(|mac| mac.to_string()).unwrap_or_default();
-            vec![
-                interface.name,
-                interface.kind.to_string(),
-                state,
-                mac,
-                interface.addresses.join(", "),
-            ]
-        })
-        .collect();
-    let interfaces =
-        if rows.is_empty() { "  none but the loopback".to_owned() } else { columns(&[], rows) };
-    let mut text = format!("Interfaces\n{interfaces}\n\nPermission to capture\n");
-    match forbidden() {
-        None => text.push_str("  granted\n"),
-        Some(mend) => {
-            for line in mend.lines() {
-                let _ = writeln!(text, "  {line}");
+/// Interfaces that are shown; a machine with many containers has hundreds.
+const MOST_SHOWN: usize = 12;
+
+/// The result: what it comes to, the interfaces, the permission, what each interface received, and
+/// the values just read.
+impl fmt::Display for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut successes = self.reports.iter().filter(|report| report.of_devices() > 0).peekable();
+        if let Some(report) = successes.peek() {
+            writeln!(f, "myenergi devices are received on {}.\n", report.probe.interface)?;
+        } else if self.reports.iter().any(|report| report.observed.is_some()) {
+            f.write_str("No myenergi device is received.\n\n")?;
+        }
+        writeln!(f, "Interfaces\n{}\n\nPermission to capture", interfaces(&self.interfaces))?;
+        match &self.forbidden {
+            None => f.write_str("  granted\n")?,
+            Some(remedy) => {
+                remedy.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+                let command = super::advice::as_root("doctor");
+                writeln!(f, "  To look at once, without a lasting permission:\n    {command}")?;
             }
         }
+        let found = self.has_devices();
+        for report in &self.reports {
+            diagnosis(f, report, found && report.of_devices() == 0)?;
+        }
+        let mut heading = "\nJust read\n";
+        for observed in successes.filter_map(|report| report.observed.as_ref()) {
+            for (serial, device) in observed.stats.values.devices() {
+                writeln!(f, "{heading}  {serial}: {}", values(device))?;
+                heading = "";
+            }
+        }
+        Ok(())
+    }
+}
+
+fn interfaces(all: &[InterfaceInfo]) -> String {
+    let (shown, others): (Vec<_>, Vec<_>) = all
+        .iter()
+        .filter(|interface| interface.kind != InterfaceKind::Loopback)
+        .enumerate()
+        .partition(|(place, _)| *place < MOST_SHOWN);
+    if shown.is_empty() {
+        return "  none but the loopback".to_owned();
+    }
+    let rows = shown.into_iter().map(|(_, interface)| {
+        let state = state(interface.state);
+        let bridge = interface.bridge.as_ref();
+        vec![
+            interface.name.clone(),
+            interface.kind.to_string(),
+            bridge.map_or_else(|| state.to_owned(), |bridge| format!("{state}, port of {bridge}")),
+            interface.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            interface.addresses.join(", "),
+        ]
+    });
+    let mut text = columns(&[], rows);
+    if !others.is_empty() {
+        let mut kinds = BTreeMap::<_, usize>::new();
+        for (_, interface) in &others {
+            *kinds.entry(interface.kind).or_default() += 1;
+        }
+        let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let _ = write!(text, "\n  and {} others: {}", others.len(), kinds.join(", "));
     }
     text
 }
 
-fn state(state: LinkState) -> &'static str {
+const fn state(state: LinkState) -> &'static str {
     match state {
         LinkState::Missing => "missing",
+        LinkState::Unknown => "unknown",
         LinkState::Down => "down",
         LinkState::NoCarrier => "no carrier",
         LinkState::Up => "up",
     }
 }
 
-/// What was found on one interface, and what to do.
-#[must_use]
-pub fn diagnosis(report: &InterfaceReport) -> String {
-    let mut text = report.probe.interface.to_string();
+/// What was found on one interface, and what to do, unless the devices are received on another.
+fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) -> fmt::Result {
     match &report.observed {
-        Some(observed) => text.push_str(&received_frames(observed)),
-        None => {
-            let _ = writeln!(text, " {}", report.probe.state);
+        None => writeln!(f, "\n{} {}", report.probe.interface, report.probe.state)?,
+        Some(observed) => {
+            let (stats, name) = (&observed.stats, &report.probe.interface);
+            let (all, ours) = (HumanCount(stats.frames), HumanCount(stats.of_devices));
+            let seconds = observed.time.as_secs_f64().round();
+            writeln!(f, "\n{name}, {seconds} s: {all} frames, {ours} of them of myenergi devices")?;
+            if !brief {
+                traffic(f, stats)?;
+            }
         }
     }
-    let advice = advice(report);
+    let advice = if brief { Vec::new() } else { advice(report) };
     if !advice.is_empty() {
-        text.push_str("\n  What to do\n");
+        f.write_str("\n  What to do\n")?;
     }
     for advice in advice {
-        let lines = wrapped(&advice);
-        for (number, line) in lines.iter().enumerate() {
-            let _ = writeln!(text, "  {} {line}", if number == 0 { "-" } else { " " });
+        for (number, line) in wrapped(&advice.text).iter().enumerate() {
+            writeln!(f, "  {} {line}", if number == 0 { "-" } else { " " })?;
         }
+        // On lines of their own, to be copied.
+        advice.commands.iter().try_for_each(|command| writeln!(f, "      {command}"))?;
     }
-    text
+    Ok(())
 }
 
-fn received_frames(observed: &Observation) -> String {
-    let stats = &observed.stats;
-    let mut text = format!(
-        ", {} s: {} frames, {} of them of myenergi devices\n",
-        observed.time.as_secs_f64().round(),
-        HumanCount(stats.frames),
-        HumanCount(stats.of_devices)
-    );
+fn traffic(f: &mut fmt::Formatter<'_>, stats: &TrafficStats) -> fmt::Result {
     if stats.frames > 0 {
-        let _ = write!(text, "\n{}\n", ethertypes(stats));
+        writeln!(f, "\n{}", ethertypes(stats))?;
     }
     if stats.of_devices > 0 {
-        let _ = write!(text, "\n{}\n", senders(stats));
+        writeln!(f, "\n{}", senders(stats))?;
     }
     if !stats.devices.is_empty() {
         let rows = stats.devices.iter().map(|(serial, records)| {
-            let records: Vec<_> = records.iter().map(String::as_str).collect();
+            let records: Vec<_> = records.iter().map(|length| format!("{length:#04X}")).collect();
             vec![serial.to_string(), records.join(", ")]
         });
-        let _ = write!(text, "\n{}\n", columns(&["Serial", "Named by records"], rows));
+        writeln!(f, "\n{}", columns(&["Serial", "Named by records"], rows))?;
     }
-    text
+    Ok(())
 }
 
 fn ethertypes(stats: &TrafficStats) -> String {
     let mut counts: Vec<_> = stats.ethertypes.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let rows = counts.iter().map(|(ethertype, count)| {
-        let number = match ethertype {
-            0 => "length".to_owned(),
-            _ => format!("{ethertype:#06X}"),
-        };
+        let number =
+            if **ethertype == 0 { "length".to_owned() } else { format!("{ethertype:#06X}") };
         vec![number, HumanCount(**count).to_string(), ethertype::name(**ethertype).to_owned()]
     });
     columns(&["Ethertype", ">Frames", ""], rows)
@@ -127,6 +159,34 @@ fn senders(stats: &TrafficStats) -> String {
         })
     });
     columns(&["Sender", "Record", ">Count", "Read by"], rows)
+}
+
+/// `Grid -3,038 W, generation 3,250 W, heater 0 W, 10.21 kWh today, stopped`.
+fn values(device: &CurrentDevice) -> String {
+    const SHOWN: [(&str, &str, &str); 4] = [
+        ("grid_pwr", "grid ", " W"),
+        ("gen_pwr", "generation ", " W"),
+        ("divert_pwr", "heater ", " W"),
+        ("diverted_kWh", "", " kWh today"),
+    ];
+    let shown = SHOWN.iter().filter_map(|(key, before, after)| {
+        device.get(key).map(|value| format!("{before}{}{after}", number(value)))
+    });
+    let state = EddiState::of(|key| device.get(key)).map(|state| state.word().to_lowercase());
+    let text = shown.chain(state).collect::<Vec<_>>().join(", ");
+    let mut letters = text.chars();
+    letters.next().map_or(text.clone(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A number with separators between thousands.
+fn number(value: Value) -> String {
+    match value {
+        Value::Integer(number) => {
+            let sign = if number < 0 { "-" } else { "" };
+            format!("{sign}{}", HumanCount(number.unsigned_abs()))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Indented columns below headings; one that begins with `>` is of numbers, which stand to the
@@ -151,7 +211,7 @@ fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 
 /// Lines that fit a terminal.
 fn wrapped(text: &str) -> Vec<String> {
-    const WIDTH: usize = 88;
+    const WIDTH: usize = 76;
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last().map_or(0, |line| line.chars().count());

@@ -1,10 +1,16 @@
-//! What came over an interface, counted.
+//! What came over an interface, counted, and the newest values in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use energi_decoders::Trust;
 use energi_decoders::reading::is_no_device;
-use energi_decoders::{Decoder, DecoderTable, Frame, FrameError, Layout, MacAddress};
+use energi_decoders::{
+    Decoder, DecoderTable, Frame, FrameError, Gate, Layout, MacAddress, Plausibility, Record,
+    Trust, Verdict,
+};
+use energi_sinks::current::CurrentValues;
+use jiff::Timestamp;
+
+use crate::capture::ethertype;
 
 /// More senders, and more devices, than any household has. Anyone can send frames.
 const MOST: usize = 64;
@@ -13,30 +19,28 @@ const MOST: usize = 64;
 #[derive(Debug)]
 pub struct TrafficStats {
     decoders: DecoderTable,
+    gate: Gate,
     /// Frames of any kind.
     pub frames: u64,
     /// Frames of the devices' protocol.
     pub of_devices: u64,
-    /// Frames by ethertype, behind VLAN tags where there are any left; those below 0x0600 say a
-    /// length (IEEE 802.3) and are counted under 0.
+    /// Frames by ethertype, behind VLAN tags; those of IEEE 802.3 are counted under 0.
     pub ethertypes: BTreeMap<u16, u64>,
     /// Frames of the devices' protocol by their sender.
-    pub senders: BTreeMap<MacAddress, Sender>,
-    /// The devices whose serial numbers were read, with the names of the decoders that read them.
-    pub devices: BTreeMap<u32, BTreeSet<String>>,
+    pub senders: BTreeMap<MacAddress, SenderStats>,
+    /// Serial numbers that were read, with the length bytes of the records.
+    pub devices: BTreeMap<u32, BTreeSet<u8>>,
+    /// Newest confirmed values of each device.
+    pub values: CurrentValues,
     /// Frames of the devices' ethertype, but of another program.
     pub foreign: u64,
-    /// Frames of the devices' protocol that are damaged.
-    pub damaged: u64,
-    /// Frames of the devices' protocol that a VLAN tag still hides.
-    pub tagged: u64,
+    /// Frames of the devices' protocol behind two VLAN tags.
+    pub double_tagged: u64,
 }
 
 /// What one address sent.
 #[derive(Debug, Default)]
-pub struct Sender {
-    /// Frames.
-    pub frames: u64,
+pub struct SenderStats {
     /// Records by their length byte.
     pub records: BTreeMap<u8, u64>,
 }
@@ -45,62 +49,68 @@ impl Default for TrafficStats {
     fn default() -> Self {
         Self {
             decoders: DecoderTable::built_in(),
+            gate: Gate::new(Plausibility::Withhold),
             frames: 0,
             of_devices: 0,
             ethertypes: BTreeMap::new(),
             senders: BTreeMap::new(),
             devices: BTreeMap::new(),
+            values: CurrentValues::default(),
             foreign: 0,
-            damaged: 0,
-            tagged: 0,
+            double_tagged: 0,
         }
     }
 }
 
 impl TrafficStats {
     /// Counts a frame.
-    pub fn count(&mut self, bytes: &[u8]) {
+    pub fn count(&mut self, bytes: &[u8], time: Timestamp) {
         self.frames += 1;
-        let Some(ethertype) = ethertype(bytes) else { return };
+        let Some((ethertype, tags)) = ethertype(bytes) else { return };
         *self.ethertypes.entry(ethertype).or_default() += 1;
         match Frame::parse(bytes) {
             Ok(frame) => {
-                self.tagged += u64::from(is_tagged(bytes));
-                self.frame(&frame);
+                self.double_tagged += u64::from(tags > 1);
+                self.frame(&frame, time);
             }
-            Err(FrameError::Ethertype(_)) => {}
             Err(FrameError::Magic) => self.foreign += 1,
-            Err(_) => self.damaged += u64::from(ethertype == energi_decoders::frame::ETHERTYPE),
+            Err(_) => {}
         }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) {
+    fn frame(&mut self, frame: &Frame<'_>, time: Timestamp) {
         self.of_devices += 1;
         let Some(mac) = frame.source() else { return };
-        if self.senders.len() < MOST || self.senders.contains_key(&mac) {
-            let sender = self.senders.entry(mac).or_default();
-            sender.frames += 1;
-            for record in frame.records() {
+        let counts = self.senders.len() < MOST || self.senders.contains_key(&mac);
+        for record in frame.records() {
+            if counts {
+                let sender = self.senders.entry(mac).or_default();
                 *sender.records.entry(record.length()).or_default() += 1;
             }
+            self.record(&record, time);
         }
-        for record in frame.records() {
-            for decoder in self.decoders.decoders(&record) {
-                let Ok(reading) = decoder.decode(&record) else { continue };
-                let serial = reading.serial;
-                let known = self.devices.contains_key(&serial);
-                if is_no_device(serial) || !(known || self.devices.len() < MOST) {
-                    continue;
-                }
-                let readers = self.devices.entry(serial).or_default();
-                readers.insert(format!("{:#04X}", record.length()));
+    }
+
+    fn record(&mut self, record: &Record<'_>, time: Timestamp) {
+        for decoder in self.decoders.decoders(record) {
+            let Ok(mut reading) = decoder.decode(record) else { continue };
+            let serial = reading.serial;
+            let room = self.devices.len() < MOST || self.devices.contains_key(&serial);
+            if is_no_device(serial) || !room {
+                continue;
+            }
+            self.devices.entry(serial).or_default().insert(record.length());
+            reading.time = Some(time);
+            let confirmed = decoder.layout().status == Trust::Confirmed;
+            if confirmed && self.gate.pass(&mut reading, |_| {}) != Verdict::Empty {
+                self.values.update(&reading);
             }
         }
     }
 
     /// Whether records came that no built-in decoder reads, by their length.
     #[must_use]
-    pub fn unread(&self) -> bool {
+    pub fn has_unread_records(&self) -> bool {
         let mut lengths = self.senders.values().flat_map(|sender| sender.records.keys());
         lengths.any(|length| self.layout(*length).is_none())
     }
@@ -120,25 +130,14 @@ impl TrafficStats {
     }
 }
 
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
-
-fn field(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes.get(offset..)?.first_chunk().map(|field| u16::from_be_bytes(*field))
-}
-
-fn is_tagged(bytes: &[u8]) -> bool {
-    field(bytes, 12).is_some_and(|ethertype| TAGS.contains(&ethertype))
-}
-
-/// The ethertype behind VLAN tags; 0 for a frame that has a length there.
-fn ethertype(bytes: &[u8]) -> Option<u16> {
-    const LEAST: u16 = 0x0600;
-    let mut offset = 12;
-    while let Some(ethertype) = field(bytes, offset) {
-        if !TAGS.contains(&ethertype) {
-            return Some(if ethertype < LEAST { 0 } else { ethertype });
-        }
-        offset += 4;
-    }
-    None
+/// The ethertype behind VLAN tags, and how many tags there are; 0 for a frame with a length there.
+fn ethertype(bytes: &[u8]) -> Option<(u16, usize)> {
+    const TAGS: [u16; 2] = [0x8100, 0x88a8];
+    let mut fields = bytes.get(12..)?.chunks(4).map(|field| field.first_chunk::<2>());
+    let tags = fields
+        .clone()
+        .take_while(|field| field.is_some_and(|field| TAGS.contains(&u16::from_be_bytes(*field))));
+    let tags = tags.count();
+    let ethertype = u16::from_be_bytes(*fields.nth(tags)??);
+    Some((if ethertype < ethertype::LEAST { 0 } else { ethertype }, tags))
 }

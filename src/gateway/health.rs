@@ -76,7 +76,7 @@ impl Health {
         let rounds = self.counters.rounds.get();
         let gets_on = rounds != self.rounds || !self.watches_capture;
         self.rounds = rounds;
-        if !self.ready && gets_on && sinks.all_run() {
+        if !self.ready && rounds > 0 && sinks.all_run() {
             self.ready = true;
             manager.ready();
         }

@@ -46,6 +46,7 @@ impl Pipeline {
     /// # Errors
     /// The source's own error, after every packet before it was dealt with.
     pub fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
+        source.wake_on(&self.stop);
         while !self.stop.is_raised() {
             self.counters.rounds.add(1);
             match source.next()? {

@@ -63,8 +63,9 @@ impl CaptureFile {
         if existing == Existing::Replace && is_regular(&file) {
             file.set_len(0).map_err(|error| RecordError::io(path, "cannot be emptied", error))?;
         }
+        let made = existing == Existing::Keep;
         let begun = Self::begin(path.to_owned(), file, origin);
-        if begun.is_err() {
+        if begun.is_err() && made {
             // There is nothing in it; where it cannot be removed it stays as it is.
             let _ = fs::remove_file(path);
         }

@@ -263,5 +263,10 @@ fn what_cannot_be_exported_is_refused_with_the_reason() {
         assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
     }
     assert_eq!(fs::read_to_string(sandbox.path("there.pcapng")).unwrap(), "precious");
+    // A file that was there before is never removed, whatever happens to it.
+    std::os::unix::fs::symlink("/dev/full", sandbox.path("device")).unwrap();
+    let output = sandbox.run(&["research", "export", day, "-o", "device", "--force"]);
+    assert_eq!(output.status.code(), Some(74), "{}", stderr(&output));
+    assert!(sandbox.path("device").is_symlink());
     assert!(!sandbox.path("a.pcapng").exists() && !sandbox.path("b.pcapng").exists());
 }

@@ -94,8 +94,75 @@ fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_na
     read_by("0x36 ", "unknown 0x36 (experimental)");
     read_by("0x2C ", "no decoder");
     read_by("17589669  0x22, 0x36", "");
-    says(&output, 0, &["Put `capture: {type: live, interface: eth0}`", "--only unknown` saves"]);
+    says(&output, 0, &["\n      capture: {type: live, interface: eth0}\n", "--only unknown\n"]);
     assert_eq!(link(), before, "the interface is left as it was");
+}
+
+/// A record of `length` with little-endian words at protocol offsets.
+fn record(length: u8, words: &[(usize, u16)]) -> Vec<u8> {
+    let mut frame = device_frame(0);
+    frame.truncate(14 + 0x18 + 6);
+    frame[14 + 0x18] = length;
+    frame.resize(14 + 0x18 + usize::from(length), 0);
+    for (offset, word) in words {
+        frame[14 + offset..][..2].copy_from_slice(&word.to_le_bytes());
+    }
+    frame
+}
+
+#[test]
+fn success_comes_first_and_the_values_just_read_last() {
+    let Some(network) = Network::new() else { return };
+    let [low, high] = [0x65a5, 0x010c];
+    let powers = [(0x1E, 0xf422), (0x22, 3250), (0x2E, low), (0x30, high)];
+    let flags = [(0x1E, low), (0x20, high), (0x22, 5001), (0x24, 0x8000), (0x26, 3000)];
+    let frames = [record(0x22, &powers), record(0x20, &flags)];
+    let output = examined(&network, "-i eth0 --for 1s", &frames);
+    says(&output, 0, &[]);
+    let text = stdout(&output);
+    assert!(text.starts_with("myenergi devices are received on eth0."), "{text}");
+    let values = "17589669: Grid -3,038 W, generation 3,250 W, heater 0 W, 0.0 kWh today, stopped";
+    assert_eq!(text.lines().last().map(str::trim), Some(values), "{text}");
+}
+
+#[test]
+fn an_alternative_name_is_examined_as_its_interface_is() {
+    let Some(network) = Network::new() else { return };
+    if let Err(why) = network.home.try_ip("link property add dev eth0 altname enx020406081012") {
+        return skip(&format!("no alternative names: {why}"));
+    }
+    let output = examined(&network, "-i enx020406081012 --for 1s", &traffic());
+    says(&output, 0, &["received on enx020406081012", "interface: enx020406081012}"]);
+}
+
+#[test]
+fn of_hundreds_of_interfaces_those_that_matter_are_shown() {
+    let Some(network) = Network::new() else { return };
+    let sandbox = Sandbox::new();
+    let cables: String = (0..150)
+        .map(|number| format!("link add a{number} type veth peer name b{number}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let batch = sandbox.write("cables", cables);
+    network.home.ip(&format!("-batch {}", batch.display()));
+    let output = examined(&network, "-i eth0 --for 1s", &traffic());
+    says(&output, 0, &["289 others: 289 virtual"]);
+    has_line(&output, &["eth0", "virtual", "up"]);
+    assert!(stdout(&output).lines().count() < 60, "{}", stdout(&output));
+}
+
+#[test]
+fn a_process_without_descriptors_does_not_call_an_interface_missing() {
+    let Some(network) = Network::new() else { return };
+    let Some(prlimit) = installed("prlimit") else { return };
+    for limit in 3..12 {
+        let program = Sandbox::new().program(&["doctor", "-i", "eth0", "--for", "1s"]);
+        let mut command = Command::new(&prlimit);
+        command.arg(format!("--nofile={limit}")).arg(program.get_program());
+        let output = network.home.inside(command.args(program.get_args())).output().unwrap();
+        let all = stdout(&output) + &stderr(&output);
+        assert!(!all.contains("does not exist") && !all.contains("missing"), "{limit}: {all}");
+    }
 }
 
 #[test]
@@ -111,12 +178,12 @@ fn other_traffic_alone_is_shown_with_what_to_do() {
         69,
         &[", 0 of them of myenergi devices", "of another program", "IGMP", "same switch"],
     );
-    assert!(stderr(&output).contains("no frame of a myenergi device was heard"));
+    assert!(stderr(&output).contains("no frame of a myenergi device was received"));
     has_line(&output, &["0x0806"]);
 }
 
 #[test]
-fn an_interface_that_cannot_be_heard_is_explained_at_once() {
+fn an_interface_that_cannot_be_listened_on_is_explained_at_once() {
     let Some(network) = Network::new() else { return };
     let at_once = |arguments: &str, words: &[&str]| {
         let start = Instant::now();
@@ -136,7 +203,7 @@ fn an_interface_that_cannot_be_heard_is_explained_at_once() {
 }
 
 #[test]
-fn without_permission_it_shows_the_interfaces_and_the_mend() {
+fn without_permission_it_shows_the_interfaces_and_the_remedies() {
     let Some(network) = Network::new() else { return };
     let Some(setpriv) = installed("setpriv") else { return };
     let program = Sandbox::new().program(&["doctor", "-i", "eth0"]);
@@ -150,6 +217,7 @@ fn without_permission_it_shows_the_interfaces_and_the_mend() {
             "sudo setcap cap_net_raw+ep ",
             "AmbientCapabilities=CAP_NET_RAW",
             "--network host --cap-add NET_RAW",
+            "energi-gateway doctor\n",
         ],
     );
     has_line(&output, &["eth0", "virtual", "up"]);
@@ -189,7 +257,7 @@ fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
     has_line(&output, &["0x88B5"]);
     let double = tagged(&[0x88, 0xa8, 0, 20, 0x81, 0x00, 0, 10]);
     let output = examined(&network, "-i eth0 --for 1s", &double);
-    says(&output, 0, &["behind two VLAN tags, where `run` does not hear them"]);
+    says(&output, 0, &["behind two VLAN tags"]);
     has_line(&output, &["0x88B5"]);
 }
 

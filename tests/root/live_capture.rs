@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use energi_gateway::capture::live::{
     InterfaceName, LinkState, LiveCounters, LiveSettings, LiveSource, probe,
 };
+use energi_gateway::capture::stop::Stop;
 use energi_gateway::capture::{CaptureError, Event, Source};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use rustix::time::{ClockId, clock_gettime};
@@ -389,6 +390,37 @@ fn frames_behind_a_vlan_tag_are_heard() {
 }
 
 #[test]
+fn an_idle_capture_sleeps_and_a_stop_wakes_it() {
+    let Some(network) = Network::new() else { return };
+    for away in [false, true] {
+        if away {
+            network.home.ip("link set eth0 down");
+        }
+        let (stop, begun) = (Stop::default(), mpsc::channel());
+        let stopped = stop.clone();
+        let idle = network.home.spawn(move || {
+            let mut live = LiveSource::open(on("eth0")).unwrap();
+            live.wake_on(&stopped);
+            begun.0.send(()).unwrap();
+            let mut rounds = 0;
+            while !stopped.is_raised() {
+                live.next().unwrap();
+                rounds += 1;
+            }
+            (rounds, Instant::now())
+        });
+        begun.1.recv_timeout(PATIENCE).unwrap();
+        let time = Duration::from_secs(3);
+        thread::sleep(time);
+        let raised = Instant::now();
+        stop.raise();
+        let (rounds, ended) = idle.join().unwrap();
+        assert!(rounds < 20, "{rounds} rounds in {time:?}");
+        assert!(ended - raised < Duration::from_millis(500), "{:?}", ended - raised);
+    }
+}
+
+#[test]
 fn what_this_machine_sends_is_not_taken_for_a_device() {
     let Some(network) = Network::new() else { return };
     let capture = Capture::start(&network.home, on("eth0"));
@@ -437,6 +469,9 @@ fn a_probe_tells_the_state_of_an_interface() {
     assert_eq!(look("eth0").state, LinkState::NoCarrier);
     network.home.ip("link set eth0 down");
     assert_eq!(look("eth0").state, LinkState::Down);
+    if network.home.try_ip("link property add dev eth0 altname enx020406081012").is_ok() {
+        assert_eq!(look("enx020406081012").state, LinkState::Down, "an alternative name");
+    }
     let missing = look("eht0");
     assert_eq!(missing.state, LinkState::Missing);
     assert_eq!(missing.to_string(), "eht0 does not exist (there are: eth0)");

@@ -491,3 +491,34 @@ fn standard_output_is_a_capture_for_another_program_and_its_end_is_no_failure() 
     send(&mut sender, 0..5);
     recording.ends_well();
 }
+
+#[test]
+fn a_vlan_tag_is_recorded_and_what_the_recording_did_not_make_is_never_removed() {
+    let Some(network) = Network::new() else { return };
+    let sandbox = Sandbox::new();
+    let recording = Recording::start(&sandbox, &network.home, "-o tagged.pcapng --frames 4");
+    let mut sender = network.world.sender("eth0");
+    let tags: [&[u8]; 3] = [&[0x81, 0x00, 0x60, 10], &[], &[0x88, 0xa8, 0, 20, 0x81, 0x00, 0, 10]];
+    let frames = tags.map(|tags| {
+        let mut frame = device_frame(1);
+        frame.splice(12..12, tags.iter().copied());
+        frame
+    });
+    frames.iter().for_each(|frame| sender.send(frame));
+    // What this machine sends is no device's.
+    network.home.sender("eth0").send(&device_frame(9));
+    sender.send(&device_frame(2));
+    recording.ends_well();
+    let mut source = ReplaySource::open(&sandbox.path("tagged.pcapng"), Speed::Max).unwrap();
+    for expected in frames.into_iter().chain([device_frame(2)]) {
+        let Event::Packet(packet) = source.next().unwrap() else { panic!("a frame is missing") };
+        assert_eq!(packet.bytes, expected);
+    }
+
+    // Replacing it fails at once, and it is no file of this run.
+    let device = sandbox.path("device.pcapng");
+    std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+    let (code, said) = Recording::launch(&sandbox, &network.home, "-o device.pcapng --force").end();
+    assert_eq!(code, Some(74), "{said}");
+    assert!(device.is_symlink(), "it is gone");
+}

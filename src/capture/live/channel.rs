@@ -1,26 +1,27 @@
-//! A socket that listens on an interface, read through pnet.
+//! A socket that listens on an interface, opened through pnet and read many frames at a time.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use energi_decoders::frame::MULTICAST;
 use libc::{EACCES, EAFNOSUPPORT, EINVAL, EPERM};
-use pnet::datalink::{self, ChannelType, Config, DataLinkReceiver};
+use pnet::datalink::{self, ChannelType, Config};
 use thiserror::Error;
+use tracing::debug;
 
 use super::interface::{self, InterfaceName, LinkState};
-use super::socket::{CaptureFilter, KernelStatistics, PacketSocket};
-use super::{CaptureError, LiveSettings, is_harmless, permission};
+use super::socket::{CaptureFilter, FrameBuffers, KernelStatistics, PacketSocket};
+use super::{CaptureError, LiveSettings, permission};
+use crate::capture::stop::Stop;
 
-/// How long a read waits for a frame: the capture thread sees a stop this soon.
+/// How long a read waits for a frame where nothing can wake it: a stop is seen this soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Why an interface cannot be listened on now.
 #[derive(Debug, Error)]
 pub(super) enum OpenError {
     /// The operating system forbids it.
-    #[error("{}", permission::mend(.0))]
+    #[error("{}", permission::remedy(.0))]
     Permission(io::Error),
     /// The interface is away; it may come.
     #[error("{0}")]
@@ -59,7 +60,7 @@ impl OpenError {
     }
 }
 
-/// Opens a packet socket that hears nothing yet.
+/// Opens a packet socket that receives nothing yet.
 pub(super) fn open_socket(filter: CaptureFilter) -> Result<PacketSocket, OpenError> {
     PacketSocket::open(filter).map_err(|error| match error.raw_os_error() {
         Some(EAFNOSUPPORT) => OpenError::Failed {
@@ -71,10 +72,11 @@ pub(super) fn open_socket(filter: CaptureFilter) -> Result<PacketSocket, OpenErr
     })
 }
 
-/// An open channel: ours to ask, pnet's to read.
+/// A socket that is bound to an interface.
+#[derive(Debug)]
 pub(super) struct Channel {
     socket: PacketSocket,
-    receiver: Box<dyn DataLinkReceiver>,
+    frames: FrameBuffers,
     index: u32,
 }
 
@@ -85,7 +87,9 @@ impl Channel {
         let index = socket
             .index_of(settings.interface.as_str())
             .map_err(OpenError::failed("looking the interface up"))?;
-        let interface = interface::by_index(index).ok_or(OpenError::Away(LinkState::Missing))?;
+        let interface = interface::by_index(index)
+            .map_err(OpenError::failed("listing the interfaces"))?
+            .ok_or(OpenError::Away(LinkState::Missing))?;
         if !interface.is_up() {
             return Err(OpenError::Away(LinkState::Down));
         }
@@ -95,12 +99,15 @@ impl Channel {
             _ => OpenError::failed("joining the multicast group")(error),
         })?;
         if settings.promiscuous {
-            Self::disable_card_filter(&socket, index)?;
+            receive_everything(&socket, index)?;
         }
-        if filter == CaptureFilter::Everything
-            && let Err(error) = socket.ignore_own()
+        if filter != CaptureFilter::Devices
+            && let Err(error) = socket.exclude_outgoing()
         {
-            tracing::debug!(%error, "what this machine sends is heard as well");
+            debug!(%error, "what this machine sends is received as well");
+        }
+        if let Err(error) = socket.keep_vlan_tags() {
+            debug!(%error, "frames lack the VLAN tag that the kernel takes off");
         }
         let descriptor =
             socket.descriptor().map_err(OpenError::failed("sharing the packet socket"))?;
@@ -108,55 +115,61 @@ impl Channel {
             socket_fd: Some(descriptor),
             // pnet binds the socket it is given to this ethertype, where its default binds it to
             // every one: then each frame on the LAN would meet our filter, and what other programs
-            // on this machine send would be heard as if devices had sent it. The price: a frame
-            // behind two VLAN tags is not heard. Frames keep their Ethernet header, for
+            // on this machine send would be received as if devices had sent it. The price: a frame
+            // behind two VLAN tags is not received. Frames keep their Ethernet header, for
             // that is the socket's own kind.
             channel_type: ChannelType::Layer3(filter.ethertype()),
             promiscuous: false,
-            read_timeout: Some(READ_TIMEOUT),
             ..Config::default()
         };
         let channel = datalink::channel(&interface, config)
             .map_err(OpenError::failed("binding the packet socket"))?;
         match channel {
-            // The sending half is dropped: the gateway never transmits.
-            datalink::Channel::Ethernet(_, receiver) => Ok(Self { socket, receiver, index }),
+            // Both halves are dropped. The gateway never transmits, and pnet's receiver takes two
+            // system calls for a frame where this one takes one for up to sixteen. The socket
+            // stays bound.
+            datalink::Channel::Ethernet(..) => {
+                Ok(Self { socket, frames: FrameBuffers::new(), index })
+            }
             _ => Err(OpenError::NotEthernet),
         }
     }
 
     /// Switches the network card's own filter off, for as long as the channel is open.
-    pub(super) fn hear_unfiltered(&self) -> Result<(), OpenError> {
-        Self::disable_card_filter(&self.socket, self.index)
+    pub(super) fn disable_card_filter(&self) -> Result<(), OpenError> {
+        receive_everything(&self.socket, self.index)
     }
 
-    fn disable_card_filter(socket: &PacketSocket, index: u32) -> Result<(), OpenError> {
-        socket.hear_everything(index).map_err(OpenError::failed("switching promiscuous mode on"))
+    /// The next frame, Ethernet header first.
+    ///
+    /// # Errors
+    /// `TimedOut` where none comes for `longest`, `Interrupted` where `stop` is raised; what is
+    /// wrong with the interface.
+    pub(super) fn receive(&mut self, longest: Duration, stop: Option<&Stop>) -> io::Result<&[u8]> {
+        if self.frames.is_empty() {
+            self.fill(longest, stop)?;
+        }
+        self.frames.next().ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
-    /// The next frame, Ethernet header first. Waits for [`READ_TIMEOUT`] at most.
-    pub(super) fn receive(&mut self) -> io::Result<&[u8]> {
-        self.receiver.next()
+    fn fill(&mut self, longest: Duration, stop: Option<&Stop>) -> io::Result<()> {
+        if self.frames.was_full() {
+            match self.socket.receive(&mut self.frames) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+        self.socket.wait(longest, stop.and_then(Stop::descriptor))?;
+        self.socket.receive(&mut self.frames)
     }
 
     /// What is wrong with the interface after a read failed with `error`.
-    ///
-    /// Where the interface went away pnet reports an unexpected poll event, at once and for ever,
-    /// until the error that waits on the socket is taken off it.
     pub(super) fn explain(&self, error: io::Error) -> io::Error {
         self.socket.take_error().unwrap_or(error)
     }
 
-    /// As [`Channel::receive`]; an error that is no mere wait is [explained](Channel::explain).
-    pub(super) fn receive_explained(&mut self) -> io::Result<&[u8]> {
-        let Self { socket, receiver, .. } = self;
-        receiver.next().map_err(|error| {
-            if is_harmless(&error) { error } else { socket.take_error().unwrap_or(error) }
-        })
-    }
-
     /// Whether the interface of that name is still the one that is listened on. A socket whose
-    /// interface was deleted stays silent for ever, even once another has its name.
+    /// interface was deleted stays silent, even once another has its name.
     pub(super) fn is_on(&self, settings: &LiveSettings) -> bool {
         self.socket.index_of(settings.interface.as_str()).is_ok_and(|index| index == self.index)
     }
@@ -167,8 +180,6 @@ impl Channel {
     }
 }
 
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("socket", &self.socket).finish_non_exhaustive()
-    }
+fn receive_everything(socket: &PacketSocket, index: u32) -> Result<(), OpenError> {
+    socket.receive_everything(index).map_err(OpenError::failed("switching promiscuous mode on"))
 }

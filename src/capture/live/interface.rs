@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::str::FromStr;
 
 use pnet::datalink::NetworkInterface;
+use rustix::io::Errno;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use socket2::{Domain, Socket, Type};
 use thiserror::Error;
 
 /// The longest name that the kernel takes: `IFNAMSIZ` without the final zero.
@@ -80,6 +83,8 @@ impl fmt::Display for InterfaceName {
 pub enum LinkState {
     /// There is no such interface.
     Missing,
+    /// It could not be looked up: the process may have no descriptor left.
+    Unknown,
     /// It is there, but switched off.
     Down,
     /// It is switched on, but nothing is at the other end: no cable, no Wi-Fi association.
@@ -92,6 +97,7 @@ impl fmt::Display for LinkState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "does not exist",
+            Self::Unknown => "cannot be looked up",
             Self::Down => "is down",
             Self::NoCarrier => "has no carrier",
             Self::Up => "is up",
@@ -109,23 +115,43 @@ pub(super) fn state(found: Option<&NetworkInterface>) -> LinkState {
     }
 }
 
+/// Every interface of this machine, in the kernel's order.
+///
+/// # Errors
+/// The process may have no descriptor left.
+pub fn list() -> io::Result<Vec<NetworkInterface>> {
+    let interfaces = pnet::datalink::interfaces();
+    // There is always the loopback: an empty list is how pnet reports an error.
+    if interfaces.is_empty() { Err(io::Error::last_os_error()) } else { Ok(interfaces) }
+}
+
 /// The interface with this index.
-pub(super) fn by_index(index: u32) -> Option<NetworkInterface> {
-    pnet::datalink::interfaces().into_iter().find(|candidate| candidate.index == index)
+pub(super) fn by_index(index: u32) -> io::Result<Option<NetworkInterface>> {
+    Ok(list()?.into_iter().find(|candidate| candidate.index == index))
+}
+
+/// The interface that has this name or alternative name, as the kernel looks it up.
+///
+/// # Errors
+/// The process may have no descriptor left.
+pub fn find(name: &InterfaceName) -> io::Result<Option<NetworkInterface>> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    match rustix::net::netdevice::name_to_index(&socket, name.as_str()) {
+        Ok(index) => by_index(index),
+        Err(Errno::NODEV) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The names of the interfaces that could be meant, for a message.
 pub(super) fn candidates() -> Vec<String> {
-    pnet::datalink::interfaces()
-        .into_iter()
-        .filter(|candidate| !candidate.is_loopback())
-        .map(|candidate| candidate.name)
-        .collect()
+    let interfaces = list().unwrap_or_default().into_iter();
+    interfaces.filter(|candidate| !candidate.is_loopback()).map(|found| found.name).collect()
 }
 
 /// The bridge that this interface is a port of. It takes the port's frames before a socket that
 /// is bound to their ethertype sees them.
-pub(super) fn bridge(interface: &InterfaceName) -> Option<String> {
+pub(super) fn bridge(interface: &str) -> Option<String> {
     let link = fs::read_link(format!("/sys/class/net/{interface}/brport/bridge")).ok()?;
     Some(link.file_name()?.to_string_lossy().into_owned())
 }

@@ -4,8 +4,8 @@
 //! joined on the socket, so that the network card needs no promiscuous mode. An interface that is
 //! missing, down or replaced is waited for.
 //!
-//! Frames are heard bare and behind one VLAN tag, which the kernel takes off; behind two (802.1ad)
-//! they are not. On a port of a bridge the bridge takes the frames: listen on the bridge.
+//! Frames are received bare and behind one VLAN tag, which the kernel takes off; behind two
+//! (802.1ad) they are not, except by [`LiveSource::open_wire`]. On a port of a bridge the bridge takes the frames: listen on the bridge.
 
 mod channel;
 mod filter;
@@ -19,24 +19,26 @@ mod socket;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use energi_sinks::stats::Counter;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use super::stop::Stop;
 use super::{CaptureError, Event, Link, Packet, Source};
 use crate::platform::privileges::Rights;
 use channel::{Channel, OpenError, READ_TIMEOUT};
-pub use interface::{InterfaceName, InterfaceNameError, LinkState};
+pub use interface::{InterfaceName, InterfaceNameError, LinkState, find, list};
 pub use monitor::TrafficMonitor;
-pub use probe::{Probe, forbidden, probe};
+pub use permission::program;
+pub use probe::{InterfaceProbe, forbidden, probe, probe_found};
 use silence::Silence;
 use socket::CaptureFilter;
 
-/// How often the interface is looked at and the kernel's counts are read.
-const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// How often the interface is looked at and the kernel's counts are read, and so the longest wait
+/// for a frame. An interface that goes down or is deleted ends the wait at once.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The waits between tries to reopen: from the first, doubling, to the longest. A try is two
 /// system calls while the interface is missing.
@@ -58,9 +60,9 @@ pub struct LiveSettings {
 pub struct LiveCounters {
     /// Frames handed on.
     pub received: Counter,
-    /// Frames that passed the kernel's filter, the dropped ones among them. Half a second old.
+    /// Frames that passed the kernel's filter, the dropped ones among them. A second old.
     pub kernel_passed: Counter,
-    /// Frames that the kernel dropped because the socket's queue was full. Half a second old.
+    /// Frames that the kernel dropped because the socket's queue was full. A second old.
     pub kernel_drops: Counter,
     /// How many times the interface was listened on again after it had been away.
     pub reopened: Counter,
@@ -72,12 +74,15 @@ pub struct LiveCounters {
 #[derive(Debug)]
 pub struct LiveSource {
     settings: LiveSettings,
+    filter: CaptureFilter,
     counters: Arc<LiveCounters>,
     listening: Listening,
     /// What the last read failed with, to be dealt with before the next one.
     trouble: Option<io::Error>,
     silence: Silence,
     next_check: Instant,
+    /// What ends a wait.
+    stop: Option<Stop>,
 }
 
 #[derive(Debug)]
@@ -120,12 +125,27 @@ impl LiveSource {
     /// [`CaptureError::Permission`] says how to get it; [`CaptureError::Io`] for an interface that
     /// can never be listened on.
     pub fn open(settings: LiveSettings) -> Result<Self, CaptureError> {
+        Self::with_filter(settings, CaptureFilter::Devices)
+    }
+
+    /// As [`LiveSource::open`], for frames as they are on the wire: with all their VLAN tags, and
+    /// on the port of a bridge too.
+    ///
+    /// # Errors
+    /// As [`LiveSource::open`].
+    pub fn open_wire(settings: LiveSettings) -> Result<Self, CaptureError> {
+        Self::with_filter(settings, CaptureFilter::DevicesTagged)
+    }
+
+    fn with_filter(settings: LiveSettings, filter: CaptureFilter) -> Result<Self, CaptureError> {
         let now = Instant::now();
         let interface = &settings.interface;
-        let listening = match Channel::open(&settings, CaptureFilter::Devices) {
+        let listening = match Channel::open(&settings, filter) {
             Ok(channel) => {
                 info!(%interface, "listening");
-                if let Some(bridge) = interface::bridge(interface) {
+                if filter == CaptureFilter::Devices
+                    && let Some(bridge) = interface::bridge(interface.as_str())
+                {
                     warn!(%interface, "a port of {bridge}, which takes its frames: listen on {bridge}");
                 }
                 Listening::Open(channel)
@@ -138,11 +158,13 @@ impl LiveSource {
         };
         Ok(Self {
             settings,
+            filter,
             counters: Arc::default(),
             listening,
             trouble: None,
             silence: Silence::new(now),
             next_check: now + CHECK_EVERY,
+            stop: None,
         })
     }
 
@@ -190,7 +212,7 @@ impl LiveSource {
     fn reopen(&mut self, now: Instant) {
         let Listening::Waiting(wait) = &mut self.listening else { return };
         let interface = &self.settings.interface;
-        match Channel::open(&self.settings, CaptureFilter::Devices) {
+        match Channel::open(&self.settings, self.filter) {
             Ok(channel) => {
                 info!(%interface, "the interface is there; listening");
                 self.counters.reopened.add(1);
@@ -254,13 +276,21 @@ impl Source for LiveSource {
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let now = Instant::now();
         self.attend(now);
-        let Self { settings, listening, trouble, counters, silence, .. } = self;
+        let Self { settings, listening, trouble, counters, silence, next_check, stop, .. } = self;
         counters.away.store(matches!(listening, Listening::Waiting(_)), Ordering::Relaxed);
-        let (Listening::Open(channel) | Listening::Draining { channel, .. }) = listening else {
-            thread::sleep(READ_TIMEOUT);
-            return Ok(Event::Idle);
+        // Without anything that can wake it the wait ends soon, so that the caller can stop.
+        let longest = if stop.is_some() { CHECK_EVERY } else { READ_TIMEOUT };
+        let (channel, due) = match listening {
+            Listening::Open(channel) => (channel, *next_check),
+            Listening::Draining { channel, .. } => (channel, now),
+            Listening::Waiting(wait) => {
+                let due = wait.until.min(*next_check).saturating_duration_since(now);
+                socket::sleep(due.min(longest), stop.as_ref().and_then(Stop::descriptor));
+                return Ok(Event::Idle);
+            }
         };
-        match channel.receive() {
+        let longest = due.saturating_duration_since(now).min(longest);
+        match channel.receive(longest, stop.as_ref()) {
             Ok(bytes) => {
                 counters.received.add(1);
                 if let Some(silent) = silence.frame(now) {
@@ -274,6 +304,10 @@ impl Source for LiveSource {
                 Ok(Event::Idle)
             }
         }
+    }
+
+    fn wake_on(&mut self, stop: &Stop) {
+        self.stop = Some(stop.clone());
     }
 
     /// An interface that comes back is listened on with a new socket.

@@ -1,14 +1,14 @@
-//! Hears whatever comes to an interface, to find out why the devices are not among it.
+//! Receives whatever comes to an interface, to find out why the devices are not among it.
 
 use std::fmt;
 
-use super::channel::Channel;
+use super::channel::{Channel, READ_TIMEOUT};
 use super::socket::CaptureFilter;
 use super::{InterfaceName, LiveSettings, is_harmless};
 use crate::capture::CaptureError;
 
-/// A socket that hears every ethertype: the devices' frames whole, of all others the header. What
-/// this machine sends is left out. As for [`super::LiveSource`] the group is joined.
+/// A socket that receives every ethertype: the devices' frames whole, of all others the header.
+/// What this machine sends is left out. As for [`super::LiveSource`] the group is joined.
 pub struct TrafficMonitor {
     interface: InterfaceName,
     channel: Channel,
@@ -32,17 +32,17 @@ impl TrafficMonitor {
     ///
     /// # Errors
     /// The interface is gone.
-    pub fn hear_unfiltered(&self) -> Result<(), CaptureError> {
-        self.channel.hear_unfiltered().map_err(|error| error.on(&self.interface))
+    pub fn disable_card_filter(&self) -> Result<(), CaptureError> {
+        self.channel.disable_card_filter().map_err(|error| error.on(&self.interface))
     }
 
     /// The next frame, Ethernet header first; `None` where none comes for about 100 ms.
     ///
     /// # Errors
     /// The interface went away.
-    pub fn hear(&mut self) -> Result<Option<&[u8]>, CaptureError> {
+    pub fn receive(&mut self) -> Result<Option<&[u8]>, CaptureError> {
         let Self { interface, channel } = self;
-        match channel.receive_explained() {
+        match channel.receive(READ_TIMEOUT, None) {
             Ok(frame) => Ok(Some(frame)),
             Err(error) if is_harmless(&error) => Ok(None),
             Err(error) => Err(CaptureError::Io(format!("{interface} went away: {error}"))),

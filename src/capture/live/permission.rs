@@ -2,18 +2,33 @@
 
 use std::io;
 
-/// The reason, and the ways to mend it, each ready to be pasted.
-pub(super) fn mend(error: &io::Error) -> String {
-    let program = std::env::current_exe().map_or_else(
-        |_| "/path/to/energi-gateway".to_owned(),
-        |path| quoted(&path.to_string_lossy()),
-    );
+/// The reason, and the ways to get the permission, each ready to be pasted.
+pub(super) fn remedy(error: &io::Error) -> String {
+    let program = program_file();
     format!(
         "no permission to listen on a network interface ({error}). Either let this binary, again \
          after each update of it:\n  sudo setcap cap_net_raw+ep {program}\nor, as a systemd service, \
          add to its [Service] section:\n  AmbientCapabilities=CAP_NET_RAW\nor, in Docker, start the \
          container with:\n  --network host --cap-add NET_RAW"
     )
+}
+
+/// The file of this program, as a shell reads it.
+fn program_file() -> String {
+    std::env::current_exe().map_or_else(
+        |_| "/path/to/energi-gateway".to_owned(),
+        |path| quoted(&path.to_string_lossy()),
+    )
+}
+
+/// This program as root's shell finds it: by name where it is installed, else by its path.
+#[must_use]
+pub fn program() -> String {
+    let file = program_file();
+    match file.rsplit_once('/') {
+        Some(("/usr/bin" | "/usr/local/bin" | "/usr/sbin" | "/bin", name)) => name.to_owned(),
+        _ => file,
+    }
 }
 
 /// A path as a shell reads it.
@@ -31,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mend_can_be_pasted_into_a_shell() {
+    fn the_remedy_can_be_pasted_into_a_shell() {
         assert_eq!(quoted("/usr/bin/energi-gateway"), "/usr/bin/energi-gateway");
         assert_eq!(quoted("/home/a b/it's"), r"'/home/a b/it'\''s'");
-        let mend = mend(&io::Error::from_raw_os_error(libc::EPERM));
-        assert!(mend.contains("sudo setcap cap_net_raw+ep /"), "{mend}");
+        let remedy = remedy(&io::Error::from_raw_os_error(libc::EPERM));
+        assert!(remedy.contains("sudo setcap cap_net_raw+ep /"), "{remedy}");
     }
 }

@@ -1,6 +1,9 @@
 //! Looks at an interface without listening on it.
 
 use std::fmt;
+use std::io;
+
+use pnet::datalink::NetworkInterface;
 
 use super::channel::{self, OpenError};
 use super::interface::{self, InterfaceName, LinkState};
@@ -8,20 +11,22 @@ use super::socket::CaptureFilter;
 
 /// What stands between the gateway and an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct InterfaceProbe {
     /// The interface asked for.
     pub interface: InterfaceName,
     /// What state it is in.
     pub state: LinkState,
     /// The bridge that it is a port of, which takes its frames: the one to listen on.
     pub bridge: Option<String>,
-    /// Why this process may not capture, with the mend; `None` where it may.
+    /// Why this process may not capture, with the remedy; `None` where it may.
     pub forbidden: Option<String>,
+    /// Why the interface could not be looked up.
+    pub failed: Option<String>,
     /// Where there is no such interface: those that there are, the loopback left out.
     pub candidates: Vec<String>,
 }
 
-/// Why this process may not capture on any interface, with the mend; `None` where it may.
+/// Why this process may not capture on any interface, with the remedy; `None` where it may.
 #[must_use]
 pub fn forbidden() -> Option<String> {
     channel::open_socket(CaptureFilter::Devices).err().map(|error: OpenError| error.to_string())
@@ -29,33 +34,42 @@ pub fn forbidden() -> Option<String> {
 
 /// Looks at `interface` and at what this process may do. Changes nothing.
 #[must_use]
-pub fn probe(interface: &InterfaceName) -> Probe {
-    let found = pnet::datalink::interfaces()
-        .into_iter()
-        .find(|candidate| candidate.name == interface.as_str());
-    let state = interface::state(found.as_ref());
-    Probe {
+pub fn probe(interface: &InterfaceName) -> InterfaceProbe {
+    probe_found(interface, interface::find(interface).as_ref().map(Option::as_ref), forbidden())
+}
+
+/// What [`probe`] says, of an interface that was looked up.
+#[must_use]
+pub fn probe_found(
+    interface: &InterfaceName,
+    found: Result<Option<&NetworkInterface>, &io::Error>,
+    forbidden: Option<String>,
+) -> InterfaceProbe {
+    let state = found.map_or(LinkState::Unknown, interface::state);
+    InterfaceProbe {
         interface: interface.clone(),
         state,
-        bridge: interface::bridge(interface),
-        forbidden: channel::open_socket(CaptureFilter::Devices)
-            .err()
-            .map(|error: OpenError| error.to_string()),
+        bridge: found.ok().flatten().and_then(|found| interface::bridge(&found.name)),
+        forbidden,
+        failed: found.err().map(ToString::to_string),
         candidates: if state == LinkState::Missing { interface::candidates() } else { Vec::new() },
     }
 }
 
-impl Probe {
-    /// Whether frames can be heard now.
+impl InterfaceProbe {
+    /// Whether frames can be received now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.state == LinkState::Up && self.bridge.is_none() && self.forbidden.is_none()
     }
 }
 
-impl fmt::Display for Probe {
+impl fmt::Display for InterfaceProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.interface, self.state)?;
+        if let Some(failed) = &self.failed {
+            write!(f, ": {failed}")?;
+        }
         if !self.candidates.is_empty() {
             write!(f, " (there are: {})", self.candidates.join(", "))?;
         }

@@ -67,7 +67,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let anonymiser = if args.anonymise { Some(learn(&args.captures)?) } else { None };
     let output = &args.output;
     let failed = |error: io::Error| output_failure(output, &error);
-    let mut capture = PcapngWriter::new(BufWriter::new(create(args)?), None).map_err(failed)?;
+    let (file, made) = create(args)?;
+    // A part of a capture would be taken for the whole. A file that was there before stays.
+    let discard = || {
+        if made {
+            let _ = fs::remove_file(output);
+        }
+    };
+    let mut capture = PcapngWriter::new(BufWriter::new(file), None).map_err(failed)?;
     let (mut frames, mut left_out, mut ended) = (0_u64, LeftOut::default(), Ok(()));
     for path in &args.captures {
         let result = each_frame(path, &mut left_out, |time, bytes, frame| {
@@ -80,8 +87,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         match result {
             Ok(()) => {}
             Err(Ended::Output(error)) => {
-                // A part of it would be taken for the whole.
-                let _ = fs::remove_file(output);
+                discard();
                 return Err(failed(error));
             }
             Err(Ended::Capture(error)) if ended.is_ok() => ended = Err(Failure::from(error)),
@@ -89,11 +95,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     capture.get_mut().flush().map_err(|error| {
-        let _ = fs::remove_file(output);
+        discard();
         failed(error)
     })?;
     if frames == 0 && ended.is_err() {
-        let _ = fs::remove_file(output);
+        discard();
         return ended;
     }
     let names = anonymiser.map_or(String::new(), |anonymiser| {
@@ -165,7 +171,8 @@ fn each_frame(
     }
 }
 
-fn create(args: &Args) -> Result<File, Failure> {
+/// Opens the output, and says whether there was no such file before.
+fn create(args: &Args) -> Result<(File, bool), Failure> {
     let path = &args.output;
     let same = |other: &PathBuf| {
         let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
@@ -175,14 +182,14 @@ fn create(args: &Args) -> Result<File, Failure> {
         let message = format!("{}: the capture itself; --output takes a new file", path.display());
         return Err(Failure::message(Exit::Usage, message));
     }
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if args.force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    options.open(path).map_err(|error| output_failure(path, &error))
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(file) => Ok((file, true)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && args.force => {
+            let existing = OpenOptions::new().write(true).truncate(true).open(path);
+            existing.map(|file| (file, false)).map_err(|error| output_failure(path, &error))
+        }
+        Err(error) => Err(output_failure(path, &error)),
+    }
 }
 
 fn output_failure(path: &Path, error: &io::Error) -> Failure {
