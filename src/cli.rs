@@ -84,8 +84,7 @@ impl Command {
             Self::Record(args) => commands::record::run(&args),
             Self::Dissector(args) => commands::dissector::run(&args),
             #[cfg(feature = "sqlite")]
-            Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock())
-                .map_err(|error| Failure::new(error.exit(), error)),
+            Self::Report(args) => commands::report::run(&args, &mut io::stdout().lock()),
             #[cfg(feature = "sqlite")]
             Self::History(args) => commands::history::run(&args, &mut io::stdout().lock()),
             #[cfg(feature = "mqtt")]

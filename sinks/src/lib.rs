@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
 pub mod channel;
+#[cfg(feature = "sqlite")]
+pub mod chart;
 pub mod clock;
 pub mod current;
 #[cfg(any(feature = "sqlite", feature = "queue"))]

@@ -1,22 +1,19 @@
-//! `energi-gateway history`: a consistent copy, a smaller file, samples as CSV or to InfluxDB.
+//! `energi-gateway history`: a consistent copy, a smaller file, samples as CSV or to another sink, a
+//! device removed.
 
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-#[cfg(feature = "influxdb")]
-use crate::config::Config;
-#[cfg(feature = "influxdb")]
-use crate::history::SendSelection;
-use crate::history::{self, Existing, History, HistoryError, SampleSelection};
-#[cfg(feature = "influxdb")]
-use crate::platform::exit::Exit;
-use crate::platform::exit::Failure;
+use crate::history::{self, Existing, HistoryError, SampleSelection};
+use crate::platform::exit::{Exit, Failure};
 
-use super::dates;
+use super::dates::{self, DateRange};
+use super::located::HistoryLocation;
 
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
@@ -31,13 +28,13 @@ pub struct HistoryArgs {
 pub enum HistoryAction {
     /// Write a consistent copy, also while the gateway is running
     Backup {
-        /// The history: the `path` of a sqlite sink
-        #[arg(long, value_name = "FILE")]
-        db: PathBuf,
+        /// Where the history is.
+        #[command(flatten)]
+        location: HistoryLocation,
 
         /// The copy, which appears whole or not at all
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
 
         /// Replace the file of that name
         #[arg(long)]
@@ -45,13 +42,15 @@ pub enum HistoryAction {
     },
     /// Give the space of deleted samples back; the gateway must not be running
     Vacuum {
-        /// The history: the `path` of a sqlite sink
-        #[arg(long, value_name = "FILE")]
-        db: PathBuf,
+        /// Where the history is.
+        #[command(flatten)]
+        location: HistoryLocation,
     },
     /// Write samples as CSV: time (UTC), serial, key, value
     Export(ExportArgs),
-    /// Send samples to an InfluxDB sink, also while the gateway is running
+    /// Remove a device, or what it has from before a date; the gateway must not be running
+    Forget(ForgetArgs),
+    /// Send samples to another sink, also while the gateway is running
     #[cfg(feature = "influxdb")]
     Send(SendArgs),
 }
@@ -59,19 +58,15 @@ pub enum HistoryAction {
 /// What `history export` takes.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// The history: the `path` of a sqlite sink
-    #[arg(long, value_name = "FILE")]
-    pub db: PathBuf,
+    /// Where the history is.
+    #[command(flatten)]
+    pub location: HistoryLocation,
 
-    /// The first local date
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub from: Option<Date>,
+    /// The dates.
+    #[command(flatten)]
+    pub dates: DateRange,
 
-    /// The last local date, itself included
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub to: Option<Date>,
-
-    /// Where the local dates begin, such as Europe/London [default: the system's time zone]
+    /// Where the local dates begin, such as Europe/London [default: as in the history]
     #[arg(long, value_name = "ZONE", value_parser = time_zone)]
     pub timezone: Option<TimeZone>,
 
@@ -82,6 +77,30 @@ pub struct ExportArgs {
     /// Only this key, such as `grid_pwr`; may be given several times
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
+
+    /// Where to write it [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `history forget` takes.
+#[derive(Debug, clap::Args)]
+pub struct ForgetArgs {
+    /// Where the history is.
+    #[command(flatten)]
+    pub location: HistoryLocation,
+
+    /// The device
+    #[arg(long, value_name = "N")]
+    pub serial: u32,
+
+    /// Only what is older than this local date, itself not included
+    #[arg(long, value_name = "DATE", value_parser = dates::date)]
+    pub before: Option<Date>,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What `history send` takes.
@@ -92,28 +111,20 @@ pub struct ExportArgs {
 those of the configuration's time zone.
 
 Example:
-  energi-gateway history send --db energi.db --to influxdb --from 2026-06-01 --to-date 2026-06-30"
+  energi-gateway history send --sink influxdb --from 2026-06"
 )]
 pub struct SendArgs {
-    /// The history: the `path` of a sqlite sink
-    #[arg(long, value_name = "FILE")]
-    pub db: PathBuf,
+    /// Where the history is.
+    #[command(flatten)]
+    pub location: HistoryLocation,
 
-    /// The configuration that has the sink [default: as for `run`]
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The name of the sink
+    #[arg(long, value_name = "NAME")]
+    pub sink: String,
 
-    /// The name of the influxdb sink
-    #[arg(long, value_name = "SINK")]
-    pub to: String,
-
-    /// The first local date
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub from: Option<Date>,
-
-    /// The last local date, itself included
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub to_date: Option<Date>,
+    /// The dates.
+    #[command(flatten)]
+    pub dates: DateRange,
 
     /// Only this device; may be given several times
     #[arg(long, value_name = "N")]
@@ -129,26 +140,29 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
 /// # Errors
 /// The [`Failure`] that decides the exit code.
 pub fn run(args: &HistoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let done = match &args.action {
-        HistoryAction::Backup { db, to, force } => {
+    match &args.action {
+        HistoryAction::Backup { location, output, force } => {
             let existing = if *force { Existing::Replace } else { Existing::Keep };
-            let size = history::backup(db, to, existing)?;
-            writeln!(out, "{}: {}", to.display(), mebibytes(size)).map_err(HistoryError::Output)
+            let size = history::backup(&location.find()?.path, output, existing)?;
+            say(out, format_args!("{}: {}", output.display(), mebibytes(size)))
         }
-        HistoryAction::Vacuum { db } => {
-            let sizes = history::vacuum(db)?;
+        HistoryAction::Vacuum { location } => {
+            let db = location.find()?.path;
+            let sizes = history::vacuum(&db)?;
             let (before, after) = (mebibytes(sizes.before), mebibytes(sizes.after));
-            writeln!(out, "{}: {before} before, {after} after", db.display())
-                .map_err(HistoryError::Output)
+            say(out, format_args!("{}: {before} before, {after} after", db.display()))
         }
-        HistoryAction::Export(args) => export(args, &mut BufWriter::new(out)),
+        HistoryAction::Export(args) => export(args, out),
+        HistoryAction::Forget(args) => forget(args, out),
         #[cfg(feature = "influxdb")]
-        HistoryAction::Send(args) => {
-            let config = super::configuration(args.config.as_deref())?;
-            return send(args, &config, out);
-        }
-    };
-    Ok(done.or_else(HistoryError::unless_unread)?)
+        HistoryAction::Send(args) => send(args, out),
+    }
+}
+
+/// Writes a result; a reader that has gone has seen enough.
+fn say(out: &mut dyn Write, result: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+    let written = writeln!(out, "{result}").map_err(HistoryError::Output);
+    Ok(written.or_else(HistoryError::unless_unread)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
@@ -156,46 +170,84 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.2} MiB", bytes as f64 / (1024.0 * 1024.0))
 }
 
-fn export(args: &ExportArgs, out: &mut dyn Write) -> Result<(), HistoryError> {
-    dates::check_order(args.from, args.to)?;
-    let zone = args.timezone.clone().unwrap_or_else(TimeZone::system);
-    let history = History::open(&args.db)?;
+fn export(args: &ExportArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let located = args.location.find()?;
+    let db = &located.path;
+    let stored = history::open(db)?.timezone().map_err(|error| HistoryError::read(db, error))?;
+    let zone = args.timezone.clone().or(stored).unwrap_or(located.timezone);
+    let dates = args.dates.resolve(&zone)?;
     let samples = SampleSelection {
-        time: dates::time(args.from, args.to, &zone)?,
+        time: dates.time(&zone)?,
         serials: args.serial.clone(),
         keys: args.key.clone(),
     };
-    let count = history::export(&history, &samples, out)?;
-    out.flush().map_err(HistoryError::Output)?;
-    if count == 0 {
-        tracing::warn!(
-            "{}: no sample to export{}",
-            args.db.display(),
-            dates::describe(args.from, args.to)
-        );
+    let write = |out: &mut dyn Write| {
+        let mut out = BufWriter::new(out);
+        let count = history::export(db, &samples, &mut out)?;
+        out.flush().map_err(HistoryError::Output)?;
+        if count == 0 {
+            tracing::warn!("{}: no sample to export{}", db.display(), dates.describe());
+        }
+        Ok(())
+    };
+    let done: Result<(), HistoryError> = match &args.output {
+        Some(path) => File::create(path)
+            .map_err(|error| HistoryError::io(path, &error))
+            .and_then(|mut file| write(&mut file)),
+        None => write(out),
+    };
+    Ok(done.or_else(HistoryError::unless_unread)?)
+}
+
+fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let located = args.location.find()?;
+    let serial = args.serial;
+    let name = located.names.get(&serial).map(|name| format!(" ({name})")).unwrap_or_default();
+    let what = match args.before {
+        Some(date) => format!("everything of device {serial}{name} from before {date}"),
+        None => format!("device {serial}{name} and all that the history has of it"),
+    };
+    if !args.yes && !confirmed(&format!("Remove {what}?"))? {
+        return Err(HistoryError::Usage("nothing was removed".to_owned()).into());
     }
-    Ok(())
+    let removed = history::forget(&located.path, serial, args.before)?;
+    let (days, readings) = (removed.days, removed.readings);
+    say(
+        out,
+        format_args!("{}: {days} days and {readings} readings removed", located.path.display()),
+    )
+}
+
+/// Asks on a terminal. Without one, only `--yes` is an answer.
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        let text = "there is no terminal to ask on; --yes removes without asking".to_owned();
+        return Err(HistoryError::Usage(text).into());
+    }
+    eprint!("{question} There is no way back. [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Io, error))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(feature = "influxdb")]
-fn send(args: &SendArgs, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    dates::check_order(args.from, args.to_date)?;
-    let wanted = SendSelection {
-        time: dates::time(args.from, args.to_date, &config.timezone)?,
+fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = super::configuration(args.location.config.as_deref())?;
+    let db = args.location.find()?.path;
+    let dates = args.dates.resolve(&config.timezone)?;
+    let selection = history::SendSelection {
+        time: dates.time(&config.timezone)?,
         serials: args.serial.clone(),
     };
-    let Some(sent) = history::send(&args.db, wanted, config, &args.to)? else {
-        let range = dates::describe(args.from, args.to_date);
-        tracing::warn!("{}: no sample to send{range}", args.db.display());
+    let Some(sent) = history::send(&db, selection, &config, &args.sink)? else {
+        tracing::warn!("{}: no sample to send{}", db.display(), dates.describe());
         return Ok(());
     };
     let (points, from, to) = (sent.points, sent.dates.start(), sent.dates.end());
-    writeln!(out, "{}: {points} points sent, {from} to {to}", args.to)
-        .map_err(HistoryError::Output)
-        .or_else(HistoryError::unless_unread)?;
+    say(out, format_args!("{}: {points} points sent, {from} to {to}", args.sink))?;
     if sent.refused > 0 {
         let refused = sent.refused;
-        let said = format_args!("{}: {refused} points were refused for good; see above", args.to);
+        let said = format_args!("{}: {refused} points were refused for good; see above", args.sink);
         return Err(Failure::message(Exit::Data, said));
     }
     Ok(())

@@ -12,6 +12,8 @@ pub mod history;
 #[cfg(feature = "mqtt")]
 pub mod import_config;
 mod line;
+#[cfg(feature = "sqlite")]
+mod located;
 pub mod man;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;

@@ -1,34 +1,39 @@
-//! `energi-gateway report`: energy by day, month or year.
+//! `energi-gateway report`: energy by day, week, month or year.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use jiff::civil::Date;
+use energi_sinks::energy::PeriodLength;
+use energi_sinks::sqlite::DaySelection;
+use jiff::Timestamp;
 
-use crate::history::{History, HistoryError};
-use crate::report::{self, DaySelection, PeriodLength, ReportFormat};
+use crate::history::{self, HistoryError};
+use crate::platform::exit::Failure;
+use crate::report::{self, ReportFormat, ReportStyle};
 
-use super::dates;
+use super::dates::DateRange;
+use super::located::HistoryLocation;
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  energi-gateway report --last 7d --bars
+  energi-gateway report monthly --from 2026 --format csv -o months.csv
+  energi-gateway report yearly --format svg -o years.svg")]
 pub struct ReportArgs {
     /// How long the periods are
-    #[arg(value_enum)]
+    #[arg(value_enum, default_value_t = Periods::Daily)]
     pub periods: Periods,
 
-    /// The history: the `path` of a sqlite sink
-    #[arg(long, value_name = "FILE")]
-    pub db: PathBuf,
+    /// Where the history is.
+    #[command(flatten)]
+    pub location: HistoryLocation,
 
-    /// The first local date [default: the first in the history]
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub from: Option<Date>,
-
-    /// The last local date, itself included [default: the last in the history]
-    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
-    pub to: Option<Date>,
+    /// The dates.
+    #[command(flatten)]
+    pub dates: DateRange,
 
     /// Only this device; may be given several times
     #[arg(long, value_name = "N")]
@@ -37,6 +42,14 @@ pub struct ReportArgs {
     /// How the report is written
     #[arg(long, value_enum, default_value_t = FormatName::Table)]
     pub format: FormatName,
+
+    /// Where to write it [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Draw the diverted energy of each period as a bar in the table
+    #[arg(long)]
+    pub bars: bool,
 }
 
 /// How long the periods of a report are.
@@ -44,6 +57,8 @@ pub struct ReportArgs {
 pub enum Periods {
     /// A line for each local date
     Daily,
+    /// A line for each week, Monday to Sunday
+    Weekly,
     /// A line for each month
     Monthly,
     /// A line for each year
@@ -63,35 +78,62 @@ pub enum FormatName {
     Svg,
 }
 
-/// Writes the report to `out`. A reader of `out` that goes away ends it quietly.
+/// Writes the report to `out`, unless it goes to a file. A reader of `out` that goes away ends it
+/// quietly.
 ///
 /// # Errors
-/// [`HistoryError`], which knows its exit code.
-pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), HistoryError> {
-    dates::check_order(args.from, args.to)?;
-    let history = History::open(&args.db)?;
-    let selection = DaySelection { from: args.from, to: args.to, serials: args.serial.clone() };
-    let days = report::days(&history, &selection)?;
-    if days.is_empty() {
-        tracing::warn!(
-            "{}: no day to report{}",
-            args.db.display(),
-            dates::describe(args.from, args.to)
-        );
+/// The [`Failure`] that decides the exit code.
+pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.format == FormatName::Svg && args.output.is_none() && io::stdout().is_terminal() {
+        return Err(HistoryError::Usage(
+            "a chart on a terminal is only its text; add --output FILE, such as -o energy.svg"
+                .to_owned(),
+        )
+        .into());
     }
-    let step = match args.periods {
+    let located = args.location.find()?;
+    let history = history::open(&located.path)?;
+    let unread = |error| HistoryError::read(&located.path, error);
+    let timezone = history.timezone().map_err(unread)?.unwrap_or(located.timezone);
+    let dates = args.dates.resolve(&timezone)?;
+    let selection = DaySelection { from: dates.from, to: dates.to, serials: args.serial.clone() };
+    let days = history.days(&selection).map_err(unread)?;
+    if days.is_empty() {
+        tracing::warn!("{}: no day to report{}", located.path.display(), dates.describe());
+    }
+    let savings = match &located.tariff {
+        Some(tariff) => report::savings(&history, &days, tariff, &timezone).map_err(unread)?,
+        None => report::Savings::default(),
+    };
+    let length = match args.periods {
         Periods::Daily => PeriodLength::Day,
+        Periods::Weekly => PeriodLength::Week,
         Periods::Monthly => PeriodLength::Month,
         Periods::Yearly => PeriodLength::Year,
     };
     let format = match args.format {
-        FormatName::Table => ReportFormat::Table { width: terminal_width() },
+        FormatName::Table => {
+            let width = if args.output.is_some() { None } else { terminal_width() };
+            ReportFormat::Table { width, bars: args.bars }
+        }
         FormatName::Csv => ReportFormat::Csv,
         FormatName::Json => ReportFormat::Json,
         FormatName::Svg => ReportFormat::Svg,
     };
-    report::write(&days, step, format, &mut BufWriter::new(out))
-        .or_else(HistoryError::unless_unread)
+    let style = ReportStyle {
+        names: located.names,
+        today: Some(Timestamp::now().to_zoned(timezone).date()),
+        tariff: located.tariff,
+        savings,
+    };
+    let written = match &args.output {
+        Some(path) => {
+            let mut file = File::create(path).map_err(|error| HistoryError::io(path, &error))?;
+            report::write(&days, length, format, &style, &mut BufWriter::new(&mut file))
+        }
+        None => report::write(&days, length, format, &style, &mut BufWriter::new(out)),
+    };
+    Ok(written.or_else(HistoryError::unless_unread)?)
 }
 
 /// `None` where standard output is no terminal: a file or a program takes lines of any length.

@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::platform::exit::{Exit, Failure};
 
+/// The working directory of the packaged service.
+const SERVICE: &str = "/var/lib/energi-gateway";
+
 /// Why a history could not be read, copied or made smaller.
 #[derive(Debug, Error)]
 pub enum HistoryError {
@@ -14,7 +17,7 @@ pub enum HistoryError {
     #[error("{0}")]
     Usage(String),
     /// There is no such file.
-    #[error("{}: no such file; --db takes the `path` of a sqlite sink", .0.display())]
+    #[error("{}: {}", .0.display(), missing(.0))]
     Missing(PathBuf),
     /// The file is something else, or what it holds cannot be.
     #[error("{}: {why}", path.display())]
@@ -130,6 +133,18 @@ impl HistoryError {
             Some(_) => Self::Io { path, why: error.to_string() },
             None => Self::Data { path, why: error.to_string() },
         }
+    }
+}
+
+/// Where else a missing history may be.
+fn missing(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(here) if path.is_relative() => format!(
+            "no such file in {}; the service keeps its history in {SERVICE}: try --db {}",
+            here.display(),
+            Path::new(SERVICE).join(path).display()
+        ),
+        _ => "no such file; --db takes the `path` of a sqlite sink".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use energi_sinks::sqlite::{LockError, VERSION, WriterLock, open_existing};
 use rusqlite::OpenFlags;
 
 use super::backup::beside;
-use super::{History, HistoryError};
+use super::{HistoryError, open};
 
 /// The size of a history on disk, its log included, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct VacuumSizes {
 /// [`HistoryError`] where the file is no history, where another process has it open, and where writing
 /// fails; the history stays as it was.
 pub fn vacuum(path: &Path) -> Result<VacuumSizes, HistoryError> {
-    refuse_newer(&History::open(path)?)?;
+    refuse_newer(path)?;
     let failed = |error: &rusqlite::Error| HistoryError::sqlite(path, error);
     let before = size(path)?;
 
@@ -46,16 +46,17 @@ pub fn vacuum(path: &Path) -> Result<VacuumSizes, HistoryError> {
 }
 
 /// A later release may keep what a rewrite by this one would not.
-fn refuse_newer(history: &History) -> Result<(), HistoryError> {
+fn refuse_newer(path: &Path) -> Result<(), HistoryError> {
+    let history = open(path)?;
     let version: i64 = history
         .connection()
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| history.error(&error))?;
+        .map_err(|error| HistoryError::sqlite(path, &error))?;
     if version <= i64::from(VERSION) {
         return Ok(());
     }
     Err(HistoryError::Data {
-        path: history.path().to_owned(),
+        path: path.to_owned(),
         why: format!(
             "a later release of energi-gateway made it (version {version}, this one knows \
              {VERSION}); vacuum it with that release"
@@ -63,7 +64,7 @@ fn refuse_newer(history: &History) -> Result<(), HistoryError> {
     })
 }
 
-fn locked(path: &Path, error: LockError) -> HistoryError {
+pub(super) fn locked(path: &Path, error: LockError) -> HistoryError {
     match error {
         LockError::InUse(holder) => HistoryError::Busy {
             path: path.to_owned(),

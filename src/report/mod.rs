@@ -1,26 +1,30 @@
-//! Energy reports: what a history says of each day, month or year, as a table, CSV, JSON or a
-//! chart.
+//! Energy reports: a history's days, weeks, months or years as a table, CSV, JSON or a chart.
 
-mod chart;
-mod energy;
-mod period;
 mod record;
+mod savings;
 mod table;
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 
-pub use energy::{DaySelection, Energy, EnergyDay, days};
-pub use period::{Period, PeriodLength, PeriodTotal, totals};
+use energi_sinks::chart::{ChartOptions, energy_chart};
+use energi_sinks::energy::{EnergyDay, PeriodLength};
+use energi_sinks::settings::Tariff;
+use jiff::civil::Date;
+
+pub use savings::{Savings, savings};
 
 use crate::history::HistoryError;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// For people, folded to a terminal's width in columns where there is one.
+    /// For people.
     Table {
-        /// The terminal's width in columns.
+        /// The terminal's width in columns, where there is one.
         width: Option<u16>,
+        /// Whether a bar shows the diverted energy of each period.
+        bars: bool,
     },
     /// Comma-separated values with a header; unknown is empty.
     Csv,
@@ -30,21 +34,55 @@ pub enum ReportFormat {
     Svg,
 }
 
-/// Writes what `days`, ordered by serial number and date, say for each `step`.
+/// What people are shown beside the history's numbers.
+#[derive(Debug, Clone, Default)]
+pub struct ReportStyle {
+    /// Names of devices, by serial number.
+    pub names: BTreeMap<u32, String>,
+    /// The date that is not over yet.
+    pub today: Option<Date>,
+    /// The prices that savings come from.
+    pub tariff: Option<Tariff>,
+    /// What diverting has saved.
+    pub savings: Savings,
+}
+
+/// Writes the energy of `days`, ordered by serial number and date, for each period.
 ///
 /// # Errors
 /// [`HistoryError::Output`] where `out` fails.
 pub fn write(
     days: &[EnergyDay],
-    step: PeriodLength,
+    length: PeriodLength,
     format: ReportFormat,
+    style: &ReportStyle,
     out: &mut dyn Write,
 ) -> Result<(), HistoryError> {
     let written = match format {
-        ReportFormat::Table { width } => table::write(days, step, width, out),
-        ReportFormat::Csv => record::write_csv(days, step, out),
-        ReportFormat::Json => record::write_json(days, step, out),
-        ReportFormat::Svg => chart::write(days, step, out),
+        ReportFormat::Table { width, bars } => table::write(days, length, style, width, bars, out),
+        ReportFormat::Csv => record::write_csv(days, length, out),
+        ReportFormat::Json => record::write_json(days, length, out),
+        ReportFormat::Svg => write_chart(days, length, style, out),
     };
     written.and_then(|()| out.flush()).map_err(HistoryError::Output)
+}
+
+fn write_chart(
+    days: &[EnergyDay],
+    length: PeriodLength,
+    style: &ReportStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut days = days.to_vec();
+    // The running day is not incomplete: it is not over.
+    for day in &mut days {
+        day.complete |= Some(day.date) == style.today;
+    }
+    let options = ChartOptions {
+        names: style.names.clone(),
+        savings: style.savings.by_device(),
+        tariff: style.tariff.clone(),
+        ..ChartOptions::default()
+    };
+    out.write_all(energy_chart(&days, length, &options).as_bytes())
 }

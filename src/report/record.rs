@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::energy::{Energy, EnergyDay};
-use super::period::{Period, PeriodLength, PeriodTotal, totals};
-use crate::history::{DAILY_ENERGY, io_error};
+use crate::history::io_error;
+use energi_sinks::energy::{Energy, EnergyDay, Period, PeriodLength, PeriodTotal, totals};
+use energi_sinks::sqlite::DAILY_ENERGY;
 
 /// A row of the history's public table, its columns in its order.
 #[derive(Serialize)]
@@ -94,9 +94,7 @@ pub(super) fn write_csv(
 ) -> io::Result<()> {
     match step {
         PeriodLength::Day => csv(DAILY_ENERGY.columns, days.iter().map(DayRecord::from), out),
-        PeriodLength::Month | PeriodLength::Year => {
-            csv(&TOTAL_COLUMNS, totals(days, step).iter().map(TotalRecord::from), out)
-        }
+        _ => csv(&TOTAL_COLUMNS, totals(days, step).iter().map(TotalRecord::from), out),
     }
 }
 
@@ -121,9 +119,7 @@ pub(super) fn write_json(
 ) -> io::Result<()> {
     match step {
         PeriodLength::Day => json(days.iter().map(DayRecord::from), out),
-        PeriodLength::Month | PeriodLength::Year => {
-            json(totals(days, step).iter().map(TotalRecord::from), out)
-        }
+        _ => json(totals(days, step).iter().map(TotalRecord::from), out),
     }
 }
 

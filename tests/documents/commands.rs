@@ -148,13 +148,15 @@ fn runs_anywhere(arguments: &[String]) -> bool {
     let command: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let elsewhere = |word: &&str| {
         let database = Path::new(word).extension().is_some_and(|it| it == "db");
-        word.starts_with('/') || *word == "--connect" || database && !word.starts_with("energi")
+        word.starts_with('/')
+            || *word == "--connect"
+            || database && !(word.starts_with("energi") || *word == "demo.db")
     };
     let here = !command.iter().any(elsewhere);
     let alone = match command.as_slice() {
         ["run", rest @ ..] => rest.contains(&"config.example.yaml"),
         ["decode" | "report" | "check" | "completions" | "dissector", ..]
-        | ["history", "backup" | "vacuum" | "export", ..]
+        | ["history", "backup" | "vacuum" | "export" | "forget", ..]
         | ["research", "types" | "bytes", ..]
         | ["queue", "status", ..] => true,
         _ => false,

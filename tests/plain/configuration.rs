@@ -104,7 +104,7 @@ fn the_example_shows_defaults_where_it_does_not_say_otherwise() {
     let text = "timezone: Europe/London\nsite: home\n\
                 capture: {type: replay, path: examples/captures/eddi-day.pcapng.gz}\n\
                 devices: {list: [{serial: 17589669, name: Hot water, mac: \"70:b3:d5:0c:65:a5\"}]}\n\
-                sinks: [{type: stdout}, {type: sqlite}]\n";
+                sinks: [{type: stdout}, {type: sqlite, path: demo.db}]\n";
     assert_eq!(shown.to_yaml().unwrap(), parse(text).unwrap().to_yaml().unwrap());
 
     let minimal = ["{type: live, interface: eth0}", "{type: simulator}"];
@@ -219,7 +219,7 @@ fn the_example_names_every_key() {
 #[test]
 fn defaults_are_those_of_the_documents() {
     let text = "timezone: Europe/London\ncapture: {type: replay, path: day.pcap}\n\
-                sinks: [{type: stdout}, {type: sqlite}]\n";
+                sinks: [{type: stdout}, {type: sqlite, path: demo.db}]\n";
     let expected = "\
 timezone: Europe/London
 shutdown_timeout: 10s

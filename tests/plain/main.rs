@@ -11,6 +11,8 @@ mod ending;
 mod example_day;
 mod golden_day;
 mod history;
+#[cfg(feature = "sqlite")]
+mod history_file;
 mod import_config;
 mod replay;
 mod replay_formats;

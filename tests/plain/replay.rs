@@ -49,7 +49,7 @@ fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
 
     let truth = fs::read_to_string(root().join("examples/captures/eddi-day.truth.csv")).unwrap();
     let truth: Vec<_> = truth.lines().nth(1).unwrap().split(',').collect();
-    let db = open(&sandbox);
+    let db = Connection::open(sandbox.path("demo.db")).unwrap();
     let (date, diverted, complete): (String, f64, i64) = db
         .query_row(
             "SELECT date, diverted_kwh, complete FROM daily_energy ORDER BY diverted_kwh DESC",

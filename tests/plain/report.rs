@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::history_file::Household;
 use clap::Parser;
 use energi_gateway::commands::report::{ReportArgs, run};
-use energi_gateway::history::HistoryError;
-use energi_gateway::platform::exit::Exit;
+use energi_gateway::platform::exit::{Exit, Failure};
 use jiff::civil::date;
 use rusqlite::Connection;
 use support::closed::Closed;
-use support::history_file::Household;
 
 #[derive(Parser)]
 struct Command {
@@ -18,7 +17,7 @@ struct Command {
     args: ReportArgs,
 }
 
-fn report(db: &Path, arguments: &str) -> Result<String, HistoryError> {
+fn report(db: &Path, arguments: &str) -> Result<String, Failure> {
     let arguments = ["report"].into_iter().chain(arguments.split_whitespace());
     let db = ["--db".into(), db.as_os_str().to_owned()];
     let command = Command::parse_from(arguments.map(Into::into).chain(db));
@@ -53,7 +52,7 @@ fn small() -> Household {
 #[test]
 fn energy_is_reported_by_day_month_and_year_in_every_format() {
     let household = small();
-    for periods in ["daily", "monthly", "yearly"] {
+    for periods in ["daily", "weekly", "monthly", "yearly"] {
         for (format, extension) in [("table", "txt"), ("csv", "csv"), ("json", "json")] {
             let found = report(&household.path(), &format!("{periods} --format {format}")).unwrap();
             assert_golden(&format!("{periods}.{extension}"), &found);
@@ -156,15 +155,12 @@ fn an_empty_range_gives_an_empty_result_of_the_format() {
 fn wrong_dates_are_usage_errors() {
     let household = small();
     let error = report(&household.path(), "daily --from 2026-06-30 --to 2026-06-29").unwrap_err();
-    assert_eq!(error.exit(), Exit::Usage);
-    assert_eq!(
-        error.to_string(),
-        "--from 2026-06-30 is after --to 2026-06-29; both dates are included"
-    );
+    assert_eq!(error.exit, Exit::Usage);
+    assert!(error.to_string().contains("is after --to"), "{error}");
     for wrong in ["2026-06-31", "20.6.2026", "2026-06-20T12:00", "2026-6-1x", "today", ""] {
         let arguments = ["report", "daily", "--db", "x", "--from", wrong];
         let Err(error) = Command::try_parse_from(arguments) else { panic!("{wrong}: accepted") };
-        assert!(error.to_string().contains("a date such as 2026-06-20"), "{error}");
+        assert!(error.to_string().contains("a date such as"), "{error}");
     }
 }
 
@@ -175,13 +171,13 @@ fn a_file_that_is_no_history_is_refused_by_name() {
     let refused = |name: &str| report(&file(name), "daily").unwrap_err();
 
     let error = refused("missing.db");
-    assert_eq!(error.exit(), Exit::NoInput);
+    assert_eq!(error.exit, Exit::NoInput);
     assert!(error.to_string().contains("missing.db: no such file"), "{error}");
     assert!(!file("missing.db").exists());
 
     std::fs::write(file("text.db"), "time,serial\n".repeat(1000)).unwrap();
     let error = refused("text.db");
-    assert_eq!(error.exit(), Exit::Data);
+    assert_eq!(error.exit, Exit::Data);
     assert!(error.to_string().contains("text.db: not an SQLite database"), "{error}");
 
     let other = Connection::open(file("other.db")).unwrap();
@@ -189,19 +185,19 @@ fn a_file_that_is_no_history_is_refused_by_name() {
     std::fs::write(file("empty.db"), "").unwrap();
     for name in ["other.db", "empty.db"] {
         let error = refused(name);
-        assert_eq!(error.exit(), Exit::Data);
+        assert_eq!(error.exit, Exit::Data);
         assert!(error.to_string().contains("it has no daily_energy(serial, date, "), "{error}");
     }
 
     std::fs::create_dir(file("directory.db")).unwrap();
     let error = refused("directory.db");
-    assert_eq!(error.exit(), Exit::Data);
+    assert_eq!(error.exit, Exit::Data);
     assert!(error.to_string().contains("a directory, not a database"), "{error}");
 
     household.add(1, "2026-06-20", [Some(1.0); 4], true);
     household.add(1, "2026-06-31", [Some(1.0); 4], true);
     let error = report(&household.path(), "daily").unwrap_err();
-    assert_eq!(error.exit(), Exit::Data);
+    assert_eq!(error.exit, Exit::Data);
     assert!(error.to_string().contains("a date \"2026-06-31\""), "{error}");
 }
 

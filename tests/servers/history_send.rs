@@ -44,7 +44,7 @@ fn send(sandbox: &Sandbox, options: &str) -> Output {
 
 /// Begins what [`send`] does.
 fn begin(sandbox: &Sandbox) -> Child {
-    let arguments = "history send --db energi.db -c config.yaml --to attic";
+    let arguments = "history send --db energi.db -c config.yaml --sink attic";
     sandbox.program(&arguments.split(' ').collect::<Vec<_>>()).spawn().unwrap()
 }
 
@@ -67,7 +67,7 @@ fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
     let values = 3 * 43_200 + 9 * 7_200 + 3 * 3_600 - duplicates(&sandbox);
     assert_eq!(i64::try_from(live.len()).unwrap(), values);
     for _ in 0..2 {
-        let output = send(&sandbox, "--to attic");
+        let output = send(&sandbox, "--sink attic");
         let said = stderr(&output);
         assert!(output.status.success(), "{said}");
         let expected = "attic: 54000 points sent, 2026-06-20 to 2026-06-20\n";
@@ -93,7 +93,7 @@ fn duplicates(sandbox: &Sandbox) -> i64 {
 fn every_point_goes_out_in_the_order_of_time_with_its_tags_and_microseconds() {
     let server = FakeServer::start(Mood::Wants("t"));
     let sandbox = sandbox(&server.url(), "");
-    let output = send(&sandbox, "--to attic");
+    let output = send(&sandbox, "--sink attic");
     assert!(output.status.success(), "{}", stderr(&output));
     for request in server.requests() {
         assert!(request.target.starts_with("/api/v2/write?"), "{request:?}");
@@ -136,21 +136,21 @@ fn dates_and_devices_can_be_chosen() {
     short_days(&sandbox);
     let sent = |options: &str| {
         let before = server.taken().len();
-        let output = send(&sandbox, &format!("--to attic {options}"));
+        let output = send(&sandbox, &format!("--sink attic {options}"));
         assert!(output.status.success(), "{}", stderr(&output));
         (stdout(&output), server.taken().len() - before)
     };
     for (options, said, points) in [
         ("", "2026-06-20 to 2026-06-22", 4 * TWO_HOURS),
         ("--from 2026-06-22", "2026-06-22 to 2026-06-22", TWO_HOURS),
-        ("--to-date 2026-06-20", "2026-06-20 to 2026-06-20", TWO_HOURS),
-        ("--from 2026-06-21 --to-date 2026-06-21", "2026-06-21 to 2026-06-21", 2 * TWO_HOURS),
+        ("--to 2026-06-20", "2026-06-20 to 2026-06-20", TWO_HOURS),
+        ("--from 2026-06-21 --to 2026-06-21", "2026-06-21 to 2026-06-21", 2 * TWO_HOURS),
         ("--serial 20000001", "2026-06-21 to 2026-06-21", TWO_HOURS),
     ] {
         let expected = (format!("attic: {points} points sent, {said}\n"), points);
         assert_eq!(sent(options), expected, "{options}");
     }
-    let output = send(&sandbox, "--to attic --from 2026-06-23");
+    let output = send(&sandbox, "--sink attic --from 2026-06-23");
     assert!(output.status.success() && stdout(&output).is_empty());
     assert!(stderr(&output).contains("no sample to send from 2026-06-23 on"), "{output:?}");
 }
@@ -160,7 +160,7 @@ fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said
     let server = FakeServer::start(Mood::TakesAtMost(1_000));
     let sandbox = sandbox(&server.url(), "");
     short_days(&sandbox);
-    let output = send(&sandbox, "--to attic");
+    let output = send(&sandbox, "--sink attic");
     assert!(output.status.success(), "{}", stderr(&output));
     let taken = server.taken();
     assert_eq!(taken.len(), 4 * TWO_HOURS);
@@ -172,7 +172,7 @@ fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said
     ] {
         server.mood(mood);
         let before = server.taken().len();
-        let output = send(&sandbox, "--to attic");
+        let output = send(&sandbox, "--sink attic");
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(65), "{said}");
         assert_eq!(stdout(&output), "attic: 17999 points sent, 2026-06-20 to 2026-06-22\n");
@@ -203,7 +203,7 @@ fn a_server_that_is_busy_is_waited_for() {
 fn a_wrong_token_ends_it_at_once() {
     let server = FakeServer::start(Mood::Wants("another"));
     let sandbox = sandbox(&server.url(), "");
-    let output = send(&sandbox, "--to attic");
+    let output = send(&sandbox, "--sink attic");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("the token is wrong"), "{said}");
@@ -228,7 +228,7 @@ fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
     assert!(said.contains("go on with --from 2026-06-21"), "{said}");
 
     server.mood(TAKES);
-    let output = send(&sandbox, "--to attic --from 2026-06-21");
+    let output = send(&sandbox, "--sink attic --from 2026-06-21");
     assert!(output.status.success(), "{}", stderr(&output));
     let all: BTreeSet<String> = server.taken().into_iter().collect();
     assert!(all.len() == 4 * TWO_HOURS, "{} points", all.len());
@@ -249,7 +249,7 @@ fn a_history_is_sent_while_the_gateway_writes_it() {
         connection.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap_or_default()
     };
     until("it does not write", || live() > 0);
-    let output = send(&sandbox, "--to attic");
+    let output = send(&sandbox, "--sink attic");
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(server.taken().len() > 54_000);
 }
@@ -258,13 +258,13 @@ fn a_history_is_sent_while_the_gateway_writes_it() {
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let sandbox = sandbox("http://127.0.0.1:9", "  - {type: stdout}\n");
     for (options, code, said) in [
-        ("--to stdout", 64, "--to stdout: it takes the name of an influxdb sink"),
-        ("--to loft", 64, "the configuration has: attic"),
-        ("--to attic --from 2026-06-21 --to-date 2026-06-20", 64, "is after"),
-        ("--to attic --from yesterday", 64, "not a date"),
-        ("--to attic --db missing.db", 66, "missing.db: no such file"),
-        ("--to attic --db config.yaml", 65, "not an SQLite database"),
-        ("--to attic -c missing.yaml", 78, "missing.yaml"),
+        ("--sink stdout", 64, "--sink stdout: it takes the name of an influxdb sink"),
+        ("--sink loft", 64, "the configuration has: attic"),
+        ("--sink attic --from 2026-06-21 --to 2026-06-20", 64, "is after"),
+        ("--sink attic --from yesterday", 64, "not a date"),
+        ("--sink attic --db missing.db", 66, "missing.db: no such file"),
+        ("--sink attic --db config.yaml", 65, "not an SQLite database"),
+        ("--sink attic -c missing.yaml", 78, "missing.yaml"),
     ] {
         let given = options.split_whitespace().collect::<Vec<_>>();
         let mut arguments = vec!["history", "send"];

@@ -11,7 +11,6 @@ pub mod fake_server;
 pub mod gate;
 pub mod gateway;
 pub mod golden;
-pub mod history_file;
 pub mod http;
 pub mod influxd;
 pub mod logs;

@@ -2,9 +2,39 @@
 //! share. Nothing here reads a clock, a file or a channel.
 
 mod flow;
+mod period;
 mod today;
 
 pub use flow::{Flows, HOLD, held, milliwatt_hours};
+pub use period::{Energy, EnergyDay, Period, PeriodLength, PeriodTotal, totals};
 #[cfg(feature = "sqlite")]
 pub(crate) use today::midnights;
 pub use today::{FlowKwh, TodaysFlows};
+
+/// Writes a number with separators of thousands: `12,345.67`.
+#[must_use]
+pub fn grouped(value: f64, decimals: usize) -> String {
+    // Adding zero makes a negative zero positive.
+    let text = format!("{:.decimals$}", value + 0.0);
+    let (sign, text) = text.strip_prefix('-').map_or(("", &text[..]), |text| ("-", text));
+    let (whole, rest) = text
+        .split_once('.')
+        .map_or((text, String::new()), |(whole, rest)| (whole, format!(".{rest}")));
+    let groups: Vec<&str> = whole
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    format!("{sign}{}{rest}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_set_apart() {
+        let texts = [(0.0, 2), (-0.0, 1), (999.5, 1), (1_234.5, 2), (-1_234_567.0, 0)]
+            .map(|(value, decimals)| super::grouped(value, decimals));
+        assert_eq!(texts, ["0.00", "0.0", "999.5", "1,234.50", "-1,234,567"]);
+    }
+}

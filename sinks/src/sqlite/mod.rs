@@ -13,6 +13,7 @@
 mod changes;
 mod config;
 pub mod daily;
+mod forget;
 mod ids;
 mod probe;
 mod reader;
@@ -34,7 +35,11 @@ use crate::timestamp_filter::TimestampFilter;
 
 pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
 pub use config::{Retention, SqliteConfig};
-pub use reader::{ReadingPages, StoredReading, StoredReadings};
+pub use forget::{ForgetError, RemovedRows, forget};
+pub use reader::{
+    DAILY_ENERGY, DaySelection, History, MinuteMeans, PublicTable, ReadingPages, StoredReading,
+    StoredReadings,
+};
 pub use schema::{APPLICATION_ID, VERSION};
 
 use writer::{Writer, WriterOptions};

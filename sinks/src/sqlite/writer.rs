@@ -31,13 +31,13 @@ pub(super) struct WriterOptions {
 
 /// A handle on the thread. Without a handle the thread ends, and closes the database.
 #[derive(Debug)]
-pub(super) struct Writer(Worker<History>);
+pub(super) struct Writer(Worker<OpenHistory>);
 
 impl Writer {
     /// Starts the thread; returns when the database is open.
     pub(super) async fn start(options: WriterOptions) -> Result<Self, SinkError> {
         let WriterOptions { path, timezone, keep } = options;
-        let open = move |connection| History::new(connection, timezone, keep);
+        let open = move |connection| OpenHistory::new(connection, timezone, keep);
         Worker::start("sqlite", &path, &SCHEMA, open).await.map(Self)
     }
 
@@ -51,18 +51,18 @@ impl Writer {
 
     /// Closes the database, unless a failure has.
     pub(super) async fn close(&self) -> Result<(), SinkError> {
-        self.0.tell(History::sweep).await;
+        self.0.tell(OpenHistory::sweep).await;
         self.0.close().await
     }
 }
 
-struct History {
+struct OpenHistory {
     store: Store,
     retention: RetentionSweep,
     timezone: TimeZone,
 }
 
-impl Database for History {
+impl Database for OpenHistory {
     fn connection(&mut self) -> &mut Connection {
         self.store.connection()
     }
@@ -77,7 +77,7 @@ impl Database for History {
     }
 }
 
-impl History {
+impl OpenHistory {
     fn new(connection: Connection, timezone: TimeZone, keep: Duration) -> Result<Self, StoreError> {
         let store = Store::new(connection, timezone.clone())?;
         let mut history = Self { store, retention: RetentionSweep::new(keep), timezone };
@@ -110,7 +110,7 @@ mod tests {
     use crate::database::DatabaseFile;
     use support::readings::Device;
 
-    fn count(history: &mut History, table: &str) -> i64 {
+    fn count(history: &mut OpenHistory, table: &str) -> i64 {
         let count = format!("SELECT count(*) FROM {table}");
         history.store.connection().query_row(&count, [], |row| row.get(0)).unwrap()
     }
@@ -122,7 +122,7 @@ mod tests {
         let open = |name: &str| {
             let mut file = DatabaseFile::claim(&directory.path().join(name), &SCHEMA).unwrap();
             let connection = file.open().unwrap();
-            History::new(connection, TimeZone::UTC, Duration::from_hours(24)).unwrap()
+            OpenHistory::new(connection, TimeZone::UTC, Duration::from_hours(24)).unwrap()
         };
         let start = "2026-01-20T10:00:00Z".parse().unwrap();
         let readings = Device::default().life(start, SignedDuration::from_hours(3));
@@ -137,7 +137,7 @@ mod tests {
             .connection()
             .pragma_query_value(None, "page_count", |row| row.get(0))
             .unwrap();
-        let limit = |history: &mut History, pages: i64| {
+        let limit = |history: &mut OpenHistory, pages: i64| {
             let connection = history.store.connection();
             connection.pragma_update(None, "max_page_count", pages).unwrap();
         };

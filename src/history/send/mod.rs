@@ -103,7 +103,7 @@ fn target<'c>(config: &'c Config, name: &str) -> Result<&'c InfluxdbConfig, Hist
         names => format!("has: {}", names.join(", ")),
     };
     Err(HistoryError::Usage(format!(
-        "--to {name}: it takes the name of an influxdb sink, and the configuration {has}"
+        "--sink {name}: it takes the name of an influxdb sink, and the configuration {has}"
     )))
 }
 

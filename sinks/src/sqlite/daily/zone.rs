@@ -5,11 +5,9 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tracing::info;
 
+use super::super::schema::ZONE_KEY;
 use super::store;
 use crate::database::StoreError;
-
-/// Where the zone that the days were made with is kept in `meta`.
-const KEY: &str = "timezone";
 
 /// What tells a zone without a name from another: its offsets in these years.
 const KNOWN: [Timestamp; 2] =
@@ -29,7 +27,7 @@ pub(in crate::sqlite) fn settle(
     let before = stored(&transaction)?;
     store::rebuild(&transaction, tz)?;
     transaction
-        .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (KEY, &name))?;
+        .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (ZONE_KEY, &name))?;
     transaction.commit()?;
     if let Some(before) = before {
         info!("days begin in {name} now, no longer in {before}: daily energy was counted anew");
@@ -39,7 +37,7 @@ pub(in crate::sqlite) fn settle(
 
 fn stored(connection: &Connection) -> rusqlite::Result<Option<String>> {
     connection
-        .query_row("SELECT value FROM meta WHERE name = ?1", [KEY], |row| row.get(0))
+        .query_row("SELECT value FROM meta WHERE name = ?1", [ZONE_KEY], |row| row.get(0))
         .optional()
 }
 

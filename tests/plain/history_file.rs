@@ -9,46 +9,48 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 /// A database in a directory of its own.
-pub struct Household {
+pub(crate) struct Household {
     directory: TempDir,
-    pub connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Household {
     /// Without a day.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let connection = Connection::open(directory.path().join("energi.db")).unwrap();
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL;
-                 CREATE TABLE daily_energy (
-                     serial INTEGER NOT NULL, date TEXT NOT NULL,
-                     diverted_kwh REAL, import_kwh REAL, export_kwh REAL, generation_kwh REAL,
-                     complete INTEGER NOT NULL, PRIMARY KEY (serial, date)
-                 ) WITHOUT ROWID;
-                 CREATE TABLE reading (time INTEGER, serial INTEGER, key TEXT, value);
-                 CREATE VIEW sample AS SELECT time, serial, key, value FROM reading;",
-            )
-            .unwrap();
+        let path = directory.path().join("energi.db");
+        let yaml = format!(
+            "timezone: Europe/London\ncapture: {{type: simulator}}\n\
+             sinks: [{{type: sqlite, path: \"{}\"}}]",
+            path.display()
+        );
+        let config =
+            energi_gateway::config::parse(&yaml, Path::new("test.yaml"), &|_| None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut sink =
+                config.sinks[0].config.sink().open(&config.context("sqlite")).await.unwrap();
+            sink.close().await.unwrap();
+        });
+        let connection = Connection::open(path).unwrap();
         Self { directory, connection }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("energi.db")
     }
 
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// As after an orderly stop. The directory goes with what is returned.
-    pub fn close(self) -> TempDir {
+    pub(crate) fn close(self) -> TempDir {
         self.connection.close().unwrap();
         self.directory
     }
 
-    pub fn add(&self, serial: u32, date: &str, kwh: [Option<f64>; 4], complete: bool) {
+    pub(crate) fn add(&self, serial: u32, date: &str, kwh: [Option<f64>; 4], complete: bool) {
         self.connection
             .execute(
                 "INSERT INTO daily_energy VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -59,7 +61,7 @@ impl Household {
 
     /// Days of a sunny summer and a dark winter, the same for the same arguments. Every 11th is
     /// incomplete, and the 23rd to the 25th are missing.
-    pub fn live(&self, serial: u32, first: Date, days: i64) {
+    pub(crate) fn live(&self, serial: u32, first: Date, days: i64) {
         self.connection.execute_batch("BEGIN").unwrap();
         for offset in 0..days {
             let date = first + offset.days();
@@ -81,14 +83,27 @@ impl Household {
         self.connection.execute_batch("COMMIT").unwrap();
     }
 
-    pub fn sample(&self, time: &str, serial: u32, key: &str, value: impl rusqlite::ToSql) {
+    /// Stores a value; `value` is its JSON.
+    pub(crate) fn sample(&self, time: &str, serial: u32, key: &str, value: &str) {
         let time: jiff::Timestamp = time.parse().unwrap();
-        self.connection
-            .execute(
-                "INSERT INTO reading VALUES (?, ?, ?, ?)",
-                params![time.as_millisecond(), serial, key, value],
-            )
-            .unwrap();
+        let (ms, us) = (time.as_millisecond(), time.as_microsecond().rem_euclid(1000));
+        let keys = format!("[\"{key}\"]");
+        let rows: [(&str, &[&dyn rusqlite::ToSql]); 4] = [
+            ("INSERT OR IGNORE INTO device (serial) VALUES (?)", &[&serial]),
+            ("INSERT OR IGNORE INTO shape (keys) VALUES (?)", &[&keys]),
+            (
+                "INSERT OR IGNORE INTO field SELECT id, ?1, '$[0]' FROM shape WHERE keys = ?2",
+                &[&key, &keys],
+            ),
+            (
+                "INSERT INTO reading SELECT d.id, ?1, ?2, s.id, ?3 FROM device d, shape s
+                 WHERE serial = ?4 AND keys = ?5",
+                &[&ms, &us, &format!("[{value}]"), &serial, &keys],
+            ),
+        ];
+        for (sql, values) in rows {
+            self.connection.execute(sql, values).unwrap();
+        }
     }
 }
 

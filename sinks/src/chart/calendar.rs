@@ -1,14 +1,13 @@
 //! Which periods a chart spans, and how its time axis is labelled.
 
-use jiff::ToSpan;
 use jiff::civil::Date;
 
-use crate::report::period::{Period, PeriodLength, PeriodTotal};
+use crate::energy::{Period, PeriodLength, PeriodTotal};
 
 /// The periods from the first to the last, those without data among them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calendar {
-    step: PeriodLength,
+    length: PeriodLength,
     first: Date,
     last: Date,
 }
@@ -33,14 +32,14 @@ pub(super) struct Labels {
 }
 
 impl Calendar {
-    /// `None` where there is nothing.
-    pub(super) fn of(totals: &[PeriodTotal], step: PeriodLength) -> Option<Self> {
+    /// Returns the periods of `totals`; `None` where there is none.
+    pub(super) fn of(totals: &[PeriodTotal], length: PeriodLength) -> Option<Self> {
         let starts = || totals.iter().map(|total| total.period.start);
-        Some(Self { step, first: starts().min()?, last: starts().max()? })
+        Some(Self { length, first: starts().min()?, last: starts().max()? })
     }
 
-    pub(super) fn step(self) -> PeriodLength {
-        self.step
+    pub(super) fn length(self) -> PeriodLength {
+        self.length
     }
 
     /// How many periods there are.
@@ -50,8 +49,11 @@ impl Calendar {
 
     /// The number, from 0, of the period that `date` lies in.
     pub(super) fn slot(self, date: Date) -> usize {
-        let number = |date: Date| match self.step {
-            PeriodLength::Day => self.first.until(date).map_or(0, |span| span.get_days().into()),
+        let number = |date: Date| match self.length {
+            PeriodLength::Day | PeriodLength::Week => {
+                let days = self.first.until(date).map_or(0, |span| i64::from(span.get_days()));
+                if self.length == PeriodLength::Week { days / 7 } else { days }
+            }
             PeriodLength::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
             PeriodLength::Year => i64::from(date.year()),
         };
@@ -60,30 +62,43 @@ impl Calendar {
 
     /// The periods in words: their first date to their last.
     pub(super) fn range(self) -> String {
-        let format = match self.step {
-            PeriodLength::Day => "%-d %B %Y",
+        let format = match self.length {
+            PeriodLength::Day | PeriodLength::Week => "%-d %B %Y",
             PeriodLength::Month => "%B %Y",
             PeriodLength::Year => "%Y",
         };
-        let (first, last) = (self.first.strftime(format), self.last.strftime(format));
-        if self.first == self.last { first.to_string() } else { format!("{first} – {last}") }
+        let last = Period { length: self.length, start: self.last }.end();
+        let (first, last) = (self.first.strftime(format), last.strftime(format));
+        if first.to_string() == last.to_string() {
+            first.to_string()
+        } else {
+            format!("{first} – {last}")
+        }
     }
 
     /// The labels that fit where a slot is `pitch` pixels wide.
-    pub(super) fn labels(self, pitch: u32) -> Labels {
-        let rows = match (self.step, pitch) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some pixels")]
+    pub(super) fn labels(self, pitch: f64) -> Labels {
+        let pixels = pitch as u32;
+        let rows = match (self.length, pixels) {
             (PeriodLength::Day, 18..) => (self.days(|_| true), self.months("%B %Y")),
             (PeriodLength::Day, 5..) => {
                 (self.days(|day| matches!(day, 1 | 5 | 10 | 15 | 20 | 25)), self.months("%B %Y"))
             }
-            (PeriodLength::Day, _) | (PeriodLength::Month, 30..) => {
+            (PeriodLength::Week, 30..) => (self.weeks(), self.months("%B %Y")),
+            (PeriodLength::Week, 18..) => (Vec::new(), self.months("%b %Y")),
+            (PeriodLength::Day | PeriodLength::Week, _) | (PeriodLength::Month, 30..) => {
                 (self.months("%b"), self.years(1))
             }
             (PeriodLength::Month, 14..) => (self.initials(), self.years(1)),
-            (PeriodLength::Month, _) => (Vec::new(), self.years(every(12 * pitch))),
-            (PeriodLength::Year, _) => (self.years(every(pitch)), Vec::new()),
+            (PeriodLength::Month, _) => (Vec::new(), self.years(every(12 * pixels))),
+            (PeriodLength::Year, _) => (self.years(every(pixels)), Vec::new()),
         };
         Labels { fine: rows.0, coarse: rows.1 }
+    }
+
+    fn weeks(self) -> Vec<Label> {
+        self.units(PeriodLength::Week, |date| Some(format!("W{}", date.iso_week_date().week())))
     }
 
     fn days(self, wanted: impl Fn(i8) -> bool) -> Vec<Label> {
@@ -108,14 +123,7 @@ impl Calendar {
 
     /// A label for each unit that `text` has one for, cut to the calendar.
     fn units(self, unit: PeriodLength, text: impl Fn(Date) -> Option<String>) -> Vec<Label> {
-        let next = |date: Date| {
-            let span = match unit {
-                PeriodLength::Day => 1.day(),
-                PeriodLength::Month => 1.month(),
-                PeriodLength::Year => 1.year(),
-            };
-            date.checked_add(span).ok()
-        };
+        let next = |date: Date| Period { length: unit, start: date }.next().map(|it| it.start);
         std::iter::successors(Some(Period::of(self.first, unit).start), |date| next(*date))
             .take_while(|date| *date <= self.last)
             .filter_map(|date| {
@@ -145,8 +153,8 @@ mod tests {
 
     use super::*;
 
-    fn calendar(step: PeriodLength, first: Date, last: Date) -> Calendar {
-        Calendar { step, first, last }
+    fn calendar(length: PeriodLength, first: Date, last: Date) -> Calendar {
+        Calendar { length, first, last }
     }
 
     fn texts(labels: &[Label]) -> Vec<&str> {
@@ -167,19 +175,19 @@ mod tests {
     #[test]
     fn labels_thin_out_as_slots_get_narrower() {
         let days = calendar(PeriodLength::Day, date(2026, 6, 28), date(2026, 7, 2));
-        assert_eq!(texts(&days.labels(100).fine), ["28", "29", "30", "1", "2"]);
+        assert_eq!(texts(&days.labels(100.0).fine), ["28", "29", "30", "1", "2"]);
         assert_eq!(
-            days.labels(100).coarse,
+            days.labels(100.0).coarse,
             [
                 Label { text: "June 2026".into(), slot: 0, slots: 3 },
                 Label { text: "July 2026".into(), slot: 3, slots: 2 },
             ]
         );
-        assert_eq!(texts(&days.labels(6).fine), ["1"]);
+        assert_eq!(texts(&days.labels(6.0).fine), ["1"]);
 
         let decade = calendar(PeriodLength::Month, date(2017, 3, 1), date(2026, 8, 1));
-        assert_eq!(texts(&decade.labels(3).coarse), ["2018", "2020", "2022", "2024", "2026"]);
+        assert_eq!(texts(&decade.labels(3.0).coarse), ["2018", "2020", "2022", "2024", "2026"]);
         let century = calendar(PeriodLength::Year, date(1950, 1, 1), date(2050, 1, 1));
-        assert_eq!(texts(&century.labels(10).fine).len(), 21);
+        assert_eq!(texts(&century.labels(10.0).fine).len(), 21);
     }
 }
