@@ -1,108 +1,99 @@
-//! A custom sink: every value as a line of CSV, beside the sinks of a configuration.
-//!
-//! `cargo run --release --example custom_sink -- config.example.yaml values.csv`
-//!
-//! docs/adding-a-sink.md walks through it.
+//! A sink of your own with a queue on disk: every reading as a line of JSON to a collector, which
+//! reads lines from a TCP connection and answers `ok`. docs/adding-a-sink.md explains it.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
-use energi_decoders::Reading;
+use energi_decoders::{Reading, json::Json};
 use energi_gateway::config::{self, Config};
-use energi_gateway::gateway::Output;
-use energi_gateway::gateway::build;
+use energi_gateway::gateway::{Output, build};
 use energi_gateway::platform::logging;
-use energi_sinks::runner::RetryPolicy;
-use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
-use tokio::task::spawn_blocking;
+use energi_sinks::queue::Payload;
+use energi_sinks::runner::{Encoder, Queued, QueuedOptions, Receipt, RetryPolicy, SendError};
+use energi_sinks::settings::{QueueConfig, QueueOptions};
+use energi_sinks::{Context, Sink, SinkConfig, SinkError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{net::TcpStream, time::timeout};
 
-/// What has to be known to open it.
-#[derive(Debug)]
-struct CsvConfig {
-    path: PathBuf,
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The sink's part of a configuration, which is all that its encoder has to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Collector {
+    pub(crate) address: String,
+    pub(crate) queue: QueueConfig,
 }
 
 #[async_trait]
-impl SinkConfig for CsvConfig {
-    async fn open(&self, _context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        let open = File::options().create(true).append(true).open(&self.path);
-        let file = open.map_err(|error| {
-            let path = self.path.display();
-            SinkError::permanent(format!(
-                "cannot open {path}: {error}; name a file that can be made"
-            ))
-        })?;
-        Ok(Box::new(Csv { file: Arc::new(file) }))
+impl Encoder for Collector {
+    fn destination(&self) -> &str {
+        &self.address
+    }
+
+    fn encode(&self, readings: &[Arc<Reading>]) -> Payload {
+        let line = |reading| [Json(reading).to_string(), "\n".to_owned()];
+        Payload::from(readings.iter().flat_map(|reading| line(reading)).collect::<String>())
+    }
+
+    async fn send(&self, payload: &Payload) -> Result<Receipt, SendError> {
+        let exchange = async {
+            let mut stream = TcpStream::connect(&self.address).await?;
+            stream.write_all(&payload.data).await?;
+            stream.shutdown().await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        match timeout(ANSWER, exchange).await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(answer) if answer.trim() == "ok" => Ok(Receipt::default()),
+            Ok(answer) => Err(SendError::Invalid(format!("refused: {answer}"))),
+            Err(error) => Err(SendError::transient(format!("{}: {error}", self.address))),
+        }
+    }
+
+    async fn probe(&self) -> Result<String, SendError> {
+        self.send(&Payload::default()).await.map(|_| format!("{} answers", self.address))
+    }
+}
+
+#[async_trait]
+impl SinkConfig for Collector {
+    fn queue(&self) -> Option<QueueOptions> {
+        Some(self.queue.options("lines"))
+    }
+
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        let options = QueuedOptions::new(self.queue.options("lines"));
+        Ok(Box::new(Queued::open(self.clone(), options, context).await?))
     }
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        Ok(format!("{} will be added to", self.path.display()))
+        Ok(Encoder::probe(self).await?)
     }
 }
 
-/// The file, open.
-struct Csv {
-    file: Arc<File>,
-}
-
-#[async_trait]
-impl Sink for Csv {
-    fn batching(&self) -> Batching {
-        Batching { readings: 1000, wait: Duration::from_secs(1) }
-    }
-
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
-        let mut lines = Vec::new();
-        for reading in batch {
-            let time = reading.time.map(|time| time.to_string()).unwrap_or_default();
-            for (field, value) in reading.fields() {
-                let (serial, key) = (reading.serial, field.key());
-                lines.extend(format!("{time},{serial},{key},{value}\n").bytes());
-            }
-        }
-        let file = Arc::clone(&self.file);
-        let appended = spawn_blocking(move || append(&file, &lines)).await;
-        let appended = appended.unwrap_or_else(|died| Err(died.into()));
-        let failed = |error| SinkError::transient(format!("cannot write the csv file: {error}"));
-        appended.map(|()| Written::all(batch.len())).map_err(failed)
-    }
-
-    async fn close(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
-/// Writes all lines or none, so that a batch that is offered again is not there twice.
-fn append(mut file: &File, lines: &[u8]) -> io::Result<()> {
-    let before = file.metadata()?.len();
-    file.write_all(lines).or_else(|error| file.set_len(before).and(Err(error)))
-}
-
-/// Runs the gateway of a configuration with this sink beside those that it lists.
-pub(crate) async fn run(config: &Config, csv: &Path) -> Result<()> {
+pub(crate) async fn run(config: &Config, collector: Collector) -> Result<()> {
     let mut gateway = build::gateway(config)?;
     gateway.outputs.push(Output {
-        config: Arc::new(CsvConfig { path: csv.to_owned() }),
-        context: config.context("csv"),
+        config: Arc::new(collector),
+        context: config.context("collector"),
         stats: Arc::default(),
         retry_policy: RetryPolicy::Attempts(8),
     });
-    gateway.run().await?;
-    Ok(())
+    Ok(gateway.run().await?)
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [configuration, csv] = &*arguments else {
-        bail!("usage: custom_sink CONFIG.yaml VALUES.csv")
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [configuration, address] = &*arguments else {
+        bail!("usage: custom_sink CONFIG.yaml HOST:PORT")
     };
     logging::start(logging::LogFormat::Text);
-    let config = config::load(configuration)?;
+    let queue = QueueConfig { path: "collector.queue.db".into(), ..QueueConfig::default() };
+    let collector = Collector { address: address.clone(), queue };
+    let config = config::load(configuration.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(&config, csv))
+    runtime.block_on(run(&config, collector))
 }

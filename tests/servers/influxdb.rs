@@ -281,3 +281,25 @@ fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before()
     let taken: BTreeSet<_> = server.taken().into_iter().collect();
     assert_eq!(taken.len(), lines, "what came by then is there");
 }
+
+#[test]
+fn a_proxy_in_the_environment_gets_no_token_unasked() {
+    let proxy = FakeServer::start(Mood::Takes(200));
+    let server = FakeServer::start(Mood::Takes(204));
+    for (more, asked) in [("", false), (", proxy: true", true)] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("nothing.hex", nothing());
+        let more = format!(", token: hunter2{more}");
+        sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &server.url(), &more));
+        let check = sandbox
+            .program(&["check", "--connect"])
+            .envs([("http_proxy", proxy.url()), ("HTTP_PROXY", proxy.url())])
+            .env_remove("no_proxy")
+            .env_remove("NO_PROXY")
+            .output()
+            .unwrap();
+        let said = stdout(&check) + &stderr(&check);
+        assert_eq!(said.contains(&proxy.url()), asked, "{said}");
+        assert!(said.contains(&server.url()), "{said}");
+    }
+}

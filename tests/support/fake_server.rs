@@ -37,6 +37,8 @@ pub enum Mood {
     TakesAndCloses,
     /// It takes every point but answers after so long.
     Slow(Duration),
+    /// It shows this page, with the status of a success.
+    ShowsPage(&'static str),
     /// It wants this token.
     Wants(&'static str),
 }
@@ -189,7 +191,11 @@ fn serve(connection: &TcpStream, stage: &Mutex<Stage>, over: &AtomicBool) -> Opt
             return None;
         }
         let json = format!(r#"{{"code":"played","message":"{words}"}}"#);
-        let body = if status == 204 { "" } else { &json };
+        let body = match mood {
+            Mood::ShowsPage(page) => page,
+            _ if status == 204 => "",
+            _ => &json,
+        };
         let length = if status == 204 {
             String::new()
         } else {
@@ -213,6 +219,7 @@ fn answer(
     let no = |status: u16, words: &str| (status, words.to_owned(), Vec::new());
     match mood {
         Mood::Refuses(status, words) => no(*status, words),
+        Mood::ShowsPage(_) => no(200, ""),
         Mood::Wants(token) if headers.get("authorization") != Some(&format!("Token {token}")) => {
             no(401, "unauthorized access")
         }

@@ -132,6 +132,14 @@ pub struct QueuedOptions {
     pub flush_interval: Duration,
 }
 
+impl QueuedOptions {
+    /// Options that suit most destinations: 500 items, 10 seconds.
+    #[must_use]
+    pub fn new(queue: QueueOptions) -> Self {
+        Self { queue, batch_size: 500, flush_interval: Duration::from_secs(10) }
+    }
+}
+
 /// An open sink: fresh readings go straight to the destination, beside a task that delivers those
 /// that wait.
 #[derive(Debug)]

@@ -9,6 +9,9 @@ use thiserror::Error;
 
 use super::Problem;
 
+/// What editors on Windows put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// What stands for a secret wherever it is shown.
 const REDACTED: &str = "***";
 
@@ -84,8 +87,8 @@ pub fn check_pair(key: &str, given: Option<&Secret>, file: Option<&Path>) -> Res
     Ok(())
 }
 
-/// The secret that was given in place, or else what its file holds now, white space around it
-/// removed.
+/// The secret that was given in place, or else what its file holds now, without a byte order mark
+/// and white space around it.
 ///
 /// A sink asks when it opens rather than when the configuration is read, so that a secret that
 /// was renewed, or that is mounted late, is found at the next attempt.
@@ -102,8 +105,10 @@ pub fn resolve(
     };
     let (key, path) = (format!("{key}_file"), path.to_owned());
     match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Err(SecretError::Empty { key, path }),
-        Ok(text) => Ok(Some(Secret(text.trim().to_owned()))),
+        Ok(text) => match text.trim_start_matches(BYTE_ORDER_MARK).trim() {
+            "" => Err(SecretError::Empty { key, path }),
+            secret => Ok(Some(Secret(secret.to_owned()))),
+        },
         Err(error) => Err(SecretError::Unreadable { key, path, error }),
     }
 }
@@ -124,9 +129,11 @@ mod tests {
     #[test]
     fn a_secret_may_stand_in_a_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "  hunter2\n").unwrap();
-        let secret = resolve("token", None, Some(file.path())).unwrap().unwrap();
-        assert_eq!(secret.expose(), "hunter2");
+        for content in ["  hunter2\n", "\u{feff}hunter2\r\n"] {
+            std::fs::write(file.path(), content).unwrap();
+            let secret = resolve("token", None, Some(file.path())).unwrap().unwrap();
+            assert_eq!(secret.expose(), "hunter2");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod answers;
 mod normal;
+mod options;
 mod place;
 mod probe;
 mod tls;

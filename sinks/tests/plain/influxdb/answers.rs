@@ -47,6 +47,8 @@ async fn every_point_arrives_whatever_the_server_answered_meanwhile() {
         Mood::Refuses(404, "bucket energy not found"),
         Mood::Refuses(302, "elsewhere"),
         Mood::Refuses(418, "a teapot"),
+        Mood::Refuses(415, "unsupported media type"),
+        Mood::ShowsPage("<!DOCTYPE html><title>Please log in</title>"),
         Mood::Hangs,
         Mood::Dies,
         Mood::TakesAndDies,

@@ -34,6 +34,8 @@ async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
         (Mood::Refuses(404, "page not found"), "no write API of InfluxDB 2 at this `url`"),
         (Mood::Refuses(400, "Client sent an HTTP request to an HTTPS server."), "HTTPS"),
         (Mood::Refuses(301, ""), "it has moved"),
+        (Mood::Refuses(415, "unsupported"), "set `gzip: false`"),
+        (Mood::ShowsPage("<html>Please log in</html>"), "login page"),
         (Mood::Refuses(503, "starting"), "cannot store points now (503: starting)"),
         (Mood::Hangs, "no answer in time"),
     ] {
