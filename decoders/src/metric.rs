@@ -26,8 +26,6 @@ pub enum Class {
     EnergyToday,
     /// A flag that is on while something runs.
     Running,
-    /// A flag that is on while something heats.
-    Heat,
     /// A flag without a class of its own.
     Flag,
     /// A temperature.
@@ -48,10 +46,7 @@ impl Class {
     /// Whether values are numbers to calculate with: no flag, word or name.
     #[must_use]
     pub const fn is_number(self) -> bool {
-        !matches!(
-            self,
-            Self::Running | Self::Heat | Self::Flag | Self::Choice(_) | Self::Identifier
-        )
+        !matches!(self, Self::Running | Self::Flag | Self::Choice(_) | Self::Identifier)
     }
 }
 
@@ -160,7 +155,7 @@ pub static STOPPED: Metric = Metric::flag("stopped", "Stopped", Class::Flag);
 pub static BOOST: Metric = Metric::flag("boost", "Boost", Class::Running);
 
 /// The first heater is on.
-pub static HEATER1: Metric = Metric::flag("heater1", "Heater 1", Class::Heat);
+pub static HEATER1: Metric = Metric::flag("heater1", "Heater 1 active", Class::Running);
 
 /// The second heater is on.
-pub static HEATER2: Metric = Metric::flag("heater2", "Heater 2", Class::Heat);
+pub static HEATER2: Metric = Metric::flag("heater2", "Heater 2 active", Class::Running);

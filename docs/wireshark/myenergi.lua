@@ -77,10 +77,10 @@ local value_fields = {
     "myenergi.boost", "Boost", 8, nil, 0x10,
     "0x20 at 0x2E: bit 4, confidence A (confirmed)"),
   ["heater1:0"] = ProtoField.bool(
-    "myenergi.heater1", "Heater 1", 8, nil, 0x01,
+    "myenergi.heater1", "Heater 1 active", 8, nil, 0x01,
     "0x20 at 0x2F: bit 0, confidence A (confirmed)"),
   ["heater2:1"] = ProtoField.bool(
-    "myenergi.heater2", "Heater 2", 8, nil, 0x02,
+    "myenergi.heater2", "Heater 2 active", 8, nil, 0x02,
     "0x20 at 0x2F: bit 1, confidence A (confirmed)"),
   ["divert_pwr"] = ProtoField.int32(
     "myenergi.divert_pwr", "Divert power", base.DEC, nil, 0,
@@ -321,8 +321,8 @@ local decoders = {
       { id = "max_power", key = "max_power", label = "Heater rating", at = 0x26, as = "u16", unit = "W", confidence = "B" },
       { id = "diverted_kWh", key = "diverted_kWh", label = "Diverted today", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "A" },
       { id = "boost:4", key = "boost", label = "Boost", at = 0x2E, as = "bit", bit = 4, confidence = "A" },
-      { id = "heater1:0", key = "heater1", label = "Heater 1", at = 0x2F, as = "bit", bit = 0, confidence = "A" },
-      { id = "heater2:1", key = "heater2", label = "Heater 2", at = 0x2F, as = "bit", bit = 1, confidence = "A" },
+      { id = "heater1:0", key = "heater1", label = "Heater 1 active", at = 0x2F, as = "bit", bit = 0, confidence = "A" },
+      { id = "heater2:1", key = "heater2", label = "Heater 2 active", at = 0x2F, as = "bit", bit = 1, confidence = "A" },
       { id = "divert_pwr", key = "divert_pwr", label = "Divert power", at = 0x34, as = "u16", unit = "W", confidence = "A" },
       { id = "divert_cur", key = "divert_cur", label = "Divert current", at = 0x36, as = "u16", divide = 100, scaled = true, unit = "A", confidence = "B" },
     } },

@@ -1,5 +1,6 @@
 //! `energi-gateway mqtt`: what the mqtt sinks have left on their brokers.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -26,6 +27,10 @@ pub enum Action {
         /// The configuration [default: as for `run`]
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A device to look for by name, beside those of the configuration; for brokers that give
+        /// nothing for a wildcard
+        #[arg(long, value_name = "N")]
+        serial: Vec<u32>,
     },
 }
 
@@ -34,8 +39,10 @@ pub enum Action {
 /// # Errors
 /// The configuration is wrong or has no mqtt sink, or a broker could not be cleaned.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Action::Clean { config } = &args.action;
+    let Action::Clean { config, serial } = &args.action;
     let config = super::configuration(config.as_deref())?;
+    let listed = config.devices.list.iter().map(|device| device.serial);
+    let devices: BTreeSet<u32> = listed.chain(serial.iter().copied()).collect();
     let sinks: Vec<_> = config
         .sinks
         .iter()
@@ -54,7 +61,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Io, error))?;
     let mut failures = Vec::new();
     for (name, config) in sinks {
-        match runtime.block_on(mqtt::clean(config)) {
+        match runtime.block_on(mqtt::clean(config, &devices)) {
             Ok(cleaned) => say(name, &cleaned)?,
             Err(error) => failures.push(format!("sink `{name}`: {error}")),
         }
@@ -73,6 +80,16 @@ fn say(name: &str, cleaned: &CleanReport) -> Result<(), Failure> {
         cleaned.topics.iter().map(|topic| format!("{name}: removed {topic}\n")).collect();
     if lines.is_empty() {
         lines.push(format!("{name}: nothing was retained\n"));
+    }
+    for filter in &cleaned.refused {
+        warn!(sink = name, topic = filter, "the broker refuses this subscription: not looked at");
+    }
+    if cleaned.no_wildcards {
+        warn!(
+            sink = name,
+            "the broker gives nothing for wildcards: only devices of the configuration were seen; \
+             name others with --serial"
+        );
     }
     if cleaned.running {
         warn!(

@@ -51,7 +51,7 @@ impl KnownMetric {
     /// Whether it is a flag.
     #[must_use]
     pub const fn is_flag(&self) -> bool {
-        matches!(self.metric.class, Class::Flag | Class::Running | Class::Heat)
+        matches!(self.metric.class, Class::Flag | Class::Running)
     }
 
     /// The value `lag` µs before each of the ascending `times`: interpolated on a straight line, a

@@ -220,7 +220,7 @@ fn what_is_switched_off_disappears_and_what_others_have_announced_stays() {
 #[test]
 fn a_message_too_large_to_be_heard_does_not_keep_the_gateway_away() {
     let Some(broker) = Mosquitto::start() else { return };
-    retain(&broker, "homeassistant/device/large/config", &"x".repeat(1 << 20));
+    retain(&broker, &config_topic(EDDIS[0]), &"x".repeat(1 << 20));
     let listener = broker.listen();
     let _house = House::of(&house(&broker, "", ""));
     for serial in EDDIS {

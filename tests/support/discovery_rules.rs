@@ -180,7 +180,7 @@ const RULES: &[Rule] = &[
         faults: |it| {
             each(it, |component| {
                 is_sensor(component)
-                    || (matches!(text(component, "device_class"), "running" | "heat" | "")
+                    || (matches!(text(component, "device_class"), "running" | "problem" | "")
                         && text(component, "payload_on") == "1"
                         && text(component, "payload_off") == "0")
             })
@@ -249,14 +249,15 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        says: "a counter keeps its last value while its device is silent: it follows the gateway \
-               alone and does not expire",
+        says: "what stays true while its device is silent follows the gateway alone and does not \
+               expire: a counter, and the word that the device is silent",
         source: SENSOR_ENTITY,
         faults: |it| {
             let bridge = availability(&it.payload).into_iter().take(1).collect::<Vec<_>>();
             each(it, |component| {
                 let own = component.contains_key("availability");
-                if text(component, "device_class") == "energy" {
+                let silent = text(component, "unique_id").ends_with("problem_silent");
+                if text(component, "device_class") == "energy" || silent {
                     availability(component) == bridge && !component.contains_key("expire_after")
                 } else {
                     !own

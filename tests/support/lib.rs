@@ -18,6 +18,7 @@ pub mod machine;
 pub mod mosquitto;
 pub mod network;
 pub mod process;
+pub mod rabbitmq;
 pub mod readings;
 pub mod rng;
 pub mod skip;

@@ -144,7 +144,7 @@ struct Shared {
 }
 
 impl Listener {
-    fn new(port: u16, user: Option<(&str, &str)>) -> Self {
+    pub(crate) fn new(port: u16, user: Option<(&str, &str)>) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let id = format!("test-{}-{number}", std::process::id());

@@ -1,30 +1,33 @@
-//! Where the broker is.
+//! Addresses of brokers, as `url` gives them.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use serde::de::{self, Visitor};
+use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use url::{Host, Url};
 
-/// The address of a broker: `mqtt://host`, or `mqtts://host` for an encrypted connection.
+/// Address of a broker: `mqtt://host`, or `mqtts://host` for an encrypted connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
     text: String,
-    /// A name or an address, an IPv6 address without its brackets.
-    pub host: String,
+    /// A name in ASCII or an address, an IPv6 address without its brackets.
+    pub(super) host: String,
     /// The port; 1883 or, encrypted, 8883 where the URL has none.
-    pub port: u16,
+    pub(super) port: u16,
     /// Whether the connection is encrypted.
-    pub encrypted: bool,
+    pub(super) encrypted: bool,
 }
 
-/// Why a text is no address of a broker. It never repeats the text, which may have a password in
-/// it.
+/// Brokers in the order in which they are tried; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrls(Vec<BrokerUrl>);
+
+/// Reason why a text is no address of a broker. The text itself may hold a password and is never
+/// repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BrokerUrlError {
-    /// It is no URL.
+    /// Not a URL.
     #[error("not a URL: {0}; write mqtt://host:1883 or mqtts://host:8883")]
     Url(#[from] url::ParseError),
     /// Another protocol.
@@ -42,11 +45,6 @@ pub enum BrokerUrlError {
 }
 
 impl BrokerUrl {
-    /// Whether the host is a name, which somebody has to look up, rather than an address.
-    pub(super) fn is_named(&self) -> bool {
-        self.host.parse::<IpAddr>().is_err()
-    }
-
     fn parse(text: &str) -> Result<Self, BrokerUrlError> {
         let url = Url::parse(text)?;
         let (encrypted, usual_port) = match url.scheme() {
@@ -60,14 +58,15 @@ impl BrokerUrl {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(BrokerUrlError::Path);
         }
-        let host = match url.host() {
-            Some(Host::Ipv6(address)) => address.to_string(),
-            Some(host) => host.to_string(),
-            None => String::new(),
+        let host = match url.host_str() {
+            None | Some("") => return Err(BrokerUrlError::Host),
+            // The scheme is not one for which `Url` turns a name with umlauts into what a resolver
+            // understands.
+            Some(host) => match Host::parse(host)? {
+                Host::Ipv6(address) => address.to_string(),
+                host => host.to_string(),
+            },
         };
-        if host.is_empty() {
-            return Err(BrokerUrlError::Host);
-        }
         let port = url.port().unwrap_or(usual_port);
         Ok(Self { text: text.to_owned(), host, port, encrypted })
     }
@@ -84,29 +83,69 @@ impl fmt::Display for BrokerUrl {
     }
 }
 
-impl Serialize for BrokerUrl {
+impl BrokerUrls {
+    /// All brokers, the preferred one first.
+    pub(super) fn all(&self) -> &[BrokerUrl] {
+        &self.0
+    }
+
+    /// Returns the broker of the `turn`th attempt.
+    pub(super) fn at(&self, turn: usize) -> &BrokerUrl {
+        &self.0[turn % self.0.len()]
+    }
+
+    /// Whether the connection to any of them is encrypted.
+    pub(super) fn encrypted(&self) -> bool {
+        self.0.iter().any(|broker| broker.encrypted)
+    }
+}
+
+impl fmt::Display for BrokerUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, broker) in self.0.iter().enumerate() {
+            write!(f, "{}{broker}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for BrokerUrls {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        match &self.0[..] {
+            [broker] => serializer.serialize_str(&broker.text),
+            brokers => serializer.collect_seq(brokers.iter().map(|broker| &broker.text)),
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for BrokerUrl {
+impl<'de> Deserialize<'de> for BrokerUrls {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(BrokerUrlVisitor)
+        deserializer.deserialize_any(BrokerUrlsVisitor)
     }
 }
 
-struct BrokerUrlVisitor;
+struct BrokerUrlsVisitor;
 
-impl Visitor<'_> for BrokerUrlVisitor {
-    type Value = BrokerUrl;
+impl<'de> Visitor<'de> for BrokerUrlsVisitor {
+    type Value = BrokerUrls;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the address of a broker, such as mqtt://host:1883")
+        f.write_str("the address of a broker, such as mqtt://host:1883, or a list of them")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<BrokerUrl, E> {
-        BrokerUrl::parse(text).map_err(E::custom)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<BrokerUrls, E> {
+        BrokerUrl::parse(text).map(|broker| BrokerUrls(vec![broker])).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<BrokerUrls, A::Error> {
+        let mut brokers = Vec::new();
+        while let Some(text) = list.next_element::<String>()? {
+            brokers.push(BrokerUrl::parse(&text).map_err(de::Error::custom)?);
+        }
+        if brokers.is_empty() {
+            return Err(de::Error::custom("the list is empty; name a broker: mqtt://host:1883"));
+        }
+        Ok(BrokerUrls(brokers))
     }
 }
 
@@ -115,24 +154,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_host_port_and_whether_to_encrypt() {
-        let read = |text| {
-            let broker = BrokerUrl::parse(text).unwrap();
-            let named = broker.is_named();
-            (broker.host.clone(), named, broker.port, broker.encrypted, broker.to_string())
-        };
-        for (text, host, named, port, encrypted, shown) in [
-            ("mqtt://broker", "broker", true, 1883, false, "broker:1883"),
-            ("mqtt://broker:1884/", "broker", true, 1884, false, "broker:1884"),
-            ("mqtts://10.0.0.1", "10.0.0.1", false, 8883, true, "10.0.0.1:8883"),
-            ("mqtts://[fd00::1]:1", "fd00::1", false, 1, true, "[fd00::1]:1"),
+    fn an_address_names_host_port_and_whether_to_encrypt() {
+        for (text, host, port, encrypted, shown) in [
+            ("mqtt://broker", "broker", 1883, false, "broker:1883"),
+            ("mqtt://broker:1884/", "broker", 1884, false, "broker:1884"),
+            ("mqtt://broker:80", "broker", 80, false, "broker:80"),
+            ("mqtts://10.0.0.1", "10.0.0.1", 8883, true, "10.0.0.1:8883"),
+            ("mqtts://[fd00::1]:1", "fd00::1", 1, true, "[fd00::1]:1"),
+            (
+                "mqtt://müller.example",
+                "xn--mller-kva.example",
+                1883,
+                false,
+                "xn--mller-kva.example:1883",
+            ),
         ] {
-            assert_eq!(read(text), (host.to_owned(), named, port, encrypted, shown.to_owned()));
+            let broker = BrokerUrl::parse(text).unwrap();
+            let read = (&*broker.host, broker.port, broker.encrypted, &*broker.to_string());
+            assert_eq!(read, (host, port, encrypted, shown), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_told_what_one_looks_like_and_no_password_is_repeated() {
+    fn a_wrong_address_is_explained_without_repeating_a_password() {
         for (text, expected) in [
             ("broker", "not a URL"),
             ("broker:1883", "write mqtt://host:1883"),
@@ -147,5 +191,20 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn several_brokers_are_read_and_shown_in_their_order() {
+        let read = |yaml: serde_json::Value| serde_json::from_value::<BrokerUrls>(yaml);
+        let list = serde_json::json!(["mqtt://one", "mqtts://two:1"]);
+        let brokers = read(list.clone()).unwrap();
+        assert_eq!(brokers.to_string(), "one:1883, two:1");
+        assert_eq!(
+            (brokers.at(0).to_string(), brokers.at(3).to_string()),
+            ("one:1883".into(), "two:1".into())
+        );
+        assert!(brokers.encrypted());
+        assert_eq!(serde_json::to_value(&brokers).unwrap(), list);
+        assert!(read(serde_json::json!([])).is_err());
     }
 }

@@ -1,169 +1,169 @@
-//! Takes back everything that a sink has left on its broker.
+//! Removes everything that a sink has retained on its brokers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, ConnectionError, Event, Outgoing, Packet, Publish, QoS};
-use tokio::sync::mpsc::{self, Receiver};
+use rumqttc::{Event, Incoming, Outgoing, Publish, QoS, SubscribeReasonCode};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::config::{DiscoveryConfig, MqttConfig};
-use super::discovery::{Recalled, every_config};
+use super::broker::BrokerUrl;
+use super::config::MqttConfig;
+use super::connection::{Connection, unique_client_id};
+use super::discovery::DiscoveryTopics;
 use super::failure::ConnectionFailure;
-use super::options::{network, options, unique_client_id};
 use super::topics::{ONLINE, Topics};
 use crate::sink::SinkError;
 
-/// A broker hands over what it has kept without a word at the end. It has none left when none came
-/// for so long.
+/// Silence after which a broker has handed over everything that it kept: it gives no sign of the
+/// end.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long all of it may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for one broker.
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// Requests that are under way together.
-const AT_A_TIME: usize = 10;
+/// Number of requests under way together.
+const AT_A_TIME: usize = 50;
 
-/// What was taken back.
+/// Result of a clean-up.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CleanReport {
-    /// The topics of the messages that the broker had kept.
+    /// Topics of the messages that were removed.
     pub topics: BTreeSet<String>,
-    /// Whether a gateway says that it is running: it may announce everything again.
+    /// Whether a gateway is running: it will announce everything again.
     pub running: bool,
+    /// Filters that the broker refused: what stands there was not seen.
+    pub refused: BTreeSet<String>,
+    /// Whether the broker keeps messages, but does not hand them over for a filter with a wildcard:
+    /// devices that were not named could not be seen.
+    pub no_wildcards: bool,
 }
 
-/// Takes back whatever the sink has retained on its broker: announcements also from before
-/// discovery was switched off, availability, and values from before `retain` was.
+/// Removes whatever the sink has retained on its brokers: announcements, also from before discovery
+/// was switched off, availability, and values from before `retain` was. Topics of the `devices` are
+/// asked for by name too, for brokers that hand nothing over for a wildcard.
 ///
 /// # Errors
 /// [`SinkError`] says what failed, where, and what to do.
-pub async fn clean(config: &MqttConfig) -> Result<CleanReport, SinkError> {
-    let options = options(config, &unique_client_id(), None)
-        .map_err(|error| SinkError::permanent(error.to_string()))?;
-    let (client, mut events) = AsyncClient::new(options, AT_A_TIME);
-    events.set_network_options(network());
-    let (sender, heard) = mpsc::channel(AT_A_TIME);
-    // The connection goes on by itself: none of its work may be cut short by a wait that ends.
-    let polling = tokio::spawn(async move {
-        loop {
-            let event = events.poll().await;
-            let broken = event.is_err();
-            if sender.send(event).await.is_err() || broken {
-                return;
-            }
-        }
-    });
-    let cleaned = CleanReport::default();
-    let mut cleaning = Cleaning { ours: Ours::new(config), client, events: heard, cleaned };
-    let result = timeout(PATIENCE, cleaning.work()).await;
-    polling.abort();
-    match result {
-        Ok(Ok(())) => Ok(cleaning.cleaned),
-        Ok(Err(error)) => {
-            Err(SinkError::transient(ConnectionFailure::of(&error, config, None).to_string()))
-        }
-        Err(_) => Err(SinkError::transient(format!(
-            "the broker at {} was not done within {} s; try again",
-            config.url,
-            PATIENCE.as_secs()
-        ))),
+pub async fn clean(config: &MqttConfig, devices: &BTreeSet<u32>) -> Result<CleanReport, SinkError> {
+    let config = Arc::new(config.clone());
+    let mut report = CleanReport::default();
+    for broker in config.url.all() {
+        let cleaned = timeout(LIMIT, clean_broker(&config, broker, devices)).await;
+        let cleaned = cleaned.unwrap_or_else(|_| {
+            Err(ConnectionFailure::transient(format!(
+                "the broker at {broker} was not done within {} s; try again",
+                LIMIT.as_secs()
+            )))
+        });
+        let one = cleaned.map_err(|failure| SinkError::transient(failure.to_string()))?;
+        report.topics.extend(one.topics);
+        report.refused.extend(one.refused);
+        report.running |= one.running;
+        report.no_wildcards |= one.no_wildcards;
     }
+    Ok(report)
 }
 
-/// Which of the messages on a broker are ours.
-struct Ours {
-    topics: Topics,
-    prefix: String,
+async fn clean_broker(
+    config: &Arc<MqttConfig>,
+    broker: &BrokerUrl,
+    devices: &BTreeSet<u32>,
+) -> Result<CleanReport, ConnectionFailure> {
+    let own = Arc::clone(config);
+    let connection = Connection::open(own, broker, &unique_client_id(), None).await?;
+    let mut cleaning = Cleaning {
+        topics: Topics::new(&config.topic),
+        discovery: DiscoveryTopics::new(&config.discovery.clone().unwrap_or_default()),
+        connection,
+        report: CleanReport::default(),
+    };
+    cleaning.work(devices).await?;
+    cleaning.connection.finish().await;
+    Ok(cleaning.report)
 }
 
-impl Ours {
-    fn new(config: &MqttConfig) -> Self {
-        let DiscoveryConfig { prefix } = config.discovery.clone().unwrap_or_default();
-        Self { topics: Topics::new(&config.topic), prefix }
-    }
-
-    fn filters(&self) -> [String; 3] {
-        [every_config(&self.prefix), self.topics.bridge_state(), self.topics.of_devices()]
-    }
-
-    fn include(&self, message: &Publish) -> bool {
-        message.topic == self.topics.bridge_state()
-            || self.topics.is_of_device(&message.topic)
-            || Recalled::read(&self.prefix, &self.topics, &message.topic, &message.payload)
-                .is_some()
-    }
-}
-
-type Events = Receiver<Result<Event, ConnectionError>>;
-
-/// What is being done on one connection.
+/// A clean-up of one broker.
 struct Cleaning {
-    ours: Ours,
-    client: AsyncClient,
-    events: Events,
-    cleaned: CleanReport,
+    topics: Topics,
+    discovery: DiscoveryTopics,
+    connection: Connection,
+    report: CleanReport,
 }
 
 impl Cleaning {
-    async fn work(&mut self) -> Result<(), ConnectionError> {
-        self.find().await?;
-        for topic in self.cleaned.topics.clone() {
-            self.remove(topic).await?;
+    async fn work(&mut self, devices: &BTreeSet<u32>) -> Result<(), ConnectionFailure> {
+        self.wait_for(|event| matches!(event, Event::Incoming(Incoming::ConnAck(_)))).await?;
+        let mut filters = self.discovery.every_config().to_vec();
+        filters.push(self.topics.of_devices());
+        self.find(&filters).await?;
+        let found = self.report.topics.len();
+        // By name, whatever wildcards have brought.
+        let mut names = vec![self.topics.bridge_state()];
+        for serial in devices {
+            names.extend(self.topics.known(*serial));
+            names.extend(self.discovery.of_device(*serial));
         }
-        // A request fails only after the connection, which says why itself.
-        let _ = self.client.disconnect().await;
+        for names in names.chunks(AT_A_TIME) {
+            self.find(names).await?;
+        }
+        self.report.no_wildcards = found == 0 && !self.report.topics.is_empty();
+        for topic in self.report.topics.clone() {
+            let _ = self.connection.client.try_publish(topic, QoS::AtLeastOnce, true, "");
+            self.wait_for(|event| matches!(event, Event::Incoming(Incoming::PubAck(_)))).await?;
+        }
+        // A request fails only after the connection, which has its own reason.
+        let _ = self.connection.client.try_disconnect();
         self.wait_for(|event| matches!(event, Event::Outgoing(Outgoing::Disconnect))).await
     }
 
-    /// Asks for everything that the broker has kept of ours.
-    async fn find(&mut self) -> Result<(), ConnectionError> {
-        self.wait_for(|event| matches!(event, Event::Incoming(Packet::ConnAck(_)))).await?;
-        let filters = self.ours.filters();
-        let mut unanswered = filters.len();
+    /// Asks for everything of the sink that the broker keeps under these filters.
+    async fn find(&mut self, filters: &[String]) -> Result<(), ConnectionFailure> {
         for filter in filters {
-            let _ = self.client.subscribe(filter, QoS::AtLeastOnce).await;
+            let _ = self.connection.client.try_subscribe(filter, QoS::AtLeastOnce);
         }
+        // In the order of the requests.
+        let mut unanswered = filters.iter();
         let mut quiet: Option<Instant> = None;
         loop {
+            let polled = self.connection.poll(Some(Duration::ZERO));
             let event = match quiet {
-                None => self.next().await?,
-                Some(until) => match timeout_at(until, self.next()).await {
+                None => polled.await?,
+                Some(until) => match timeout_at(until, polled).await {
                     Ok(event) => event?,
                     Err(_) => return Ok(()),
                 },
             };
             match event {
-                Event::Incoming(Packet::SubAck(_)) => unanswered -= 1,
-                Event::Incoming(Packet::Publish(message)) if message.retain => self.hear(message),
+                Event::Incoming(Incoming::SubAck(answer)) => {
+                    let filter = unanswered.next();
+                    if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                        self.report.refused.extend(filter.cloned());
+                    }
+                }
+                Event::Incoming(Incoming::Publish(message)) if message.retain => self.hear(message),
                 _ => continue,
             }
-            if unanswered == 0 {
+            if unanswered.len() == 0 {
                 quiet = Some(Instant::now() + QUIET);
             }
         }
     }
 
     fn hear(&mut self, message: Publish) {
-        if self.ours.include(&message) {
-            let running = message.topic == self.ours.topics.bridge_state()
-                && message.payload == ONLINE.as_bytes();
-            self.cleaned.running |= running;
-            self.cleaned.topics.insert(message.topic);
+        let state = self.topics.bridge_state();
+        let ours = message.topic == state
+            || self.topics.is_of_device(&message.topic)
+            || self.discovery.read(&self.topics, &message.topic, &message.payload).is_some();
+        if ours {
+            let running = message.topic == state && message.payload == ONLINE.as_bytes();
+            self.report.running |= running;
+            self.report.topics.insert(message.topic);
         }
     }
 
-    async fn remove(&mut self, topic: String) -> Result<(), ConnectionError> {
-        let _ = self.client.publish(topic, QoS::AtLeastOnce, true, "").await;
-        self.wait_for(|event| matches!(event, Event::Incoming(Packet::PubAck(_)))).await
-    }
-
-    async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<(), ConnectionError> {
-        while !wanted(&self.next().await?) {}
+    async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<(), ConnectionFailure> {
+        while !wanted(&self.connection.poll(None).await?) {}
         Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Event, ConnectionError> {
-        self.events.recv().await.unwrap_or(Err(ConnectionError::RequestsDone))
     }
 }

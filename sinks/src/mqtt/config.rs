@@ -1,92 +1,124 @@
-//! What YAML may say of an `mqtt` sink.
+//! Options of an `mqtt` sink.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use energi_decoders::{Field, Raw, packets};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::broker::BrokerUrl;
+use super::broker::BrokerUrls;
 use super::message::QoS;
 use super::topics;
 use crate::settings::{Period, Problem, Secret, check_pair};
 
-/// An MQTT broker, and how to publish to it.
+/// Options of an `mqtt` sink.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MqttConfig {
-    /// Where the broker is.
-    pub url: BrokerUrl,
-    /// The topic that all others stand below.
+    /// Address of the broker, or a list of brokers that are tried in turn.
+    pub url: BrokerUrls,
+    /// Topic below which all others stand.
     #[serde(default = "default::topic")]
     pub topic: String,
-    /// The user's name, where the broker asks for one.
+    /// Name of the user, where the broker asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The user's password.
+    /// Password of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// A file with the password.
+    /// File that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
-    /// What the connection calls itself; one that no other client has by default.
+    /// Name of the connection; by default one that no other client has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// A connection without traffic is tried this often; the broker takes it for dead after one and
+    /// Time limit for reaching the broker, and for its answer.
+    #[serde(default = "default::connect_timeout")]
+    pub connect_timeout: Period,
+    /// Time without traffic after which the connection is tried; the broker gives it up after one and
     /// a half times as long.
     #[serde(default = "default::keep_alive")]
     pub keep_alive: Period,
-    /// How surely values arrive.
+    /// Quality of service of values.
     #[serde(default)]
     pub qos: QoS,
-    /// Whether the broker keeps values for those who subscribe later.
+    /// Whether the broker keeps values for later subscribers.
     #[serde(default)]
     pub retain: bool,
-    /// The least time between two messages of a topic; none sends every reading.
+    /// Least time between two messages of a topic; zero sends every reading.
     #[serde(default = "default::interval")]
     pub interval: Period,
-    /// By how much a value must have moved to be sent before [`heartbeat`](Self::heartbeat), by
+    /// Change by which a value must have moved to be sent before [`heartbeat`](Self::heartbeat), by
     /// key.
     #[serde(default)]
     pub deadband: BTreeMap<String, f64>,
-    /// A value that has not moved is sent again after this time.
+    /// Time after which an unchanged value is sent again.
     #[serde(default = "default::heartbeat")]
     pub heartbeat: Period,
     /// Whether all values of a device are published as one JSON object too.
     #[serde(default = "default::state")]
     pub state: bool,
-    /// A device that is silent for so long is offline.
+    /// Silence after which a device is offline.
     #[serde(default = "default::device_timeout")]
     pub device_timeout: Period,
-    /// How Home Assistant is told of the devices; `false` for not at all.
+    /// Announcements for Home Assistant; `false` for none.
     #[serde(default = "default::discovery", with = "switch")]
     pub discovery: Option<DiscoveryConfig>,
-    /// The certificate of the authority that vouches for the broker; the system's by default.
+    /// Entities that report problems of a device; `false` for none.
+    #[serde(default, with = "switch")]
+    pub problems: Option<ProblemsConfig>,
+    /// Certificate of the authority that signed the broker's; the system's by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// The certificate by which the broker knows this client.
+    /// Certificate of this client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_cert: Option<PathBuf>,
-    /// The private key to [`client_cert`](Self::client_cert).
+    /// Private key to [`client_cert`](Self::client_cert).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_key: Option<PathBuf>,
 }
 
-/// How Home Assistant is told of the devices.
+/// Announcements for Home Assistant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscoveryConfig {
-    /// The topic that Home Assistant listens below.
+    /// Topic below which Home Assistant reads announcements.
     pub prefix: String,
+    /// Size of an announcement.
+    pub style: DiscoveryStyle,
 }
 
 impl Default for DiscoveryConfig {
     fn default() -> Self {
-        Self { prefix: "homeassistant".to_owned() }
+        Self { prefix: "homeassistant".to_owned(), style: DiscoveryStyle::default() }
+    }
+}
+
+/// Size of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscoveryStyle {
+    /// One message for each device.
+    #[default]
+    Device,
+    /// One message for each entity, for brokers that take small messages only.
+    Components,
+}
+
+/// Entities that report problems of a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProblemsConfig {
+    /// Exported power, in W, above which the heater should take some.
+    pub export_above: f64,
+    /// Time for which it must have taken none.
+    pub export_for: Period,
+}
+
+impl Default for ProblemsConfig {
+    fn default() -> Self {
+        Self { export_above: 100.0, export_for: Period::from_secs(30 * 60) }
     }
 }
 
@@ -95,6 +127,10 @@ mod default {
 
     pub(super) fn topic() -> String {
         "myenergi".to_owned()
+    }
+
+    pub(super) fn connect_timeout() -> Period {
+        Period::from_secs(30)
     }
 
     pub(super) fn keep_alive() -> Period {
@@ -117,59 +153,63 @@ mod default {
         Period::from_secs(120)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the type of what it is the default of")]
+    #[expect(clippy::unnecessary_wraps, reason = "the type of the option")]
     pub(super) fn discovery() -> Option<DiscoveryConfig> {
         Some(DiscoveryConfig::default())
     }
 }
 
-/// Something that is either configured or `false`.
+/// A mapping of options, or `false` for none; `true` and nothing stand for the defaults.
 mod switch {
-    use super::{DiscoveryConfig, Serialize, Serializer, SwitchVisitor};
-    use serde::Deserializer;
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::value::MapAccessDeserializer;
+    use serde::de::{Error, MapAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "as serde asks")]
-    pub(super) fn serialize<S: Serializer>(
-        discovery: &Option<DiscoveryConfig>,
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        options: &Option<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        match discovery {
-            Some(discovery) => discovery.serialize(serializer),
+        match options {
+            Some(options) => options.serialize(serializer),
             None => serializer.serialize_bool(false),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<DiscoveryConfig>, D::Error> {
-        deserializer.deserialize_any(SwitchVisitor)
+    ) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_any(SwitchVisitor(PhantomData))
+    }
+
+    struct SwitchVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for SwitchVisitor<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a mapping of options, true or false")
+        }
+
+        fn visit_bool<E: Error>(self, on: bool) -> Result<Self::Value, E> {
+            Ok(on.then(T::default))
+        }
+
+        /// Every key of the mapping may be commented out.
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            self.visit_bool(true)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
     }
 }
 
-struct SwitchVisitor;
-
-impl<'de> Visitor<'de> for SwitchVisitor {
-    type Value = Option<DiscoveryConfig>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a mapping such as {prefix: homeassistant}, or false")
-    }
-
-    fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
-        Ok(on.then(DiscoveryConfig::default))
-    }
-
-    /// Every key below it may be commented out.
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        self.visit_bool(true)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        DiscoveryConfig::deserialize(MapAccessDeserializer::new(map)).map(Some)
-    }
-}
-
-/// The keep-alive of MQTT is a whole number of seconds in 16 bits.
+/// MQTT's keep-alive is a whole number of seconds in 16 bits.
 const LONGEST_KEEP_ALIVE: Period = Period::from_secs(65_535);
 
 /// Longer, and nobody could tell a quiet device from a lost one.
@@ -182,7 +222,7 @@ impl MqttConfig {
         if let Some(fault) = topics::fault(&self.topic) {
             refuse("topic", fault);
         }
-        if let Some(DiscoveryConfig { prefix }) = &self.discovery
+        if let Some(DiscoveryConfig { prefix, .. }) = &self.discovery
             && let Some(fault) = topics::fault(prefix)
         {
             refuse("discovery.prefix", fault);
@@ -198,15 +238,22 @@ impl MqttConfig {
         if password && self.username.is_none() {
             refuse("username", "a password needs a `username` too");
         }
+        for (key, text) in [("username", &self.username), ("client_id", &self.client_id)] {
+            if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+                refuse(key, "control characters, such as a line break, are not allowed");
+            }
+        }
         if self.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 200) {
             refuse("client_id", "1 to 200 bytes; leave it out for one that nobody else has");
         }
-        let keep_alive = self.keep_alive.duration();
-        if keep_alive < Duration::from_secs(1)
-            || keep_alive.subsec_nanos() > 0
-            || self.keep_alive > LONGEST_KEEP_ALIVE
-        {
+        let seconds = |period: Period| {
+            period.duration() >= Duration::from_secs(1) && period.duration().subsec_nanos() == 0
+        };
+        if !seconds(self.keep_alive) || self.keep_alive > LONGEST_KEEP_ALIVE {
             refuse("keep_alive", "whole seconds, from 1 to 65535");
+        }
+        if !seconds(self.connect_timeout) {
+            refuse("connect_timeout", "whole seconds, at least 1");
         }
         for (key, period) in [("interval", self.interval), ("heartbeat", self.heartbeat)] {
             if period > LONGEST_THROTTLE {
@@ -221,7 +268,12 @@ impl MqttConfig {
                 refuse(&format!("deadband.{key}"), fault);
             }
         }
-        if !self.url.encrypted {
+        if let Some(ProblemsConfig { export_above, .. }) = self.problems
+            && !(export_above.is_finite() && export_above >= 0.0)
+        {
+            refuse("problems.export_above", "a number of watts that is not negative");
+        }
+        if !self.url.encrypted() {
             for (key, file) in self.certificates() {
                 if file.is_some() {
                     refuse(key, "only an encrypted connection uses it; write mqtts:// in `url`");
@@ -253,19 +305,16 @@ impl MqttConfig {
     }
 }
 
-/// What is wrong with a deadband, if anything. Keys with a prefix are as the user names them.
+/// Returns what is wrong with a deadband, if anything. Keys with a prefix are as the user names them.
 fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
-    let field = packets::ALL.iter().flat_map(|layout| layout.fields.iter()).find(is(key));
-    match field {
+    // A decoder that is off may have a deadband all the same.
+    let mut fields = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+    match fields.find(|field| field.key() == key) {
         _ if !(width.is_finite() && width >= 0.0) => Some("a number that is not negative"),
         Some(Field { raw: Raw::Bit(_), .. }) => Some("a flag has none: its change goes at once"),
-        None if !key.starts_with("0x") => Some("no value is published under this key"),
+        None if !key.contains('/') => Some("no value is published under this key"),
         _ => None,
     }
-}
-
-fn is(key: &str) -> impl Fn(&&Field) -> bool {
-    move |field| field.key() == key
 }
 
 #[cfg(test)]
@@ -283,14 +332,15 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_all_that_has_to_be_said() {
+    fn a_broker_is_all_that_has_to_be_given() {
         let config = read(&json!({}));
         assert_eq!(config.problems(), []);
         assert_eq!(
             serde_json::to_value(&config).unwrap(),
             json!({
                 "url": "mqtt://broker",
-                "topic": "myenergi",
+            "topic": "myenergi",
+                "connect_timeout": "30s",
                 "keep_alive": "30s",
                 "qos": 0,
                 "retain": false,
@@ -299,7 +349,8 @@ mod tests {
                 "heartbeat": "1m",
                 "state": true,
                 "device_timeout": "2m",
-                "discovery": {"prefix": "homeassistant"},
+                "discovery": {"prefix": "homeassistant", "style": "device"},
+                "problems": false,
             })
         );
     }
@@ -308,9 +359,12 @@ mod tests {
     fn discovery_can_be_switched_off() {
         for (given, expected) in [
             (json!(false), json!(false)),
-            (json!(true), json!({"prefix": "homeassistant"})),
-            (json!(null), json!({"prefix": "homeassistant"})),
-            (json!({"prefix": "ha"}), json!({"prefix": "ha"})),
+            (json!(true), json!({"prefix": "homeassistant", "style": "device"})),
+            (json!(null), json!({"prefix": "homeassistant", "style": "device"})),
+            (
+                json!({"style": "components"}),
+                json!({"prefix": "homeassistant", "style": "components"}),
+            ),
         ] {
             let config = read(&json!({"discovery": given}));
             assert_eq!(serde_json::to_value(config).unwrap()["discovery"], expected);
@@ -332,6 +386,11 @@ mod tests {
             (json!({"password": "x"}), &["username"]),
             (json!({"username": "me", "password": "x", "password_file": "y"}), &["password_file"]),
             (json!({"client_id": ""}), &["client_id"]),
+            (json!({"client_id": "a\nb"}), &["client_id"]),
+            (json!({"username": "me\u{7f}"}), &["username"]),
+            (json!({"topic": "a\tb"}), &["topic"]),
+            (json!({"connect_timeout": 0}), &["connect_timeout"]),
+            (json!({"problems": {"export_above": -1}}), &["problems.export_above"]),
             (json!({"keep_alive": 0}), &["keep_alive"]),
             (json!({"keep_alive": "1500ms"}), &["keep_alive"]),
             (json!({"keep_alive": "19h"}), &["keep_alive"]),

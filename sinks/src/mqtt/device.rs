@@ -5,30 +5,35 @@ use std::sync::Arc;
 
 use energi_decoders::{Reading, Value};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use super::config::MqttConfig;
+use super::config::{MqttConfig, ProblemsConfig};
+use super::energy;
 use super::message::{Message, QoS};
-
+use super::problems::{self, ExportWatch, HeaterState};
 use super::throttle::{Change, Reported, Rule, Throttle};
 use super::topics::Topics;
 use crate::eddi_state::EddiState;
+use crate::energy::TodaysFlows;
 use crate::sink::Context;
 
-/// What all devices have in common.
+/// Rules that all devices have in common.
 #[derive(Debug)]
 pub struct PublishPlan {
     topics: Topics,
-    /// The keys that may come, in the order in which JSON gives them, and what each is held to.
+    /// The keys that may come, in the order in which JSON gives them, and the rule for each.
     keys: Vec<(Arc<str>, Rule)>,
     general: Rule,
     qos: QoS,
     retain: bool,
     /// Whether all values are published as one JSON object too.
     state: bool,
+    problems: Option<ProblemsConfig>,
+    timezone: TimeZone,
 }
 
 impl PublishPlan {
-    /// What a sink's configuration, and the decoders that are on, ask for.
+    /// Rules by a sink's configuration and the decoders that are on.
     #[must_use]
     pub fn new(config: &MqttConfig, context: &Context) -> Self {
         let mut keys: Vec<(Arc<str>, Rule)> = Vec::new();
@@ -37,7 +42,13 @@ impl PublishPlan {
                 keys.push((field.key().into(), Rule::of(field.key(), config)));
             }
         }
+        let problems = config.problems.as_ref().map(|_| problems::NOT_DIVERTING);
+        for key in energy::KEYS.into_iter().chain(problems) {
+            keys.push((key.into(), Rule::of(key, config)));
+        }
         Self {
+            problems: config.problems.clone(),
+            timezone: context.timezone.clone(),
             topics: Topics::new(&config.topic),
             keys,
             general: Rule::general(config),
@@ -52,11 +63,15 @@ impl PublishPlan {
     }
 }
 
-/// A device that was heard.
+/// Keys of a flag that is set while the water is hot, where a decoder has one.
+const HOT: [&str; 1] = ["eddi/hot"];
+
+/// A device that was received.
 #[derive(Debug)]
 pub struct DeviceState {
+    number: u32,
     plan: Arc<PublishPlan>,
-    /// When its newest reading was captured.
+    /// When the newest reading was captured.
     time: Option<Timestamp>,
     serial: Slot,
     slots: Vec<Slot>,
@@ -65,6 +80,10 @@ pub struct DeviceState {
     status_throttle: Throttle<EddiState>,
     state_topic: String,
     state_throttle: Throttle<Snapshot>,
+    energy: TodaysFlows,
+    watch: Option<ExportWatch>,
+    /// Whether the device is silent, where that is published.
+    silent: Option<bool>,
 }
 
 /// One value of a device.
@@ -107,7 +126,7 @@ impl Reported for Snapshot {
 }
 
 impl DeviceState {
-    /// A device of which nothing is known yet.
+    /// A device without any values yet.
     #[must_use]
     pub fn new(serial: u32, plan: &Arc<PublishPlan>) -> Self {
         let topics = &plan.topics;
@@ -119,6 +138,7 @@ impl DeviceState {
             throttle: Throttle::default(),
         };
         Self {
+            number: serial,
             serial: slot(&"serial".into(), plan.general, topics.serial(serial)),
             slots: plan
                 .keys
@@ -131,6 +151,9 @@ impl DeviceState {
             status_throttle: Throttle::default(),
             state_topic: topics.state(serial),
             state_throttle: Throttle::default(),
+            energy: TodaysFlows::new(plan.timezone.clone()),
+            watch: plan.problems.as_ref().map(ExportWatch::new),
+            silent: plan.problems.as_ref().map(|_| true),
             plan: Arc::clone(plan),
         }
     }
@@ -142,9 +165,7 @@ impl DeviceState {
         self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan, messages);
         for (field, value) in reading.fields() {
             // Every key of a reading is in the plan: both come from the same decoders.
-            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.key == *field.key()) {
-                slot.take(value, at, &self.plan, messages);
-            }
+            self.offer(field.key(), value, messages);
         }
         if reading.fields().any(|(field, _)| EddiState::INPUTS.contains(&field.key())) {
             self.status = EddiState::of(|key| self.newest(key));
@@ -154,6 +175,8 @@ impl DeviceState {
                 messages.push(self.status_message(status));
             }
         }
+        self.sum_up(reading, messages);
+        self.watch(reading, messages);
         // What was held back goes at the device's next reading past the interval, of whatever kind.
         for slot in &mut self.slots {
             if let Some(value) = slot.throttle.due(at, &slot.rule) {
@@ -168,6 +191,66 @@ impl DeviceState {
         {
             messages.push(self.state_message());
         }
+    }
+
+    /// Takes a new value, and adds its message if it is to be sent now.
+    fn offer(&mut self, key: &str, value: Value, messages: &mut Vec<Message>) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.key == *key) {
+            slot.take(value, self.time, &self.plan, messages);
+        }
+    }
+
+    fn sum_up(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
+        let (date, before) = (self.energy.date(), self.energy.kwh());
+        if !self.energy.add(reading) {
+            return;
+        }
+        if self.energy.date() != date {
+            // The last values of a day go at once, or those of the next would replace them.
+            for (key, value) in energy::values(before) {
+                messages.push(self.plan.message(&self.topic(key), payload(value)));
+            }
+        }
+        for (key, value) in energy::values(self.energy.kwh()) {
+            self.offer(key, value, messages);
+        }
+    }
+
+    fn watch(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
+        let (Some(time), Some(grid)) = (reading.time, reading.get("grid_pwr")) else { return };
+        let Some(status) = self.status else { return };
+        let is_hot = HOT.iter().any(|key| self.newest(key) == Some(Value::Flag(true)));
+        if let Some(watch) = &mut self.watch {
+            let idle = status == EddiState::Paused && !is_hot;
+            let problem = watch.take(time, HeaterState { grid: grid.as_f64(), idle });
+            self.offer(problems::NOT_DIVERTING, Value::Flag(problem), messages);
+        }
+    }
+
+    /// Notes that the device is received again, and adds what follows.
+    pub(super) fn returns(&mut self, messages: &mut Vec<Message>) {
+        self.set_silent(false, messages);
+    }
+
+    /// Notes that the device is not received any more, and adds what follows.
+    pub(super) fn falls_silent(&mut self, messages: &mut Vec<Message>) {
+        self.set_silent(true, messages);
+    }
+
+    fn set_silent(&mut self, silent: bool, messages: &mut Vec<Message>) {
+        if let Some(known) = &mut self.silent {
+            *known = silent;
+            messages.extend(self.silent_message());
+        }
+    }
+
+    fn silent_message(&self) -> Option<Message> {
+        let silent = Value::Flag(self.silent?);
+        Some(self.plan.message(&self.topic(problems::SILENT), payload(silent)))
+    }
+
+    fn topic(&self, key: &str) -> String {
+        self.plan.topics.value(self.number, key)
     }
 
     /// Adds what is still held back and says something new.
@@ -185,7 +268,7 @@ impl DeviceState {
         }
     }
 
-    /// Everything that is known of it, for those who know nothing.
+    /// Adds everything that is known of the device.
     pub(super) fn current(&self, messages: &mut Vec<Message>) {
         for slot in std::iter::once(&self.serial).chain(&self.slots) {
             if let Some(value) = slot.newest {
@@ -193,12 +276,13 @@ impl DeviceState {
             }
         }
         messages.extend(self.status.map(|status| self.status_message(status)));
+        messages.extend(self.silent_message());
         if self.plan.state {
             messages.push(self.state_message());
         }
     }
 
-    /// When its newest reading was captured.
+    /// When the newest reading was captured.
     pub(super) fn time(&self) -> Option<Timestamp> {
         self.time
     }

@@ -1,9 +1,11 @@
 //! `mqtt`: values on the topics of `mqtt-energi`, and everything that Home Assistant likes to know.
 //!
-//! A reading goes to the `session`, the task that holds the connection. There the `tracker` keeps
-//! each `device`, whose `throttle` decides what is sent; the `queue` keeps messages until the
-//! broker has them. `topics`, `status` and `message` say what goes over the wire, `discovery` what
-//! Home Assistant is told, `failure` what a user is told when there is no connection.
+//! A reading goes to the `session`, the task that holds the `connection` (`dial`, `tls`). There the
+//! `tracker` keeps each `device`, whose `throttle` decides what is sent; the `queue` keeps messages
+//! until the broker has them. `topics`, `status`, `energy`, `problems` and `message` define what
+//! goes over the wire, `discovery` what is announced to Home Assistant, `presence` what is repaired
+//! when somebody else contradicts it, `failure` and `log` what a user reads when there is no
+//! connection.
 //!
 //! Live, the newest value of each topic is kept while there is no connection, and no more. In a
 //! replay nothing is dropped: a batch is delivered once everything that follows from it has been
@@ -12,16 +14,22 @@
 mod broker;
 mod clean;
 mod config;
+mod connection;
 mod device;
+mod dial;
 mod discovery;
+mod energy;
 mod failure;
+mod log;
 mod message;
-mod options;
+mod presence;
 mod probe;
+mod problems;
 mod queue;
 mod session;
 mod status;
 mod throttle;
+mod tls;
 mod topics;
 mod tracker;
 
@@ -36,9 +44,9 @@ use tokio::task::JoinHandle;
 use crate::settings::Problem;
 use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 
-pub use broker::{BrokerUrl, BrokerUrlError};
+pub use broker::{BrokerUrl, BrokerUrlError, BrokerUrls};
 pub use clean::{CleanReport, clean};
-pub use config::{DiscoveryConfig, MqttConfig};
+pub use config::{DiscoveryConfig, DiscoveryStyle, MqttConfig, ProblemsConfig};
 // For the benchmark, which weighs what a reading costs without a connection.
 #[doc(hidden)]
 pub use device::{DeviceState, PublishPlan};
@@ -47,7 +55,7 @@ pub use topics::{OFFLINE, ONLINE, Topics};
 
 use session::{Request, Session};
 
-/// Bounds what a replay has under way: some thousand messages.
+/// Bounds what a replay has under way to some thousand messages.
 const BATCHING: Batching = Batching { readings: 256, wait: Duration::ZERO };
 
 #[async_trait]
@@ -62,8 +70,8 @@ impl SinkConfig for MqttConfig {
         Ok(Box::new(Mqtt { requests, session: tokio::spawn(session.run()) }))
     }
 
-    async fn probe(&self, context: &Context) -> Result<String, SinkError> {
-        probe::probe(self, context).await
+    async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
+        probe::probe(self).await
     }
 
     fn is_remote(&self) -> bool {
@@ -71,7 +79,7 @@ impl SinkConfig for MqttConfig {
     }
 }
 
-/// The sink: it asks the session, and waits for the answer.
+/// The sink: asks the session, and waits for the answer.
 #[derive(Debug)]
 struct Mqtt {
     requests: mpsc::Sender<Request>,
@@ -110,7 +118,7 @@ impl Mqtt {
 
 impl Drop for Mqtt {
     fn drop(&mut self) {
-        // Without a goodbye the broker speaks the last will, as it should.
+        // Without a farewell the broker publishes the last will, as it should.
         self.session.abort();
     }
 }

@@ -1,17 +1,18 @@
-//! Every topic that the sink publishes to, in one place.
+//! Every topic that the sink publishes to.
 
 use std::fmt::Display;
 
-use energi_decoders::packets;
+use energi_decoders::{Field, packets};
 
-/// What a device is published to beside its values.
-const OWN: [&str; 4] = [SERIAL, STATE, STATUS, AVAILABILITY];
+use super::energy;
+use super::problems;
+
 const SERIAL: &str = "serial";
 const STATE: &str = "state";
 const STATUS: &str = "status";
 const AVAILABILITY: &str = "availability";
 
-/// The topics below one base, as `mqtt-energi` lays them out, and those that are new.
+/// The topics below one base: those of `mqtt-energi`, and those that are new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     base: String,
@@ -24,69 +25,97 @@ impl Topics {
         Self { base: base.to_owned() }
     }
 
-    /// Whether the gateway runs: [`ONLINE`] or [`OFFLINE`], retained, and the last will.
+    /// Topic of the gateway: [`ONLINE`] or [`OFFLINE`], retained, and the last will.
     #[must_use]
     pub fn bridge_state(&self) -> String {
         format!("{}/bridge/state", self.base)
     }
 
-    /// What all topics of a device begin with, but for a slash.
+    /// Topic for a message that tries whether this client may publish and read.
+    pub(super) fn check(&self) -> String {
+        format!("{}/bridge/check", self.base)
+    }
+
+    /// Beginning of all topics of a device, without the slash.
     #[must_use]
     pub fn device(&self, serial: u32) -> String {
         format!("{}/{serial}", self.base)
     }
 
-    /// One value of a device. The key of an experimental one has a slash in it, and so one level
-    /// more.
+    /// Topic of a value. The key of an experimental one has a slash in it, and so one level more.
     #[must_use]
     pub fn value(&self, serial: u32, key: &str) -> String {
         self.of(serial, key)
     }
 
-    /// The serial number, as a value of its own.
+    /// Topic of the serial number.
     #[must_use]
     pub fn serial(&self, serial: u32) -> String {
         self.of(serial, SERIAL)
     }
 
-    /// All current values of a device, as one JSON object.
+    /// Topic of all current values of a device, as one JSON object.
     #[must_use]
     pub fn state(&self, serial: u32) -> String {
         self.of(serial, STATE)
     }
 
-    /// What the device does, in one word.
+    /// Topic of the device's state in one word.
     #[must_use]
     pub fn status(&self, serial: u32) -> String {
         self.of(serial, STATUS)
     }
 
-    /// Whether the device is heard: [`ONLINE`] or [`OFFLINE`], retained.
+    /// Topic of a device's presence: [`ONLINE`] or [`OFFLINE`], retained.
     #[must_use]
     pub fn availability(&self, serial: u32) -> String {
         self.of(serial, AVAILABILITY)
     }
 
-    /// A filter for everything of every device.
-    #[must_use]
-    pub fn of_devices(&self) -> String {
+    /// Filter for the presence of every device.
+    pub(super) fn every_availability(&self) -> String {
+        format!("{}/+/{AVAILABILITY}", self.base)
+    }
+
+    /// Filter for everything of every device.
+    pub(super) fn of_devices(&self) -> String {
         format!("{}/+/#", self.base)
+    }
+
+    /// Every topic of a device, for all keys of the decoders that are built in.
+    pub(super) fn known(&self, serial: u32) -> impl Iterator<Item = String> {
+        let keys = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+        own().chain(keys.map(Field::key)).map(move |last| self.of(serial, last))
+    }
+
+    /// Returns the device whose presence `topic` is.
+    pub(super) fn serial_of_availability(&self, topic: &str) -> Option<u32> {
+        self.of_device(topic).filter(|(_, last)| *last == AVAILABILITY).map(|(serial, _)| serial)
     }
 
     /// Whether `topic` is one that a device is published to: others may stand below the same base.
     #[must_use]
     pub fn is_of_device(&self, topic: &str) -> bool {
-        let below = topic.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
-        below.and_then(|below| below.split_once('/')).is_some_and(|(serial, last)| {
-            // Not a number in some other spelling.
-            serial.parse().is_ok_and(|number: u32| number.to_string() == serial)
-                && is_published(last)
-        })
+        self.of_device(topic).is_some_and(|(_, last)| is_published(last))
+    }
+
+    fn of_device<'a>(&self, topic: &'a str) -> Option<(u32, &'a str)> {
+        let below = topic.strip_prefix(&self.base)?.strip_prefix('/')?;
+        let (serial, last) = below.split_once('/')?;
+        let number: u32 = serial.parse().ok()?;
+        // Not a number in some other spelling.
+        (number.to_string() == serial).then_some((number, last))
     }
 
     fn of(&self, serial: u32, last: impl Display) -> String {
         format!("{}/{serial}/{last}", self.base)
     }
+}
+
+/// Ends of a device's topics beside those of its decoded values.
+fn own() -> impl Iterator<Item = &'static str> {
+    let own = [SERIAL, STATE, STATUS, AVAILABILITY].into_iter();
+    own.chain(energy::KEYS).chain(problems::KEYS)
 }
 
 /// Whether a device has a topic that ends so, whichever decoders are on.
@@ -98,18 +127,19 @@ fn is_published(last: &str) -> bool {
             && !key.is_empty()
             && !key.contains('/')
     };
-    OWN.contains(&last)
+    own().any(|own| own == last)
         || keys.any(|field| field.key() == last)
         || last.strip_prefix("0x").and_then(|rest| rest.split_once('/')).is_some_and(declared)
 }
 
-/// The gateway runs, or the device is heard. Home Assistant's default word.
+/// Payload for a gateway that runs and a device that is received; Home Assistant's default.
 pub const ONLINE: &str = "online";
 
-/// The gateway has stopped, or the device is not heard. Home Assistant's default word.
+/// Payload for a gateway that has stopped and a device that is not received; Home Assistant's
+/// default.
 pub const OFFLINE: &str = "offline";
 
-/// What is wrong with a topic that others are to stand below, if anything.
+/// Returns what is wrong with a topic that others are to stand below, if anything.
 ///
 /// MQTT 3.1.1, 4.7: a topic published to has no wildcards and no NUL; names that begin with `$` are
 /// the broker's.
@@ -119,7 +149,7 @@ pub(super) fn fault(base: &str) -> Option<&'static str> {
     } else if base.contains(['+', '#']) {
         Some("a topic to publish to has no wildcards (`+`, `#`)")
     } else if base.chars().any(char::is_control) {
-        Some("a topic has no control characters")
+        Some("control characters, such as a line break, are not allowed")
     } else if base.starts_with('$') {
         Some("topics that begin with `$` belong to the broker")
     } else if base.split('/').any(str::is_empty) {
@@ -131,7 +161,7 @@ pub(super) fn fault(base: &str) -> Option<&'static str> {
     }
 }
 
-/// Leaves room below for any serial number and key; the protocol itself ends at 65,535.
+/// Leaves room below for any serial number and key; the protocol's limit is 65,535.
 const LONGEST: usize = 200;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From readings to messages: the devices, whether each is heard, and what others are told.
+//! From readings to messages: the devices, whether each is received, and what others are told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,137 +7,189 @@ use std::time::Duration;
 use energi_decoders::Reading;
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::config::MqttConfig;
 use super::device::{DeviceState, PublishPlan};
 use super::discovery::{Announcement, Announcer};
 use super::message::Message;
+use super::presence::{DueRepair, Repairs};
 use super::topics::{OFFLINE, ONLINE, Topics};
 use crate::sink::{Backpressure, Context};
 
-/// What the sink knows, and what it says of it.
+/// What the sink knows of the devices, and publishes about them.
 ///
 /// There are as many devices as the gateway lets in: those that are listed, and `devices.max`
 /// others. Each has as many topics as there are keys switched on.
 #[derive(Debug)]
 pub(super) struct DeviceTracker {
+    /// Name of the sink, for messages.
+    name: String,
     topics: Topics,
     plan: Arc<PublishPlan>,
     announcer: Option<Announcer>,
     devices: BTreeMap<u32, TrackedDevice>,
+    repairs: Repairs,
+    warned: bool,
     timeout: Duration,
     backpressure: Backpressure,
 }
 
 #[derive(Debug)]
 struct TrackedDevice {
-    device: DeviceState,
-    heard: Instant,
+    state: DeviceState,
+    received: Instant,
     available: bool,
+    /// Number of own `offline` messages that the broker will return on this connection.
+    own_offline: u32,
 }
 
 impl DeviceTracker {
     pub(super) fn new(config: &MqttConfig, context: &Context) -> Self {
         let topics = Topics::new(&config.topic);
         Self {
+            name: context.name.clone(),
             plan: Arc::new(PublishPlan::new(config, context)),
             announcer: Announcer::new(config, &topics, context),
             devices: BTreeMap::new(),
+            repairs: Repairs::default(),
+            warned: false,
             timeout: config.device_timeout.duration(),
             backpressure: context.backpressure,
             topics,
         }
     }
 
-    /// What to subscribe to on every connect.
-    pub(super) fn subscriptions(&self) -> Vec<String> {
-        let mut filters = vec![self.topics.bridge_state()];
-        filters.extend(self.announcer.iter().flat_map(Announcer::subscriptions));
-        filters
+    /// Takes the filters to subscribe to: on a new connection all, later those of new devices.
+    pub(super) fn take_subscriptions(&mut self) -> Vec<String> {
+        self.announcer.as_mut().map(Announcer::take_subscriptions).unwrap_or_default()
     }
 
     /// Takes a reading, and adds the messages that are to be sent now.
     pub(super) fn take(&mut self, reading: &Reading, now: Instant, messages: &mut Vec<Message>) {
-        let Self { topics, plan, announcer, devices, .. } = self;
-        if let Some(announcer) = announcer {
+        if let Some(announcer) = &mut self.announcer {
             announcer.observe(reading, now);
         }
-        let known = devices.entry(reading.serial).or_insert_with(|| {
-            let device = DeviceState::new(reading.serial, plan);
-            TrackedDevice { device, heard: now, available: false }
+        let plan = &self.plan;
+        let device = self.devices.entry(reading.serial).or_insert_with(|| TrackedDevice {
+            state: DeviceState::new(reading.serial, plan),
+            received: now,
+            available: false,
+            own_offline: 0,
         });
-        known.heard = now;
-        if !known.available {
-            known.available = true;
-            messages.push(Message::lasting(topics.availability(reading.serial), ONLINE));
+        device.received = now;
+        if !device.available {
+            device.available = true;
+            device.state.returns(messages);
+            messages.push(Message::lasting(self.topics.availability(reading.serial), ONLINE));
         }
-        known.device.take(reading, messages);
+        device.state.take(reading, messages);
         if self.backpressure == Backpressure::Wait
             && let Some(time) = reading.time
         {
             let timeout = self.timeout;
-            self.silent(|known| is_past(known, time, timeout), messages);
+            self.silent(|device| is_past(device, time, timeout), messages);
         }
     }
 
     /// Adds what follows from the time that has passed.
     ///
-    /// In a recording the time is that of the readings: a device is lost when another one is heard
+    /// In a recording the time is that of the readings: a device is lost when another one is received
     /// so much later, however fast the recording is replayed.
     pub(super) fn tick(&mut self, now: Instant, messages: &mut Vec<Message>) {
         if self.backpressure == Backpressure::DropOldest {
             let timeout = self.timeout;
-            self.silent(|known| now >= known.heard + timeout, messages);
+            self.silent(|device| now >= device.received + timeout, messages);
+        }
+        for DueRepair { topic, suspicious } in self.repairs.take(now) {
+            if suspicious && !std::mem::replace(&mut self.warned, true) {
+                warn!(
+                    sink = self.name,
+                    topic,
+                    "another gateway publishes to the topics of this one: give each a `topic` of \
+                     its own, or run only one"
+                );
+            }
+            self.repair(&topic, now, messages);
         }
     }
 
-    /// When [`tick`](Self::tick) will have something to say.
+    fn repair(&mut self, topic: &str, now: Instant, messages: &mut Vec<Message>) {
+        if topic == self.topics.bridge_state() {
+            messages.push(self.online());
+        } else if let Some(serial) = self.topics.serial_of_availability(topic) {
+            if self.devices.get(&serial).is_some_and(|device| device.available) {
+                messages.push(Message::lasting(topic.to_owned(), ONLINE));
+            }
+        } else if let Some(announcer) = &mut self.announcer {
+            announcer.repeat(now);
+        }
+    }
+
+    /// When [`tick`](Self::tick) will have something to do.
     pub(super) fn next_tick(&self) -> Option<Instant> {
-        let available = self.devices.values().filter(|known| known.available);
-        let heard = available.map(|known| known.heard).min();
-        heard
-            .filter(|_| self.backpressure == Backpressure::DropOldest)
-            .map(|heard| heard + self.timeout)
+        let available = self.devices.values().filter(|device| device.available);
+        let received = available.map(|device| device.received).min();
+        let live = received.filter(|_| self.backpressure == Backpressure::DropOldest);
+        live.map(|received| received + self.timeout).into_iter().chain(self.repairs.next()).min()
     }
 
     fn silent(&mut self, is_silent: impl Fn(&TrackedDevice) -> bool, messages: &mut Vec<Message>) {
-        for (serial, known) in &mut self.devices {
-            if known.available && is_silent(known) {
-                known.available = false;
-                known.device.finish(messages);
+        for (serial, device) in &mut self.devices {
+            if device.available && is_silent(device) {
+                device.available = false;
+                device.state.finish(messages);
+                device.state.falls_silent(messages);
                 messages.push(Message::lasting(self.topics.availability(*serial), OFFLINE));
             }
         }
     }
 
-    /// A connection is there.
+    /// Begins a connection.
     pub(super) fn connected(&mut self, now: Instant) {
+        self.repairs.cancel();
+        self.devices.values_mut().for_each(|device| device.own_offline = 0);
         if let Some(announcer) = &mut self.announcer {
-            announcer.connected(now);
+            announcer.connected(self.devices.keys().copied(), now);
         }
     }
 
-    /// Who is there: the gateway, and each device that was heard.
+    /// Notes that the connection has taken a message, which the broker will return.
+    pub(super) fn sent(&mut self, topic: &str, payload: &str) {
+        if payload == OFFLINE
+            && let Some(serial) = self.topics.serial_of_availability(topic)
+            && let Some(device) = self.devices.get_mut(&serial)
+        {
+            device.own_offline += 1;
+        }
+    }
+
+    /// What every connection subscribes to before anything is published.
+    pub(super) fn subscriptions(&self) -> [String; 2] {
+        [self.topics.bridge_state(), self.topics.every_availability()]
+    }
+
+    /// Messages that say who is there: the gateway, and each device that was received.
     pub(super) fn online_messages(&self) -> Vec<Message> {
         let mut messages = vec![self.online()];
-        for (serial, known) in &self.devices {
-            let word = if known.available { ONLINE } else { OFFLINE };
+        for (serial, device) in &self.devices {
+            let word = if device.available { ONLINE } else { OFFLINE };
             messages.push(Message::lasting(self.topics.availability(*serial), word));
         }
         messages
     }
 
-    /// That the gateway runs.
+    /// Message that says that the gateway runs.
     pub(super) fn online(&self) -> Message {
         Message::lasting(self.topics.bridge_state(), ONLINE)
     }
 
-    /// That the gateway does not run; also said by the broker if the connection breaks.
+    /// Message that says that the gateway does not run; also the last will.
     pub(super) fn offline(&self) -> Message {
         Message::lasting(self.topics.bridge_state(), OFFLINE)
     }
 
-    /// That nobody is there any more: no device that was heard, and not the gateway.
+    /// Messages that say that nobody is there any more: no device, and not the gateway.
     pub(super) fn offline_messages(&self) -> Vec<Message> {
         let devices = self.devices.keys().map(|serial| self.topics.availability(*serial));
         let offline = devices.map(|topic| Message::lasting(topic, OFFLINE));
@@ -149,44 +201,49 @@ impl DeviceTracker {
         self.announcer.as_ref().and_then(Announcer::due)
     }
 
-    /// What Home Assistant is told of the devices, once it is due.
+    /// Announcement for Home Assistant, once it is due.
     pub(super) fn announcement(&mut self, now: Instant) -> Option<Announcement> {
         let announcer = self.announcer.as_mut()?;
         let mut announcement = announcer.act(now)?;
         // The broker may have kept `online` from before a crash.
-        let absent = announcer.unheard().map(|serial| self.topics.availability(serial));
-        let offline = absent.map(|topic| Message::lasting(topic, OFFLINE));
-        announcement.messages.extend(offline);
+        let absent: Vec<u32> = announcer.unheard().collect();
+        for serial in absent {
+            let topic = self.topics.availability(serial);
+            announcement.messages.push(Message::lasting(topic, OFFLINE));
+        }
+        if announcement.asked {
+            announcement.messages.splice(0..0, self.online_messages());
+        }
         Some(announcement)
     }
 
-    /// Does without what others have announced: something among it is too large to be heard.
-    pub(super) fn hear_no_others(&mut self) {
+    /// Stops reading what was announced before: something there is too large.
+    pub(super) fn look_no_further(&mut self) {
         if let Some(announcer) = &mut self.announcer {
-            announcer.hear_no_others();
+            announcer.look_no_further();
         }
     }
 
     /// The newest value of every topic.
     pub(super) fn current(&self) -> Vec<Message> {
         let mut messages = Vec::new();
-        self.devices.values().for_each(|known| known.device.current(&mut messages));
+        self.devices.values().for_each(|device| device.state.current(&mut messages));
         messages
     }
 
-    /// Whether no device was heard so far.
+    /// Whether no device was received so far.
     pub(super) fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
 
-    /// The last values, and that nothing follows them.
+    /// The last values, and the word that nothing follows.
     pub(super) fn last_messages(&mut self, now: Instant) -> Vec<Message> {
         let announcer = self.announcer.as_mut();
         let mut messages = announcer.map(|it| it.finish(now)).unwrap_or_default();
-        for (serial, known) in &mut self.devices {
-            known.device.finish(&mut messages);
-            if known.available {
-                known.available = false;
+        for (serial, device) in &mut self.devices {
+            device.state.finish(&mut messages);
+            if device.available {
+                device.available = false;
                 messages.push(Message::lasting(self.topics.availability(*serial), OFFLINE));
             }
         }
@@ -194,27 +251,38 @@ impl DeviceTracker {
         messages
     }
 
-    /// Takes a message of one of the [`subscriptions`](Self::subscriptions), and returns the answer
-    /// to it.
-    pub(super) fn hear(
-        &mut self,
-        topic: &str,
-        payload: &[u8],
-        retained: bool,
-        now: Instant,
-    ) -> Option<Message> {
+    /// Takes a message of one of the subscriptions.
+    pub(super) fn hear(&mut self, topic: &str, payload: &[u8], retained: bool, now: Instant) {
+        let online = payload == ONLINE.as_bytes();
         if topic == self.topics.bridge_state() {
-            // The broker has found out about a connection that broke long ago, and speaks the last
-            // will of it; or another gateway with our topics has stopped.
-            let contradicted = !retained && payload != ONLINE.as_bytes();
-            return contradicted.then(|| self.online());
+            // The broker has noticed that an earlier connection broke, and publishes its last will;
+            // or another gateway with this topic has stopped.
+            if !retained && !online {
+                self.repairs.plan(topic, now);
+            }
+        } else if let Some(serial) = self.topics.serial_of_availability(topic) {
+            if retained {
+                if let Some(announcer) = &mut self.announcer {
+                    announcer.look_for(serial, now);
+                }
+            } else if let Some(device) = self.devices.get_mut(&serial)
+                && !online
+            {
+                if payload == OFFLINE.as_bytes() && device.own_offline > 0 {
+                    device.own_offline -= 1;
+                } else if device.available {
+                    self.repairs.plan(topic, now);
+                }
+            }
+        } else if let Some(announcer) = &mut self.announcer
+            && announcer.hear(topic, payload, retained, now)
+        {
+            self.repairs.plan(topic, now);
         }
-        self.announcer.as_mut()?.hear(topic, payload, retained, now);
-        None
     }
 }
 
-fn is_past(known: &TrackedDevice, time: Timestamp, timeout: Duration) -> bool {
-    let silent = known.device.time().map(|heard| time.duration_since(heard));
+fn is_past(device: &TrackedDevice, time: Timestamp, timeout: Duration) -> bool {
+    let silent = device.state.time().map(|received| time.duration_since(received));
     silent.is_some_and(|silent| silent.try_into().is_ok_and(|silent: Duration| silent >= timeout))
 }

@@ -79,8 +79,8 @@ async fn a_broker_is_trusted_by_its_authority_and_its_name() {
     expect(ask(&named, "localhost", ca(&ours)).await, Ok(()));
     expect(ask(&addressed, "127.0.0.1", ca(&ours)).await, Ok(()));
     for (broker, host, options, words) in [
-        (&named, "localhost", json!({}), &["nobody trusted", "`ca_file`"]),
-        (&named, "localhost", ca(&other), &["nobody trusted", "`ca_file`"]),
+        (&named, "localhost", json!({}), &["trusted authority", "`ca_file`"]),
+        (&named, "localhost", ca(&other), &["trusted authority", "`ca_file`"]),
         (&named, "127.0.0.1", ca(&ours), &["another name, localhost; ", "`url`"]),
         (&addressed, "localhost", ca(&ours), &["another name, 127.0.0.1; ", "`url`"]),
     ] {
@@ -95,7 +95,7 @@ async fn a_certificate_that_a_broker_should_not_have_is_told_from_others() {
     for (identity, words) in [
         (version_1(), &["X.509 version 1", "subjectAltName"][..]),
         (ours.vouch_for_common_name("localhost"), &["names no host", "subjectAltName"]),
-        (ours.itself(), &["is that of an authority", "make one for the broker"]),
+        (ours.itself(), &["is that of an authority", "create one for the broker"]),
         (ours.vouched_once_for("localhost"), &["has expired", "renew it"]),
         (ours.will_vouch_for("localhost"), &["not valid yet", "clock"]),
     ] {
@@ -131,7 +131,7 @@ async fn a_broker_is_trusted_by_its_ipv6_address() {
     broker.run();
     let ca = json!({"ca_file": ours.certificate()});
     expect(ask(&broker, "[::1]", ca).await, Ok(()));
-    expect(ask(&broker, "[::1]", json!({})).await, Err(&["nobody trusted", "`ca_file`"]));
+    expect(ask(&broker, "[::1]", json!({})).await, Err(&["trusted authority", "`ca_file`"]));
 }
 
 #[tokio::test]

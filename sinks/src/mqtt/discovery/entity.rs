@@ -1,4 +1,4 @@
-//! One entity of a device, as Home Assistant is told of it.
+//! One entity of a device, as it is announced.
 //!
 //! Sources: <https://www.home-assistant.io/integrations/sensor.mqtt/>,
 //! <https://www.home-assistant.io/integrations/binary_sensor.mqtt/>, and for the classes
@@ -9,30 +9,17 @@ use serde::Serialize;
 
 use crate::eddi_state;
 
-use super::payload::Availability;
+use super::payload::AvailabilityTopic;
 
-/// The two platforms that there are entities of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Platform {
-    Sensor,
-    BinarySensor,
-}
+/// Platforms of entities.
+const SENSOR: &str = "sensor";
+const BINARY_SENSOR: &str = "binary_sensor";
 
-impl Platform {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sensor => "sensor",
-            Self::BinarySensor => "binary_sensor",
-        }
-    }
-}
-
-/// What a metric is in Home Assistant's terms: the part that is the same for every device.
+/// A metric in Home Assistant's terms: the part that is the same for every device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct EntityKind {
-    #[serde(rename = "p")]
-    platform: Platform,
+    #[serde(skip)]
+    platform: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_class: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +37,7 @@ pub(super) struct EntityKind {
 }
 
 impl EntityKind {
-    const fn of(platform: Platform, device_class: Option<&'static str>) -> Self {
+    const fn of(platform: &'static str, device_class: Option<&'static str>) -> Self {
         Self {
             platform,
             device_class,
@@ -64,14 +51,14 @@ impl EntityKind {
     }
 
     const fn sensor(device_class: &'static str) -> Self {
-        Self::of(Platform::Sensor, Some(device_class))
+        Self::of(SENSOR, Some(device_class))
     }
 
     const fn flag(device_class: Option<&'static str>) -> Self {
         Self {
             payload_on: Some("1"),
             payload_off: Some("0"),
-            ..Self::of(Platform::BinarySensor, device_class)
+            ..Self::of(BINARY_SENSOR, device_class)
         }
     }
 
@@ -79,20 +66,20 @@ impl EntityKind {
         Self { state_class: Some("measurement"), ..self }
     }
 
-    /// What explains a device rather than being what it is for.
+    /// An entity that explains a device rather than being its purpose.
     const fn diagnostic(self) -> Self {
         Self { entity_category: Some("diagnostic"), ..self }
     }
 
-    /// Left out until somebody asks for it. Home Assistant wants that of diagnostics that change
-    /// with nearly every reading, so that they do not fill its database.
-    const fn asleep(self) -> Self {
+    /// An entity that is disabled at first. Home Assistant wants that of diagnostics that change with
+    /// nearly every reading, so that they do not fill its database.
+    const fn disabled(self) -> Self {
         Self { enabled_by_default: Some(false), ..self }
     }
 
-    /// Asked for already, by whoever switched its decoder on. And Home Assistant cannot be told to
-    /// drop an entity that is disabled there.
-    const fn awake(self) -> Self {
+    /// An entity that is enabled at first: its decoder was switched on. And an entity that is disabled
+    /// in Home Assistant cannot be removed from there.
+    const fn enabled(self) -> Self {
         Self { enabled_by_default: None, ..self }
     }
 
@@ -100,41 +87,50 @@ impl EntityKind {
         match class {
             Class::Power => Self::sensor("power").measured(),
             Class::Temperature => Self::sensor("temperature").measured(),
-            // A counter that begins anew each day: `total_increasing`, and no `last_reset`.
+            // A counter that starts again each day: `total_increasing`, and no `last_reset`.
             Class::EnergyToday => {
                 Self { state_class: Some("total_increasing"), ..Self::sensor("energy") }
             }
-            Class::Frequency => Self::sensor("frequency").measured().diagnostic().asleep(),
-            Class::Voltage => Self::sensor("voltage").measured().diagnostic().asleep(),
-            Class::Current => Self::sensor("current").measured().diagnostic().asleep(),
+            Class::Frequency => Self::sensor("frequency").measured().diagnostic().disabled(),
+            Class::Voltage => Self::sensor("voltage").measured().diagnostic().disabled(),
+            Class::Current => Self::sensor("current").measured().diagnostic().disabled(),
             // No statistics of what does not change.
             Class::Rating => Self::sensor("power").diagnostic(),
             // Nobody knows when such an energy starts again: it is no counter.
             Class::Energy => Self::sensor("energy"),
             Class::Duration => Self::sensor("duration").diagnostic(),
-            Class::Identifier => Self::of(Platform::Sensor, None).diagnostic(),
+            Class::Identifier => Self::of(SENSOR, None).diagnostic(),
             Class::Choice(options) => Self { options: Some(options), ..Self::sensor("enum") },
             Class::Running => Self::flag(Some("running")),
-            Class::Heat => Self::flag(Some("heat")),
             Class::Flag => Self::flag(None),
             // Without a class of state it would be taken for text.
-            Class::Unknown => Self::of(Platform::Sensor, None).measured(),
+            Class::Unknown => Self::of(SENSOR, None).measured(),
         }
     }
 }
 
-/// An entity but for the device that it belongs to.
+/// What keeps the last value of an entity valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validity {
+    /// The device, and for some time: the value is expected again and again.
+    Device,
+    /// The gateway: a counter's value stays true while the device is silent, and marking it
+    /// unavailable would tear holes into its statistics.
+    Gateway,
+}
+
+/// An entity without the device that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entity {
-    /// Its id within the device, for ever: the key in lower case, `/` as `_`.
+    /// Permanent id within the device: the key in lower case, `/` as `_`.
     pub(super) id: String,
-    /// The key of its topic.
+    /// Key of its topic.
     pub(super) key: String,
     name: String,
     unit: Option<String>,
     precision: Option<u8>,
     kind: EntityKind,
-    lasting: bool,
+    pub(super) validity: Validity,
 }
 
 impl Entity {
@@ -142,59 +138,75 @@ impl Entity {
     pub(super) fn of(field: &Field, layout: &Layout) -> Self {
         let metric = &field.metric;
         let kind = EntityKind::of_class(metric.class);
+        // The labels of several packets are alike.
+        let prefixed = || format!("0x{:02X} {}", layout.length, metric.label);
         let (kind, name) = match layout.status {
             Trust::Confirmed => (kind, metric.label.to_string()),
-            // The labels of several packets are alike.
-            Trust::Declared => (kind.awake(), format!("0x{:02X} {}", layout.length, metric.label)),
-            Trust::Experimental => {
-                (kind.diagnostic().awake(), format!("0x{:02X} {}", layout.length, metric.label))
-            }
+            Trust::Declared => (kind.enabled(), prefixed()),
+            Trust::Experimental => (kind.diagnostic().enabled(), prefixed()),
         };
+        let lasts = metric.class == Class::EnergyToday;
         Self {
-            id: id(field.key()),
-            key: field.key().to_owned(),
-            name,
             unit: Some(metric.unit.to_string()).filter(|unit| !unit.is_empty()),
             precision: metric.class.is_number().then(|| decimals(field)),
-            kind,
-            lasting: metric.class == Class::EnergyToday,
+            validity: if lasts { Validity::Gateway } else { Validity::Device },
+            ..Self::new(field.key(), &name, kind)
         }
     }
 
     /// The entity of the state in one word.
     pub(super) fn of_status() -> Self {
+        let kind = EntityKind { options: Some(&eddi_state::WORDS), ..EntityKind::sensor("enum") };
+        Self::new("status", "Status", kind)
+    }
+
+    /// The entity of an energy of today.
+    pub(super) fn of_energy(key: &str, name: &str) -> Self {
         Self {
-            id: "status".to_owned(),
-            key: "status".to_owned(),
-            name: "Status".to_owned(),
-            unit: None,
-            precision: None,
-            kind: EntityKind { options: Some(&eddi_state::WORDS), ..EntityKind::sensor("enum") },
-            lasting: false,
+            unit: Some("kWh".to_owned()),
+            precision: Some(2),
+            validity: Validity::Gateway,
+            ..Self::new(key, name, EntityKind::of_class(Class::EnergyToday))
         }
     }
 
-    /// The platform's name in Home Assistant.
+    /// The entity of a problem.
+    pub(super) fn of_problem(key: &str, name: &str, validity: Validity) -> Self {
+        Self { validity, ..Self::new(key, name, EntityKind::flag(Some("problem"))) }
+    }
+
+    fn new(key: &str, name: &str, kind: EntityKind) -> Self {
+        Self {
+            id: key.to_lowercase().replace('/', "_"),
+            key: key.to_owned(),
+            name: name.to_owned(),
+            unit: None,
+            precision: None,
+            kind,
+            validity: Validity::Device,
+        }
+    }
+
+    /// Name of the platform in Home Assistant.
     pub(super) const fn platform(&self) -> &'static str {
-        self.kind.platform.name()
+        self.kind.platform
     }
 
-    /// Whether its last value stays true while the device is silent: a counter's does. Marking it
-    /// unavailable would only tear holes in its statistics.
-    pub(super) const fn is_lasting(&self) -> bool {
-        self.lasting
-    }
-
-    /// The entity of one device.
-    pub(super) fn component<'a>(
+    /// Returns the entity of one device; `listed` among others of the device, which names its
+    /// platform and the device's availability once for all.
+    pub(super) fn config<'a>(
         &'a self,
         serial: u32,
         state_topic: String,
-        until: Until<'a>,
+        listed: bool,
+        bridge: &'a [AvailabilityTopic],
+        expire_after: Option<u64>,
     ) -> EntityConfig<'a> {
         let unique_id = format!("energi_{serial}_{}", self.id);
+        let lasts = self.validity == Validity::Gateway;
         EntityConfig {
-            // An entity's id is made of small letters, digits and `_`.
+            platform: listed.then(|| self.platform()),
+            // An entity's id has small letters, digits and `_` only.
             default_entity_id: format!("{}.{}", self.platform(), unique_id.replace('-', "_")),
             unique_id,
             name: &self.name,
@@ -202,27 +214,17 @@ impl Entity {
             unit_of_measurement: self.unit.as_deref(),
             suggested_display_precision: self.precision,
             kind: &self.kind,
-            until,
+            expire_after: expire_after.filter(|_| !lasts),
+            availability: lasts.then_some(bridge),
         }
     }
-}
-
-/// How long a state holds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(untagged)]
-pub(super) enum Until<'a> {
-    /// As long as the device, and so many seconds at most.
-    Expired {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expire_after: Option<u64>,
-    },
-    /// As long as the gateway.
-    Offline { availability: &'a [Availability] },
 }
 
 /// One entity of one device.
 #[derive(Debug, Serialize)]
 pub(super) struct EntityConfig<'a> {
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
+    platform: Option<&'static str>,
     #[serde(flatten)]
     kind: &'a EntityKind,
     unique_id: String,
@@ -233,15 +235,13 @@ pub(super) struct EntityConfig<'a> {
     unit_of_measurement: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested_display_precision: Option<u8>,
-    #[serde(flatten)]
-    until: Until<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    availability: Option<&'a [AvailabilityTopic]>,
 }
 
-fn id(key: &str) -> String {
-    key.to_lowercase().replace('/', "_")
-}
-
-/// How many decimals the divisor of a field gives its values.
+/// Returns the number of decimals that the divisor of a field gives its values.
 fn decimals(field: &Field) -> u8 {
     /// More are noise, and 1/3 has no end of them.
     const MOST: u8 = 3;

@@ -1,14 +1,14 @@
-//! Home Assistant's device discovery: what is announced, when, and what is taken back.
+//! Home Assistant's MQTT discovery: what is announced, when, and what is taken back.
 //!
-//! One retained message a device tells Home Assistant all its entities. It is written from the
-//! decoders' field tables, so a new field needs nothing here. A device is announced once it is
-//! heard, with the metrics of the confirmed packets; those of another packet join once the device
-//! has sent it, so that no entity waits for a value that never comes. What was announced before is
-//! read back from the broker at each connect: it is kept, or taken back where its decoder is now
-//! off or the device is no longer let in.
+//! Retained messages describe the entities of each device, one message a device or one an entity.
+//! They are written from the decoders' field tables, so that a new field needs nothing here. A
+//! device is announced once it is received; the metrics of an unconfirmed packet join once the
+//! device has sent that packet, so that no entity waits for a value that never comes. Earlier
+//! announcements are read back from the broker: they are kept, or taken back where the decoder is
+//! now off or the device is no longer let in.
 //!
-//! [`Announcer`] has neither a clock nor a connection of its own: it is told what happens, and says
-//! which messages are due.
+//! [`Announcer`] has neither a clock nor a connection: it is told what happens, and returns the
+//! messages that are due.
 //!
 //! Source: <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>.
 
@@ -29,8 +29,7 @@ use energi_decoders::Reading;
 use tokio::time::Instant;
 
 use builder::{AnnouncedDevice, DiscoveryBuilder};
-use recall::config_topic;
-pub(super) use recall::{Recalled, every_config};
+pub(super) use recall::{DiscoveryTopics, Recalled};
 use schedule::{Due, Schedule};
 
 use super::config::MqttConfig;
@@ -38,36 +37,38 @@ use super::message::Message;
 use super::topics::{ONLINE, Topics};
 use crate::sink::Context;
 
-/// Where Home Assistant says that it has started, unless that was changed there. It does not follow
-/// the discovery prefix.
+/// Topic on which Home Assistant says that it has started, unless that was changed there. It does
+/// not follow the discovery prefix.
 const BIRTH_TOPIC: &str = "homeassistant/status";
 
-/// How long Home Assistant's start is left to others at least; up to as long again by chance, since
-/// they answer it too.
+/// Time for which Home Assistant's start is left to others at least; up to as long again by chance,
+/// since they answer too.
 const BIRTH_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a broker has to hand over what it has kept. To announce earlier would overwrite the only
-/// record of what has to be taken back.
+/// Time that a broker has to hand over what was announced of a device. To announce earlier would
+/// overwrite the only record of what has to be taken back.
 const RECALL_WAIT: Duration = Duration::from_millis(500);
 
-/// Announcements that are taken back in from the broker, at most.
+/// Devices that are looked for on the broker, at most.
 const MOST_RECALLED: usize = 1_000;
 
 /// The announcements of all devices.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    prefix: String,
+    discovery: DiscoveryTopics,
     topics: Topics,
     only: Option<Arc<BTreeSet<u32>>>,
     builder: DiscoveryBuilder,
     devices: BTreeMap<u32, AnnouncedDevice>,
-    /// Devices whose announcements are to be taken back.
-    dismissed: BTreeSet<u32>,
+    /// Devices whose earlier announcements are asked for, and when those must have come.
+    looked_for: BTreeMap<u32, Instant>,
+    /// Filters to subscribe to.
+    subscriptions: Vec<String>,
+    /// Topics to be emptied.
+    dismissed: BTreeSet<String>,
     schedule: Schedule,
-    /// Whether what the broker has kept is asked for.
-    hears_others: bool,
-    /// Whether this process has announced before: it knows by then what the broker had kept.
-    announced: bool,
+    /// Whether earlier announcements are asked for.
+    looks: bool,
 }
 
 /// What has come due.
@@ -78,140 +79,180 @@ pub(super) struct Announcement {
     /// Whether the current values have to follow: Home Assistant may only listen to them since
     /// now.
     pub(super) values: bool,
+    /// Whether Home Assistant has asked, and may have missed everything before.
+    pub(super) asked: bool,
 }
 
 impl Announcer {
-    /// Nothing is announced yet. `None` where the configuration has discovery off.
+    /// An announcer that knows no device yet. `None` where the configuration has discovery off.
     pub(super) fn new(config: &MqttConfig, topics: &Topics, context: &Context) -> Option<Self> {
-        let prefix = config.discovery.as_ref()?.prefix.clone();
+        let discovery = DiscoveryTopics::new(config.discovery.as_ref()?);
         Some(Self {
-            builder: DiscoveryBuilder::new(&prefix, config, topics, context),
-            prefix,
+            builder: DiscoveryBuilder::new(&discovery, config, topics, context),
+            discovery,
             topics: topics.clone(),
             only: context.only_devices.clone(),
             devices: BTreeMap::new(),
+            looked_for: BTreeMap::new(),
+            subscriptions: Vec::new(),
             dismissed: BTreeSet::new(),
             schedule: Schedule::new(context.backpressure),
-            hears_others: true,
-            announced: false,
+            looks: true,
         })
     }
 
-    /// What to subscribe to before anything is published: what the broker has kept is overwritten
-    /// then.
-    pub(super) fn subscriptions(&self) -> BTreeSet<String> {
-        let mut filters = BTreeSet::from([BIRTH_TOPIC.to_owned(), self.status_topic()]);
-        filters.extend(self.hears_others.then(|| every_config(&self.prefix)));
-        filters
+    /// Takes the filters to subscribe to.
+    pub(super) fn take_subscriptions(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.subscriptions)
     }
 
-    /// Does without what the broker has kept: something in it is too large to be heard.
-    pub(super) fn hear_no_others(&mut self) {
-        self.hears_others = false;
+    /// Does without earlier announcements: something among them is too large to be read.
+    pub(super) fn look_no_further(&mut self) {
+        self.looks = false;
     }
 
-    /// A connection is there: all that is known is announced anew.
-    pub(super) fn connected(&mut self, now: Instant) {
-        let wait = if self.hears_others && !self.announced { RECALL_WAIT } else { Duration::ZERO };
-        self.schedule.at_once(now + wait);
+    /// Begins a connection, on which everything is announced again. `devices` are those that may
+    /// have been announced before, beside those known here.
+    pub(super) fn connected(&mut self, devices: impl Iterator<Item = u32>, now: Instant) {
+        let listed = self.builder.listed().chain(self.only.iter().flat_map(|only| only.iter()));
+        let known = self.devices.keys().chain(listed).copied().chain(devices);
+        let known: BTreeSet<u32> = known.collect();
+        self.looked_for.clear();
+        self.subscriptions = vec![BIRTH_TOPIC.to_owned()];
+        if self.discovery.status() != BIRTH_TOPIC {
+            self.subscriptions.push(self.discovery.status());
+        }
+        for serial in known {
+            self.look_for(serial, now);
+        }
+        let ready = self.devices.keys().filter_map(|serial| self.looked_for.get(serial)).max();
+        self.schedule.at_once(ready.copied().unwrap_or(now));
+    }
+
+    /// Asks for the earlier announcements of a device.
+    pub(super) fn look_for(&mut self, serial: u32, now: Instant) {
+        if !self.looks || self.looked_for.len() >= MOST_RECALLED {
+            return;
+        }
+        let announced = self.devices.get(&serial).is_some_and(AnnouncedDevice::is_announced);
+        self.looked_for.entry(serial).or_insert_with(|| {
+            self.subscriptions.extend(self.discovery.of_device(serial));
+            if announced { now } else { now + RECALL_WAIT }
+        });
     }
 
     /// Takes in what a reading shows: a device, and a packet that it sends.
     pub(super) fn observe(&mut self, reading: &Reading, now: Instant) {
         let Some(layout) = self.builder.position(reading.layout()) else { return };
-        let known = self.devices.entry(reading.serial);
-        let known = known.or_insert_with(|| self.builder.first_sight());
-        if known.hear(layout) {
+        self.look_for(reading.serial, now);
+        let device = self.devices.entry(reading.serial).or_default();
+        if self.builder.observe(device, layout) {
             self.schedule.soon(now);
         }
     }
 
-    /// Takes in a message of one of the [subscriptions](Self::subscriptions).
-    pub(super) fn hear(&mut self, topic: &str, payload: &[u8], retained: bool, now: Instant) {
-        if topic == BIRTH_TOPIC || topic == self.status_topic() {
+    /// Takes in a message of one of the subscriptions. Returns whether it has emptied the
+    /// announcement of a device that is received.
+    pub(super) fn hear(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        retained: bool,
+        now: Instant,
+    ) -> bool {
+        if topic == BIRTH_TOPIC || topic == self.discovery.status() {
             if payload == ONLINE.as_bytes() {
                 self.schedule.asked(birth_wait(), now);
             }
-        } else if retained
-            && let Some(recalled) = Recalled::read(&self.prefix, &self.topics, topic, payload)
-        {
-            self.recall(recalled, now);
+            return false;
         }
+        if !retained {
+            // Only nothing is repaired: another gateway with other options announces otherwise, and
+            // the two must not take turns.
+            return payload.is_empty()
+                && self.devices.iter().any(|(serial, device)| {
+                    device.is_announced()
+                        && device.is_received()
+                        && self.builder.topics(*serial, device).any(|own| own == topic)
+                });
+        }
+        if let Some(recalled) = self.discovery.read(&self.topics, topic, payload) {
+            self.recall(recalled, topic, now);
+        }
+        false
     }
 
-    /// Takes up an announcement of before where it is still right, and takes back what is not.
-    fn recall(&mut self, recalled: Recalled, now: Instant) {
-        let Recalled { serial, platforms } = recalled;
+    /// Takes up an earlier announcement where it is still right, and takes back what is not.
+    fn recall(&mut self, recalled: Recalled, topic: &str, now: Instant) {
+        let serial = recalled.serial;
         let news = if self.only.as_ref().is_some_and(|only| !only.contains(&serial)) {
-            self.dismissed.insert(serial)
-        } else if let Some(known) = self.devices.get_mut(&serial) {
-            self.builder.recall(known, platforms)
-        } else if self.devices.len() < MOST_RECALLED {
-            let mut known = self.builder.first_sight();
-            self.builder.recall(&mut known, platforms);
-            self.devices.insert(serial, known);
-            true
+            self.dismissed.insert(self.topics.availability(serial));
+            self.dismissed.insert(topic.to_owned())
         } else {
-            false
+            let device = self.devices.entry(serial).or_default();
+            self.builder.recall(device, recalled, topic)
         };
         if news {
             self.schedule.soon(now);
         }
     }
 
-    /// The devices that were announced before and have not been heard since this gateway started.
+    /// The devices that were announced before and have not been received since this gateway started.
     pub(super) fn unheard(&self) -> impl Iterator<Item = u32> {
-        self.devices.iter().filter(|(_, known)| !known.is_heard()).map(|(serial, _)| *serial)
+        self.devices.iter().filter(|(_, device)| !device.is_received()).map(|(serial, _)| *serial)
     }
 
-    /// When [`Announcer::act`] has something to say.
+    /// When [`Announcer::act`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.schedule.next()
     }
 
-    /// What has come due by `now`, if anything.
+    /// Announces everything again: something of it is gone.
+    pub(super) fn repeat(&mut self, now: Instant) {
+        self.schedule.soon(now);
+    }
+
+    /// Returns what has come due by `now`, if anything.
     pub(super) fn act(&mut self, now: Instant) -> Option<Announcement> {
         let due = self.schedule.take(now)?;
         let messages = if due == Due::Values { Vec::new() } else { self.announce(now) };
-        Some(Announcement { messages, values: due != Due::Announcement })
+        let (values, asked) = match due {
+            Due::Announcement { values, asked } => (values, asked),
+            Due::Values => (true, false),
+        };
+        Some(Announcement { messages, values, asked })
     }
 
-    /// What is still to be said when the connection ends.
+    /// Returns what is still to be announced when the connection ends.
     pub(super) fn finish(&mut self, now: Instant) -> Vec<Message> {
         let mut messages = Vec::new();
         while self.schedule.cut_short() {
-            messages.extend(self.announce(now));
+            // There is no later.
+            messages.extend(self.announce(now + RECALL_WAIT));
         }
         messages
     }
 
     fn announce(&mut self, now: Instant) -> Vec<Message> {
-        self.announced = true;
-        let dismissed = std::mem::take(&mut self.dismissed);
-        let mut messages: Vec<_> = dismissed
-            .into_iter()
-            .flat_map(|serial| {
-                [config_topic(&self.prefix, serial), self.topics.availability(serial)]
-            })
-            .map(|topic| Message::lasting(topic, ""))
-            .collect();
-        for (serial, known) in &mut self.devices {
-            messages.push(self.builder.message(*serial, known));
-            // It is said that they are gone; the next message does without them.
-            if known.forget_removed() {
+        let dismissed = std::mem::take(&mut self.dismissed).into_iter();
+        let mut messages: Vec<_> = dismissed.map(|topic| Message::lasting(topic, "")).collect();
+        for (serial, device) in &mut self.devices {
+            if let Some(ready) = self.looked_for.get(serial).filter(|ready| **ready > now) {
+                self.schedule.at(*ready);
+                continue;
+            }
+            messages.extend(self.builder.messages(*serial, device));
+            // The removal is announced; the next message does without the removed ones.
+            if device.announced() {
                 self.schedule.soon(now);
             }
         }
         messages
     }
-
-    fn status_topic(&self) -> String {
-        format!("{}/status", self.prefix)
-    }
 }
 
 fn birth_wait() -> Duration {
-    // Keyed anew for each instance by the operating system: randomness enough for this.
+    // Keyed by the operating system, differently for each instance.
     let draw = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(u32::MAX);
     BIRTH_WAIT + BIRTH_WAIT.mul_f64(f64::from(draw) / f64::from(u32::MAX))
 }

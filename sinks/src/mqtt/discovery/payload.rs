@@ -1,30 +1,54 @@
-//! The discovery message of one device.
+//! Discovery messages.
 //!
-//! Source: <https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>.
+//! Sources: <https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>,
+//! <https://www.home-assistant.io/integrations/mqtt/#single-component-discovery-payload>.
 
 use serde::{Serialize, Serializer};
 
-use super::entity::EntityConfig;
 use crate::mqtt::message::QoS;
 
-/// What Home Assistant's log and ours know these messages by.
+/// Name of the program in Home Assistant's log, and the mark of its announcements.
 pub(super) const ORIGIN: &str = "energi-gateway";
 
-/// A device and its entities.
+/// Message that has Home Assistant keep the settings of an entity whose announcement moves to
+/// another topic.
+pub(super) const MIGRATE: &str = r#"{"migrate_discovery":true}"#;
+
+/// A device, and what its entities have in common.
 #[derive(Debug, Serialize)]
-pub(super) struct DiscoveryPayload<'a> {
+pub(super) struct DiscoveryHead<'a> {
     pub(super) dev: DeviceInfo<'a>,
     pub(super) o: DiscoveryOrigin,
-    /// What all entities follow that do not say otherwise.
-    pub(super) availability: &'a [Availability],
+    /// Topics that all entities follow unless they have their own.
+    pub(super) availability: &'a [AvailabilityTopic],
     pub(super) availability_mode: &'static str,
-    /// The quality of service that states are asked for with.
+    /// Quality of service of Home Assistant's subscriptions.
     pub(super) qos: QoS,
-    #[serde(serialize_with = "as_map")]
-    pub(super) cmps: Vec<(&'a str, EntityEntry<'a>)>,
 }
 
-/// The device itself.
+/// Announcement of a device with all its entities.
+#[derive(Debug, Serialize)]
+pub(super) struct DevicePayload<'a, E: Serialize> {
+    #[serde(flatten)]
+    pub(super) head: &'a DiscoveryHead<'a>,
+    #[serde(serialize_with = "as_map")]
+    pub(super) cmps: Vec<(&'a str, EntityEntry<'a, E>)>,
+}
+
+/// Announcement of one entity.
+#[derive(Debug, Serialize)]
+pub(super) struct ComponentPayload<'a, E: Serialize> {
+    pub(super) dev: &'a DeviceInfo<'a>,
+    pub(super) o: &'a DiscoveryOrigin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) availability: Option<&'a [AvailabilityTopic]>,
+    pub(super) availability_mode: &'static str,
+    pub(super) qos: QoS,
+    #[serde(flatten)]
+    pub(super) entity: E,
+}
+
+/// A device as Home Assistant shows it.
 #[derive(Debug, Serialize)]
 pub(super) struct DeviceInfo<'a> {
     ids: [String; 1],
@@ -49,12 +73,12 @@ impl<'a> DeviceInfo<'a> {
     }
 }
 
-/// What a device is called in its discovery topic and by its identifier.
+/// Name of a device in topics, and its identifier.
 pub(super) fn object_id(serial: u32) -> String {
     format!("energi_{serial}")
 }
 
-/// Who sends the message.
+/// The program that announces.
 #[derive(Debug, Serialize)]
 pub(super) struct DiscoveryOrigin {
     name: &'static str,
@@ -68,27 +92,27 @@ impl DiscoveryOrigin {
         Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: link(env!("CARGO_PKG_HOMEPAGE")) };
 }
 
-/// Where to ask for help: the package's homepage, once it has one.
+/// Returns the package's homepage, once there is one.
 const fn link(homepage: &str) -> Option<&str> {
     if homepage.is_empty() { None } else { Some(homepage) }
 }
 
-/// A topic that says `online` or `offline`.
+/// A topic that is `online` or `offline`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Availability {
+pub(super) struct AvailabilityTopic {
     pub(super) topic: String,
 }
 
-/// An entity that there is, or one that there is no longer: only its platform is said then.
+/// An entity that exists, or one that exists no longer and is only named.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum EntityEntry<'a> {
+pub(super) enum EntityEntry<'a, E: Serialize> {
     Removed { p: &'a str },
-    Present(Box<EntityConfig<'a>>),
+    Present(E),
 }
 
-fn as_map<S: Serializer>(
-    cmps: &[(&str, EntityEntry<'_>)],
+fn as_map<E: Serialize, S: Serializer>(
+    cmps: &[(&str, EntityEntry<'_, E>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(cmps.iter().map(|(id, entry)| (id, entry)))

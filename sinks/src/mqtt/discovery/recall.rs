@@ -1,79 +1,129 @@
-//! What earlier announcements left on the broker.
+//! Topics of announcements, and what earlier ones left on the broker.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::payload::{ORIGIN, object_id};
+use crate::mqtt::config::{DiscoveryConfig, DiscoveryStyle};
 use crate::mqtt::topics::Topics;
 
-/// An announcement of ours that was read back.
+/// Platforms of entities, as topics of single entities have them.
+const PLATFORMS: [&str; 2] = ["sensor", "binary_sensor"];
+
+/// Topics that Home Assistant reads announcements from.
+#[derive(Debug, Clone)]
+pub(in crate::mqtt) struct DiscoveryTopics {
+    prefix: String,
+    pub(super) style: DiscoveryStyle,
+}
+
+/// An announcement of this program that was read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::mqtt) struct Recalled {
     /// The device that it announced.
     pub(in crate::mqtt) serial: u32,
-    /// The platform of each of its entities, by the entity's id.
+    pub(super) style: DiscoveryStyle,
+    /// Platform of each of its entities, by the entity's id.
     pub(super) platforms: BTreeMap<String, String>,
 }
 
-/// The parts of an announcement that say whose it is and what it announced.
+/// The parts of an announcement that show whose it is and what it announced.
 #[derive(Deserialize)]
-struct Retained {
-    o: Origin,
-    cmps: BTreeMap<String, Component>,
+struct RetainedDevice {
+    o: RetainedOrigin,
+    cmps: BTreeMap<String, RetainedEntity>,
 }
 
 #[derive(Deserialize)]
-struct Origin {
+struct RetainedOrigin {
     name: String,
 }
 
 #[derive(Deserialize)]
-struct Component {
+struct RetainedEntity {
     p: String,
     state_topic: Option<String>,
 }
 
-impl Recalled {
-    /// Reads `payload`, which a broker had kept under `topic`. `None` where it is not ours: another
-    /// program's, or that of a gateway whose values have another base topic.
+#[derive(Deserialize)]
+struct RetainedComponent {
+    o: RetainedOrigin,
+    state_topic: String,
+}
+
+impl DiscoveryTopics {
+    pub(in crate::mqtt) fn new(config: &DiscoveryConfig) -> Self {
+        Self { prefix: config.prefix.clone(), style: config.style }
+    }
+
+    /// Topic on which Home Assistant says that it has started.
+    pub(super) fn status(&self) -> String {
+        format!("{}/status", self.prefix)
+    }
+
+    /// Topic of a device's announcement.
+    pub(super) fn device(&self, serial: u32) -> String {
+        format!("{}/device/{}/config", self.prefix, object_id(serial))
+    }
+
+    /// Topic of an entity's announcement.
+    pub(super) fn component(&self, serial: u32, platform: &str, id: &str) -> String {
+        format!("{}/{platform}/{}/{id}/config", self.prefix, object_id(serial))
+    }
+
+    /// Filters for all announcements of a device, in both styles.
+    pub(in crate::mqtt) fn of_device(&self, serial: u32) -> [String; 2] {
+        [self.device(serial), self.component(serial, "+", "+")]
+    }
+
+    /// Filters for the announcements of every device, also other programs'.
+    pub(in crate::mqtt) fn every_config(&self) -> [String; 3] {
+        let [sensors, flags] =
+            PLATFORMS.map(|platform| format!("{}/{platform}/+/+/config", self.prefix));
+        [format!("{}/device/+/config", self.prefix), sensors, flags]
+    }
+
+    /// Topic for a message that tries whether this client may publish announcements: that of a
+    /// device that does not exist.
+    pub(in crate::mqtt) fn check(&self) -> String {
+        self.device(0)
+    }
+
+    /// Reads `payload`, which a broker has kept under `topic`. `None` where it is another program's,
+    /// or that of a gateway whose values have another base topic.
     pub(in crate::mqtt) fn read(
-        prefix: &str,
+        &self,
         topics: &Topics,
         topic: &str,
         payload: &[u8],
-    ) -> Option<Self> {
-        let serial = serial(prefix, topic)?;
-        let retained: Retained = serde_json::from_slice(payload).ok()?;
-        let below = topics.device(serial);
-        let ours = |component: &Component| match &component.state_topic {
-            Some(topic) => topic.strip_prefix(&below).is_some_and(|rest| rest.starts_with('/')),
-            // One that is being removed has none.
-            None => true,
+    ) -> Option<Recalled> {
+        let below = topic.strip_prefix(&self.prefix)?.strip_prefix('/')?.strip_suffix("/config")?;
+        let parts: Vec<_> = below.split('/').collect();
+        let serial = parts.get(1)?.strip_prefix("energi_")?.parse().ok()?;
+        let base = topics.device(serial);
+        let ours = |topic: &str| topic.strip_prefix(&base).is_some_and(|it| it.starts_with('/'));
+        // Not a serial number in some other spelling.
+        let recalled = |style, platforms| {
+            (parts[1] == object_id(serial)).then_some(Recalled { serial, style, platforms })
         };
-        let known = retained.cmps.values().any(|component| component.state_topic.is_some());
-        let ours = known && retained.o.name == ORIGIN && retained.cmps.values().all(ours);
-        ours.then(|| Self {
-            serial,
-            platforms: retained.cmps.into_iter().map(|(id, component)| (id, component.p)).collect(),
-        })
+        match parts[..] {
+            ["device", _] => {
+                let retained: RetainedDevice = serde_json::from_slice(payload).ok()?;
+                let mut topics = retained.cmps.values().filter_map(|it| it.state_topic.as_ref());
+                // Entities that are being removed have none.
+                let known = topics.clone().next().is_some();
+                (known && retained.o.name == ORIGIN && topics.all(|topic| ours(topic)))
+                    .then(|| retained.cmps.into_iter().map(|(id, entity)| (id, entity.p)).collect())
+                    .and_then(|platforms| recalled(DiscoveryStyle::Device, platforms))
+            }
+            [platform, _, id] if PLATFORMS.contains(&platform) => {
+                let retained: RetainedComponent = serde_json::from_slice(payload).ok()?;
+                (retained.o.name == ORIGIN && ours(&retained.state_topic))
+                    .then(|| BTreeMap::from([(id.to_owned(), platform.to_owned())]))
+                    .and_then(|platforms| recalled(DiscoveryStyle::Components, platforms))
+            }
+            _ => None,
+        }
     }
-}
-
-/// The topic of a device's announcement.
-pub(super) fn config_topic(prefix: &str, serial: u32) -> String {
-    format!("{prefix}/device/{}/config", object_id(serial))
-}
-
-/// The topics of the announcements of every device, also other programs'.
-pub(in crate::mqtt) fn every_config(prefix: &str) -> String {
-    format!("{prefix}/device/+/config")
-}
-
-/// The device whose announcement has this topic.
-fn serial(prefix: &str, topic: &str) -> Option<u32> {
-    let object_id = topic.strip_prefix(prefix)?.strip_prefix("/device/")?;
-    let serial = object_id.strip_suffix("/config")?.strip_prefix("energi_")?.parse().ok()?;
-    // Not a serial number in some other spelling.
-    (config_topic(prefix, serial) == topic).then_some(serial)
 }

@@ -1,4 +1,4 @@
-//! When devices are announced, and when their values are said once more.
+//! When devices are announced, and when their values are repeated.
 
 use std::time::Duration;
 
@@ -6,25 +6,24 @@ use tokio::time::Instant;
 
 use crate::sink::Backpressure;
 
-/// News of one start are told together.
+/// Time in which the news of a start is gathered.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// How far announcements are kept apart. Home Assistant drops a part of one that comes while it is
-/// still at work on the one before.
+/// Least time between two announcements. Home Assistant drops a part of one that comes while it
+/// still works on the one before.
 const SPACING: Duration = Duration::from_secs(5);
 
-/// How long Home Assistant may take from an announcement until it listens to the values, which are
+/// Time that Home Assistant may take from an announcement until it listens to the values, which are
 /// not retained.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// What has come due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Announce the devices.
-    Announcement,
-    /// Announce the devices, then say their values.
-    AnnouncementAndValues,
-    /// Say their values.
+    /// The announcement of the devices; whether their values follow, and whether Home Assistant has
+    /// asked.
+    Announcement { values: bool, asked: bool },
+    /// The values of the devices.
     Values,
 }
 
@@ -52,12 +51,17 @@ impl Schedule {
         *self = Self { announce: Some(now), values: None, announced: None, ..*self };
     }
 
+    /// Announces at a time, or earlier.
+    pub(super) fn at(&mut self, time: Instant) {
+        self.announce = Some(self.announce.map_or(time, |planned| planned.min(time)));
+    }
+
     /// Announces what is new.
     pub(super) fn soon(&mut self, now: Instant) {
         self.after(GATHER, now);
     }
 
-    /// Announces after a while, since somebody asks for it.
+    /// Announces after a while, because somebody asks.
     pub(super) fn asked(&mut self, wait: Duration, now: Instant) {
         self.asked = true;
         self.after(wait, now);
@@ -66,7 +70,7 @@ impl Schedule {
     fn after(&mut self, wait: Duration, now: Instant) {
         let spaced = self.announced.map(|announced| announced + SPACING);
         let wanted = spaced.map_or(now + wait, |spaced| spaced.max(now + wait));
-        self.announce = Some(self.announce.map_or(wanted, |planned| planned.min(wanted)));
+        self.at(wanted);
     }
 
     /// The next alarm.
@@ -87,7 +91,7 @@ impl Schedule {
             self.announced = Some(now);
             self.values = self.live.then_some(now + SETTLE);
             let asked = std::mem::take(&mut self.asked);
-            Some(if self.live || asked { Due::AnnouncementAndValues } else { Due::Announcement })
+            Some(Due::Announcement { values: self.live || asked, asked })
         } else if due(self.values) {
             self.values = None;
             Some(Due::Values)
@@ -101,6 +105,8 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    const BOTH: Due = Due::Announcement { values: true, asked: false };
+
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
     }
@@ -112,7 +118,7 @@ mod tests {
         assert_eq!((schedule.next(), schedule.take(start)), (None, None));
 
         schedule.at_once(start);
-        assert_eq!(schedule.take(start), Some(Due::AnnouncementAndValues));
+        assert_eq!(schedule.take(start), Some(BOTH));
         assert_eq!(schedule.take(start), None);
         assert_eq!(schedule.next(), Some(start + SETTLE));
         assert_eq!(schedule.take(start + SETTLE), Some(Due::Values));
@@ -126,11 +132,11 @@ mod tests {
         schedule.soon(start);
         schedule.soon(start + seconds(1));
         assert_eq!(schedule.next(), Some(start + GATHER));
-        assert_eq!(schedule.take(start + GATHER), Some(Due::AnnouncementAndValues));
+        assert_eq!(schedule.take(start + GATHER), Some(BOTH));
 
         schedule.soon(start + GATHER);
         assert_eq!(schedule.take(start + GATHER + SPACING - seconds(1)), Some(Due::Values));
-        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::AnnouncementAndValues));
+        assert_eq!(schedule.take(start + GATHER + SPACING), Some(BOTH));
     }
 
     #[test]
@@ -140,7 +146,7 @@ mod tests {
         schedule.at_once(start);
         schedule.take(start);
         schedule.at_once(start + seconds(1));
-        assert_eq!(schedule.take(start + seconds(1)), Some(Due::AnnouncementAndValues));
+        assert_eq!(schedule.take(start + seconds(1)), Some(BOTH));
     }
 
     #[test]
@@ -148,11 +154,15 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(Backpressure::Wait);
         schedule.soon(start);
-        assert_eq!(schedule.take(start + GATHER), Some(Due::Announcement));
+        assert_eq!(
+            schedule.take(start + GATHER),
+            Some(Due::Announcement { values: false, asked: false })
+        );
         assert_eq!(schedule.next(), None);
 
         schedule.asked(SPACING, start + GATHER);
-        assert_eq!(schedule.take(start + GATHER + SPACING), Some(Due::AnnouncementAndValues));
+        let asked = Due::Announcement { values: true, asked: true };
+        assert_eq!(schedule.take(start + GATHER + SPACING), Some(asked));
         assert_eq!(schedule.next(), None);
     }
 }

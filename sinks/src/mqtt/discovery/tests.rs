@@ -1,16 +1,18 @@
-//! What Home Assistant is told, and when.
+//! What is announced to Home Assistant, and when.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::custom::CustomDecoder;
-use energi_decoders::{Decoder, Frame, Layout, TableDecoder, Trust, packets};
+use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Trust, packets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Announcer, Message};
 use crate::mqtt::config::MqttConfig;
+use crate::mqtt::energy;
 use crate::mqtt::topics::Topics;
 use crate::sink::{Backpressure, Context};
 use crate::status::StatusHandle;
@@ -30,21 +32,21 @@ struct House {
     now: Instant,
 }
 
-/// What a house is made of.
-struct Plan<'a> {
+/// Configuration of a house.
+struct HouseRules<'a> {
     config: Value,
     experimental: &'a [u8],
     custom: Vec<CustomDecoder>,
     only: Option<&'a [u32]>,
 }
 
-impl Default for Plan<'_> {
+impl Default for HouseRules<'_> {
     fn default() -> Self {
         Self { config: json!({}), experimental: &[], custom: Vec::new(), only: None }
     }
 }
 
-impl Plan<'_> {
+impl HouseRules<'_> {
     fn build(self) -> House {
         let mut config = self.config;
         config["url"] = json!("mqtt://broker");
@@ -133,26 +135,19 @@ fn ids(announcement: &Announcement) -> Vec<&str> {
     announcement.components().keys().map(String::as_str).collect()
 }
 
-const CONFIRMED: [&str; 13] = [
-    "boost",
-    "divert_cur",
-    "divert_pwr",
-    "diverted_kwh",
-    "frequency",
-    "gen_pwr",
-    "grid_pwr",
-    "heater1",
-    "heater2",
-    "max_power",
-    "status",
-    "stopped",
-    "voltage",
-];
+/// Ids of the entities that every eddi has.
+fn confirmed() -> Vec<String> {
+    let confirmed = packets::ALL.iter().filter(|layout| layout.status == Trust::Confirmed);
+    let fields = confirmed.flat_map(|layout| layout.fields.iter()).map(Field::key);
+    let keys = fields.chain(["status"]).chain(energy::KEYS).map(str::to_lowercase);
+    keys.collect::<BTreeSet<_>>().into_iter().collect()
+}
 
 #[test]
 fn a_device_is_announced_as_the_golden_file_has_it() {
     let mut house =
-        Plan { experimental: &[0x2B], custom: vec![boiler()], ..Plan::default() }.build();
+        HouseRules { experimental: &[0x2B], custom: vec![boiler()], ..HouseRules::default() }
+            .build();
     for length in [0x22, 0x2B, 0x2C] {
         house.sends(SERIAL, length);
     }
@@ -174,7 +169,7 @@ fn whatever_is_announced_keeps_home_assistants_rules() {
         json!({"interval": 0, "heartbeat": "1500ms"}),
         json!({"interval": 0, "heartbeat": 0}),
     ] {
-        let plan = Plan { config, experimental: &every, custom: vec![boiler()], only: None };
+        let plan = HouseRules { config, experimental: &every, custom: vec![boiler()], only: None };
         let mut house = plan.build();
         for length in &every {
             house.sends(SERIAL, *length);
@@ -192,8 +187,9 @@ fn whatever_is_announced_keeps_home_assistants_rules() {
 }
 
 #[test]
-fn ids_are_the_keys_in_lower_case_for_ever() {
-    let mut house = Plan { experimental: &[0x27], ..Plan::default() }.build();
+fn ids_are_the_keys_in_lower_case() {
+    let mut house = HouseRules { experimental: &[0x27], ..HouseRules::default() }.build();
+    house.sends(SERIAL, 0x22);
     house.sends(SERIAL, 0x27);
     let announced = house.announces();
     let of = |id: &str, key: &str| announced.components()[id][key].as_str().unwrap().to_owned();
@@ -214,7 +210,7 @@ fn live_values_expire_after_three_times_what_may_lie_between_two_of_them() {
         // Nothing says when the next one comes.
         (json!({"interval": 0, "heartbeat": 0}), Value::Null),
     ] {
-        let mut house = Plan { config, ..Plan::default() }.build();
+        let mut house = HouseRules { config, ..HouseRules::default() }.build();
         house.sends(SERIAL, 0x22);
         let announced = house.announces();
         assert_eq!(announced.components()["grid_pwr"]["expire_after"], expected);
@@ -225,7 +221,7 @@ fn live_values_expire_after_three_times_what_may_lie_between_two_of_them() {
 
 #[test]
 fn a_device_is_named_by_the_configuration_or_else_by_its_serial_number() {
-    let mut house = Plan::default().build();
+    let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     house.sends(7, 0x22);
     let named: Vec<_> = house.publishes().iter().map(announcement).collect();
@@ -237,40 +233,40 @@ fn a_device_is_named_by_the_configuration_or_else_by_its_serial_number() {
 
 #[test]
 fn an_unconfirmed_metric_joins_once_its_packet_is_heard() {
-    let mut house = Plan { experimental: &[0x27, 0x36], ..Plan::default() }.build();
+    let mut house = HouseRules { experimental: &[0x27, 0x36], ..HouseRules::default() }.build();
     house.sends(SERIAL, 0x1F);
-    assert_eq!(ids(&house.announces()), CONFIRMED);
+    assert_eq!(ids(&house.announces()), confirmed());
 
     house.sends(SERIAL, 0x1F);
     assert_eq!(house.publishes(), [], "there is nothing new");
 
     house.sends(SERIAL, 0x36);
     let announced = house.announces();
-    assert_eq!(ids(&announced).len(), CONFIRMED.len() + 17);
+    assert_eq!(ids(&announced).len(), confirmed().len() + 17);
     assert!(ids(&announced).iter().all(|id| !id.starts_with("0x27")));
 }
 
 #[test]
 fn values_are_said_again_once_home_assistant_listens_to_them() {
-    let mut house = Plan::default().build();
+    let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     let first = house.announcer.due().unwrap();
     let announcement = house.announcer.act(first).unwrap();
     assert_eq!((announcement.messages.len(), announcement.values), (1, true));
     let second = house.announcer.due().unwrap();
     assert!(second > first + Duration::from_secs(1));
-    let values = super::Announcement { messages: Vec::new(), values: true };
+    let values = super::Announcement { messages: Vec::new(), values: true, asked: false };
     assert_eq!(house.announcer.act(second), Some(values));
     assert_eq!(house.announcer.due(), None);
 }
 
 #[test]
 fn devices_are_announced_again_at_each_connect_and_when_home_assistant_has_started() {
-    let mut house = Plan::default().build();
+    let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     let first = house.publishes();
 
-    house.announcer.connected(house.now);
+    house.announcer.connected(std::iter::empty(), house.now);
     assert_eq!(house.announcer.due(), Some(house.now), "at once");
     assert_eq!(house.publishes(), first);
 
@@ -283,7 +279,7 @@ fn devices_are_announced_again_at_each_connect_and_when_home_assistant_has_start
 
 #[test]
 fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_back() {
-    let plan = || Plan { experimental: &[0x27, 0x36], ..Plan::default() };
+    let plan = || HouseRules { experimental: &[0x27, 0x36], ..HouseRules::default() };
     let mut house = plan().build();
     for length in [0x22, 0x27, 0x36] {
         house.sends(SERIAL, length);
@@ -297,18 +293,18 @@ fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_
     same.sends(SERIAL, 0x22);
     assert_eq!(same.announcer.unheard().count(), 0);
 
-    let mut less = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    let mut less = HouseRules { experimental: &[0x36], ..HouseRules::default() }.build();
     less.recalls(&kept);
     let messages = less.publishes();
     let [taken_back, clean] = &messages[..] else { panic!("{messages:?}") };
     let taken_back = announcement(taken_back);
     assert_eq!(taken_back.components()["0x27_v5"], json!({"p": "sensor"}));
-    assert_eq!(ids(&taken_back).len(), CONFIRMED.len() + 11 + 17);
-    assert_eq!(ids(&announcement(clean)).len(), CONFIRMED.len() + 17);
+    assert_eq!(ids(&taken_back).len(), confirmed().len() + 11 + 17);
+    assert_eq!(ids(&announcement(clean)).len(), confirmed().len() + 17);
     assert!(taken_back.text.find("0x27_v5") < taken_back.text.find("grid_pwr"), "first of all");
 
     // A kill between the two: the rest is made up for.
-    let mut again = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    let mut again = HouseRules { experimental: &[0x36], ..HouseRules::default() }.build();
     again.recalls(&messages[..1]);
     assert_eq!(again.publishes(), messages);
 }
@@ -319,7 +315,7 @@ fn an_entity_that_becomes_one_of_another_kind_is_taken_back_first() {
         let mut field = json!({"key": "pump", "offset": "0x2E"});
         field.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
         let pump = custom(json!({"length": "0x2C", "name": "pump", "fields": [field]}));
-        Plan { custom: vec![pump], ..Plan::default() }.build()
+        HouseRules { custom: vec![pump], ..HouseRules::default() }.build()
     };
     let mut number = pump(json!({"type": "u8"}));
     number.sends(SERIAL, 0x2C);
@@ -339,14 +335,15 @@ fn an_entity_that_becomes_one_of_another_kind_is_taken_back_first() {
 
 #[test]
 fn what_has_to_be_taken_back_is_known_before_the_first_announcement_overwrites_it() {
-    let mut house = Plan { experimental: &[0x36], ..Plan::default() }.build();
+    let mut house = HouseRules { experimental: &[0x36], ..HouseRules::default() }.build();
     house.sends(SERIAL, 0x36);
     let kept = house.publishes();
 
-    let mut less = Plan::default().build();
-    less.announcer.connected(less.now);
+    let mut less = HouseRules::default().build();
+    less.announcer.connected(std::iter::empty(), less.now);
     less.sends(SERIAL, 0x22);
-    assert!(less.announcer.due().is_some_and(|due| due > less.now), "the broker comes first");
+    let at_once = less.announcer.act(less.now).map(|announcement| announcement.messages);
+    assert_eq!(at_once.unwrap_or_default(), [], "the broker comes first");
     less.recalls(&kept);
     let first = less.publishes().remove(0);
     assert_eq!(announcement(&first).components()["0x36_v1"], json!({"p": "sensor"}));
@@ -354,12 +351,12 @@ fn what_has_to_be_taken_back_is_known_before_the_first_announcement_overwrites_i
 
 #[test]
 fn a_device_that_is_no_longer_let_in_is_taken_back() {
-    let mut house = Plan::default().build();
+    let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     house.sends(7, 0x22);
     let kept = house.publishes();
 
-    let mut fewer = Plan { only: Some(&[SERIAL]), ..Plan::default() }.build();
+    let mut fewer = HouseRules { only: Some(&[SERIAL]), ..HouseRules::default() }.build();
     fewer.recalls(&kept);
     let messages = fewer.publishes();
     let emptied: Vec<_> = messages
@@ -373,7 +370,8 @@ fn a_device_that_is_no_longer_let_in_is_taken_back() {
 
 #[test]
 fn what_others_have_announced_is_left_alone() {
-    let mut other = Plan { config: json!({"topic": "myenergi2"}), ..Plan::default() }.build();
+    let mut other =
+        HouseRules { config: json!({"topic": "myenergi2"}), ..HouseRules::default() }.build();
     other.sends(7, 0x22);
     let mut kept = other.publishes();
     let mut foreign = kept[0].clone();
@@ -388,7 +386,7 @@ fn what_others_have_announced_is_left_alone() {
     ] {
         kept.push(Message::lasting(topic.to_owned(), payload));
     }
-    let mut house = Plan { only: Some(&[SERIAL]), ..Plan::default() }.build();
+    let mut house = HouseRules { only: Some(&[SERIAL]), ..HouseRules::default() }.build();
     house.recalls(&kept);
     assert_eq!(house.publishes(), []);
     assert_eq!(house.announcer.unheard().count(), 0);
@@ -402,8 +400,116 @@ fn what_others_have_announced_is_left_alone() {
 
 #[test]
 fn a_short_run_still_says_everything() {
-    let mut house = Plan::default().build();
+    let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     assert_eq!(house.announcer.finish(house.now).len(), 1);
     assert_eq!(house.announcer.finish(house.now), []);
+}
+
+fn in_style(style: &str) -> House {
+    let config = json!({"discovery": {"style": style}});
+    HouseRules { config, experimental: &[0x27], ..HouseRules::default() }.build()
+}
+
+#[test]
+fn for_brokers_with_small_limits_each_entity_is_announced_by_itself() {
+    let mut whole = in_style("device");
+    whole.sends(SERIAL, 0x22);
+    let whole = whole.announces();
+
+    let mut house = in_style("components");
+    house.sends(SERIAL, 0x22);
+    let messages = house.publishes();
+    assert_eq!(messages.len(), whole.components().len());
+    for message in &messages {
+        assert!(message.retain && message.payload.len() < 1_024, "{message:?}");
+        let payload: Value = serde_json::from_str(&message.payload).unwrap();
+        let [_, platform, device, id, _] = message.topic.split('/').collect::<Vec<_>>()[..] else {
+            panic!("{message:?}")
+        };
+        assert_eq!(device, "energi_17589669");
+        let of_device = &whole.components()[id];
+        assert_eq!(of_device["p"], platform);
+        for (key, value) in of_device.as_object().unwrap().iter().filter(|(key, _)| *key != "p") {
+            assert_eq!(payload[key], *value, "{id}: {key}");
+        }
+        for key in ["dev", "o", "availability_mode", "qos"] {
+            assert_eq!(payload[key], whole.payload[key], "{id}: {key}");
+        }
+        assert!(!payload["availability"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_change_of_style_moves_the_announcements_and_leaves_none_twice() {
+    for (from, to) in [("device", "components"), ("components", "device")] {
+        let mut before = in_style(from);
+        before.sends(SERIAL, 0x27);
+        let kept = before.publishes();
+
+        let mut after = in_style(to);
+        after.recalls(&kept);
+        let messages = after.publishes();
+        let place = |topic: &str, payload: fn(&str) -> bool| {
+            messages.iter().position(|it| it.topic == topic && payload(&it.payload)).unwrap()
+        };
+        let announced = messages.iter().position(|it| it.payload.len() > 100).unwrap();
+        for old in &kept {
+            // Home Assistant keeps the settings of what moves, and forgets the old place after it.
+            assert!(place(&old.topic, |payload| payload.contains("migrate")) < announced);
+            assert!(place(&old.topic, str::is_empty) > announced);
+        }
+        let moved: BTreeSet<_> = messages.iter().map(|it| it.topic.as_str()).collect();
+        let mut straight = in_style(to);
+        straight.sends(SERIAL, 0x27);
+        let news: Vec<_> = straight.publishes();
+        assert!(!news.is_empty() && news.iter().all(|it| moved.contains(&*it.topic)), "{from}");
+        assert_eq!(after.publishes(), [], "and that is all");
+    }
+}
+
+#[test]
+fn an_entity_that_is_switched_off_is_emptied_where_each_has_its_own_message() {
+    let mut house = in_style("components");
+    house.sends(SERIAL, 0x27);
+    let kept = house.publishes();
+    let config = json!({"discovery": {"style": "components"}});
+    let mut less = HouseRules { config, ..HouseRules::default() }.build();
+    less.recalls(&kept);
+    let messages = less.publishes();
+    let emptied = messages.iter().filter(|it| it.payload.is_empty());
+    let emptied: Vec<_> = emptied.map(|it| it.topic.as_str()).collect();
+    assert!(emptied.contains(&"homeassistant/sensor/energi_17589669/0x27_v5/config"));
+    assert!(emptied.iter().all(|topic| topic.contains("/0x27_")), "{emptied:?}");
+}
+
+#[test]
+fn only_an_announcement_that_somebody_has_emptied_needs_repair() {
+    for style in ["device", "components"] {
+        let mut house = in_style(style);
+        house.sends(SERIAL, 0x22);
+        let own = house.publishes();
+        let mut hears = |topic: &str, payload: &str, retained| {
+            house.announcer.hear(topic, payload.as_bytes(), retained, house.now)
+        };
+        assert!(hears(&own[0].topic, "", false));
+        assert!(!hears(&own[0].topic, "", true));
+        assert!(!hears(&own[0].topic, "{}", false), "another gateway has other options");
+        assert!(!hears("homeassistant/device/energi_7/config", "", false));
+        assert!(!hears("homeassistant/sensor/energi_17589669/gone/config", "", false));
+    }
+}
+
+#[test]
+fn problems_are_announced_where_they_are_asked_for() {
+    let config = json!({"problems": true});
+    let mut house = HouseRules { config, ..HouseRules::default() }.build();
+    house.sends(SERIAL, 0x22);
+    let announced = house.announces();
+    announced.hold_to_the_rules();
+    let problems = announced.components().values();
+    let problems: Vec<_> = problems.filter(|it| it["device_class"] == "problem").collect();
+    assert_eq!(problems.len(), crate::mqtt::problems::KEYS.len());
+    let silent = &announced.components()["problem_silent"];
+    assert_eq!(silent["availability"].as_array().unwrap().len(), 1, "true while it is silent");
 }

@@ -1,88 +1,94 @@
 //! The task that holds the connection: it connects, polls, and connects again.
 //!
-//! Everything that it does between two polls is short and never waits, so that the connection is
-//! always served: the answer to a ping is not late because something is published, and nobody who
-//! publishes waits for a broker unless a recording is replayed.
+//! Everything between two polls is short and never waits, so that the connection is always served:
+//! no answer to a ping is late because something is published, and no caller waits for a broker
+//! unless a recording is replayed.
 
-mod log;
+mod denied;
 mod requests;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::Reading;
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing};
+use rumqttc::{AsyncClient, Event, Outgoing};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+use super::broker::BrokerUrl;
 use super::config::MqttConfig;
+use super::connection::{Connection, unique_client_id};
 use super::discovery::Announcement;
-use super::failure::{ConnectionFailure, is_too_large};
-use super::options::{self, options, unique_client_id};
+use super::failure::ConnectionFailure;
+use super::log::ConnectionLog;
 use super::queue::MessageQueue;
+use super::topics::Topics;
 use super::tracker::DeviceTracker;
 use crate::runner::Backoff;
 use crate::sink::{Backpressure, Context, SinkError};
 
-use log::ConnectionLog;
-pub(super) use wire::STOOD;
-
-/// How many messages the connection takes before it has written the first of them.
-const CHANNEL: usize = 100;
-
-/// How often it is said that a recording waits for the broker.
+/// Time between two reminders that a recording waits for the broker.
 const REMIND_EVERY: Duration = Duration::from_mins(1);
 
-/// What the session is asked to do. Each is answered once.
+/// A request to the session, answered once.
 #[derive(Debug)]
 pub(super) enum Request {
-    /// Publish what follows from readings. The answer is how many of them came to nothing.
+    /// Publishes what follows from readings. The answer is the number of those that were skipped.
     Publish(Vec<Arc<Reading>>, Answer<usize>),
-    /// Say goodbye.
+    /// Ends the session.
     Close(Answer<()>),
 }
 
 type Answer<T> = oneshot::Sender<Result<T, SinkError>>;
 
-/// How a connection ended.
+/// Result of a connection.
 enum End {
-    /// It broke, or did not come to stand.
+    /// It broke, or was not made.
     Lost(ConnectionFailure),
-    /// It was ended by us, or there is nobody left to hold it for.
+    /// It was ended here, or nobody is left to hold it for.
     Over,
 }
 
 /// Everything that happens around a connection.
 pub(super) struct Session {
     config: Arc<MqttConfig>,
-    /// The sink's name, for messages.
+    /// Name of the sink, for messages.
     name: String,
     backpressure: Backpressure,
     client_id: String,
+    /// Number of attempts, which decides whose turn it is.
+    turn: usize,
     requests: mpsc::Receiver<Request>,
+    topics: Topics,
     tracker: DeviceTracker,
     queue: MessageQueue,
     link: Link,
-    /// Whoever waits until everything is delivered; only while a recording is replayed.
+    /// Who waits until everything is delivered; only while a recording is replayed.
     delivering: Option<Answer<usize>>,
     closing: Option<Answer<()>>,
     backoff: Backoff,
-    /// Why there is no connection.
+    /// Reason why there is no connection.
     failure: Option<ConnectionFailure>,
     log: ConnectionLog,
-    /// When the connection will have stood long enough to be a good one.
-    holds: Option<Instant>,
+    /// When the connection will be a good one.
+    good: Option<Instant>,
+    /// When the gateway's own `online` is missed, once its subscription is granted.
+    echo: Option<Instant>,
+    echo_missed: bool,
+    /// Filters that the broker refuses.
+    refused: BTreeSet<String>,
     /// Whether the current values are to be sent once nothing older waits.
     restate: bool,
-    /// When to say again that a recording waits.
+    /// When to remind that a recording waits.
     remind: Option<Instant>,
     /// Whether there was a connection before.
     introduced: bool,
 }
 
-/// Where the connection stands.
+/// State of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     /// None is being made.
@@ -91,7 +97,7 @@ enum Link {
     Connecting,
     /// It stands since then.
     Up(Instant),
-    /// Nothing follows our goodbye.
+    /// Nothing follows the farewell.
     Leaving,
 }
 
@@ -103,8 +109,10 @@ impl Session {
     ) -> Self {
         Self {
             client_id: config.client_id.clone().unwrap_or_else(unique_client_id),
+            topics: Topics::new(&config.topic),
             tracker: DeviceTracker::new(&config, context),
             config: Arc::new(config),
+            turn: 0,
             log: ConnectionLog::new(&context.name),
             name: context.name.clone(),
             backpressure: context.backpressure,
@@ -115,7 +123,10 @@ impl Session {
             closing: None,
             backoff: Backoff::default(),
             failure: None,
-            holds: None,
+            good: None,
+            echo: None,
+            echo_missed: false,
+            refused: BTreeSet::new(),
             restate: false,
             remind: None,
             introduced: false,
@@ -130,13 +141,20 @@ impl Session {
                 End::Lost(failure) => failure,
                 End::Over => return,
             };
-            self.lost(failure.clone());
+            let failure = self.lost(failure);
             if self.gives_up() {
                 return;
             }
             self.log.failed(&failure);
-            let wait = self.backoff.next_wait();
-            if self.serve(tokio::time::sleep(wait), None).await.is_none() || self.gives_up() {
+            self.turn += 1;
+            // The other brokers first.
+            if self.turn.is_multiple_of(self.config.url.all().len()) {
+                let wait = self.backoff.next_wait();
+                if self.serve(tokio::time::sleep(wait), None).await.is_none() {
+                    return;
+                }
+            }
+            if self.gives_up() {
                 return;
             }
         }
@@ -145,46 +163,40 @@ impl Session {
     /// Makes a connection and holds it until it ends.
     async fn connection(&mut self) -> End {
         let (config, id) = (Arc::clone(&self.config), self.client_id.clone());
-        let will = self.tracker.offline();
-        // Files are read anew each time: a password may have been mended.
-        let options = tokio::task::spawn_blocking(move || options(&config, &id, Some(will)));
-        let options = match self.serve(options, None).await {
-            Some(Ok(Ok(options))) => options,
-            Some(Ok(Err(error))) => return End::Lost(error.into()),
-            // Blocking work is only given up when the program ends.
-            Some(Err(_)) | None => return End::Over,
+        let (broker, will) = (self.broker().clone(), self.tracker.offline());
+        let opening = async move { Connection::open(config, &broker, &id, Some(will)).await };
+        let mut connection = match self.serve(opening, None).await {
+            Some(Ok(connection)) => connection,
+            Some(Err(failure)) => return End::Lost(failure),
+            None => return End::Over,
         };
-        let (client, mut events) = AsyncClient::new(options, CHANNEL);
-        events.set_network_options(options::network());
-        self.hold(&client, &mut events).await
+        let end = self.hold(&mut connection).await;
+        if matches!(end, End::Over) && self.link == Link::Leaving {
+            connection.finish().await;
+            self.closed(Ok(()));
+        }
+        end
     }
 
-    async fn hold(&mut self, client: &AsyncClient, events: &mut EventLoop) -> End {
+    async fn hold(&mut self, connection: &mut Connection) -> End {
+        let client = connection.client.clone();
         loop {
-            let publishes = matches!(self.link, Link::Up(_)).then_some(client);
-            match self.serve(events.poll(), publishes).await {
-                Some(Ok(Event::Outgoing(Outgoing::Disconnect))) => {
-                    self.closed(Ok(()));
-                    return End::Over;
-                }
-                Some(Ok(event)) => self.note(event, client),
-                // The broker may be quicker to close the connection than we are.
-                Some(Err(_)) if self.link == Link::Leaving => {
-                    self.closed(Ok(()));
-                    return End::Over;
-                }
-                Some(Err(error)) => {
-                    if is_too_large(&error) {
-                        self.tracker.hear_no_others();
-                    }
-                    return End::Lost(self.failure_of(&error));
-                }
-                None => return End::Over,
+            let stood = match self.link {
+                Link::Up(since) => Some(since.elapsed()),
+                Link::Down | Link::Connecting | Link::Leaving => None,
+            };
+            let publishes = stood.is_some().then_some(&client);
+            match self.serve(connection.poll(stood), publishes).await {
+                Some(Ok(Event::Outgoing(Outgoing::Disconnect))) | None => return End::Over,
+                Some(Ok(event)) => self.note(event),
+                // The broker may close the connection first.
+                Some(Err(_)) if self.link == Link::Leaving => return End::Over,
+                Some(Err(failure)) => return End::Lost(failure),
             }
         }
     }
 
-    /// Does what it is asked while `work` is under way; `None` once nobody asks any more.
+    /// Serves requests and timers while `work` is under way; `None` once nobody asks any more.
     async fn serve<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -192,7 +204,7 @@ impl Session {
     ) -> Option<T> {
         tokio::pin!(work);
         loop {
-            // Not only below: work that is never done waiting would leave no time for it.
+            // Not only below: work that is always ready would leave no time for it.
             if self.wake().is_some_and(|at| at <= Instant::now()) {
                 self.tick();
             }
@@ -204,7 +216,8 @@ impl Session {
                 biased;
                 done = &mut work => return Some(done),
                 request = self.requests.recv() => match request {
-                    Some(request) => self.obey(request),
+                    Some(Request::Publish(batch, answer)) => self.publish(&batch, answer),
+                    Some(Request::Close(answer)) => self.close(answer),
                     None => return None,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
@@ -218,7 +231,8 @@ impl Session {
     /// When there is something to do that nobody asks for.
     fn wake(&self) -> Option<Instant> {
         let always = [self.tracker.next_tick(), self.remind];
-        let connected = [self.holds, self.queue.resumes(Instant::now()), self.tracker.announces()];
+        let connected =
+            [self.good, self.echo, self.queue.resumes(Instant::now()), self.tracker.announces()];
         let connected = connected.into_iter().filter(|_| self.is_up());
         always.into_iter().chain(connected).flatten().min()
     }
@@ -229,18 +243,25 @@ impl Session {
         self.tracker.tick(now, &mut messages);
         self.enqueue(messages);
         if self.is_up()
-            && let Some(Announcement { messages, values }) = self.tracker.announcement(now)
+            && let Some(Announcement { messages, values, .. }) = self.tracker.announcement(now)
         {
             self.queue.introduce(messages);
             self.restate |= values;
         }
-        if self.holds.is_some_and(|at| at <= now) {
-            self.holds = None;
-            self.log.held(&self.config.url, self.backoff.tries());
+        if self.good.is_some_and(|at| at <= now) {
+            self.good = None;
+            self.queue.trust();
+            let broker = self.broker().clone();
+            self.log.held(&broker);
             self.backoff.reset();
         }
+        if self.echo.is_some_and(|at| at <= now) {
+            self.echo = None;
+            self.miss_echo();
+        }
         if self.remind.is_some_and(|at| at <= now) {
-            self.remind = self.is_waiting().then(|| now + REMIND_EVERY);
+            let waits = self.delivering.is_some() || self.closing.is_some();
+            self.remind = waits.then(|| now + REMIND_EVERY);
             if let (Some(_), Some(failure)) = (self.remind, &self.failure) {
                 let tries = self.backoff.tries();
                 warn!(sink = self.name, tries, "the recording waits for the broker: {failure}");
@@ -248,11 +269,11 @@ impl Session {
         }
     }
 
-    fn is_up(&self) -> bool {
-        matches!(self.link, Link::Up(_))
+    fn broker(&self) -> &BrokerUrl {
+        self.config.url.at(self.turn)
     }
 
-    fn is_waiting(&self) -> bool {
-        self.delivering.is_some() || self.closing.is_some()
+    fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up(_))
     }
 }

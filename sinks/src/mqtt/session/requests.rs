@@ -1,4 +1,4 @@
-//! What the session does for those who ask, and what it tells them.
+//! What the session does for those who ask, and what it answers.
 
 use std::sync::Arc;
 
@@ -6,33 +6,28 @@ use energi_decoders::Reading;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Answer, Link, REMIND_EVERY, Request, Session};
+use super::{Answer, Link, REMIND_EVERY, Session};
+use crate::mqtt::failure::FailureKind;
 use crate::mqtt::message::Message;
 use crate::sink::{Backpressure, SinkError};
 
-/// How many messages may wait for a live connection before the newest values take their place.
+/// Number of messages that may wait for a live connection before the newest values replace them.
 const LONGEST_BACKLOG: usize = 4_096;
 
 impl Session {
-    pub(super) fn obey(&mut self, request: Request) {
-        match request {
-            Request::Publish(batch, answer) => self.publish(&batch, answer),
-            Request::Close(answer) => self.close(answer),
-        }
-    }
-
-    fn publish(&mut self, batch: &[Arc<Reading>], answer: Answer<usize>) {
+    pub(super) fn publish(&mut self, batch: &[Arc<Reading>], answer: Answer<usize>) {
         let now = Instant::now();
         let mut messages = Vec::new();
         for reading in batch {
             self.tracker.take(reading, now, &mut messages);
         }
+        self.subscribe();
         self.enqueue(messages);
         match self.backpressure {
             Backpressure::DropOldest => {
                 let skipped = if self.is_up() { 0 } else { batch.len() };
                 self.log.skipped(skipped);
-                // Whoever asked may have gone.
+                // Who asked may have gone.
                 let _ = answer.send(Ok(skipped));
             }
             Backpressure::Wait => {
@@ -43,20 +38,20 @@ impl Session {
         }
     }
 
-    fn close(&mut self, answer: Answer<()>) {
+    pub(super) fn close(&mut self, answer: Answer<()>) {
         if !self.introduced && self.tracker.is_empty() {
-            // There is nothing to say, and nobody has heard of us.
+            // There is nothing to say, and nobody has heard of this gateway.
             let _ = answer.send(Ok(()));
             return;
         }
-        let last_messages = self.tracker.last_messages(Instant::now());
-        self.enqueue(last_messages);
+        let messages = self.tracker.last_messages(Instant::now());
+        self.enqueue(messages);
         self.closing = Some(answer);
         self.remind.get_or_insert(Instant::now() + REMIND_EVERY);
     }
 
-    /// Adds messages to those that wait. A live gateway that is not connected has no use for them:
-    /// on the next connect it tells what is current then.
+    /// Adds messages to those that wait. A live gateway without a connection has no use for them:
+    /// the next connection begins with what is current then.
     pub(super) fn enqueue(&mut self, messages: Vec<Message>) {
         if self.backpressure == Backpressure::DropOldest && !self.is_up() {
             return;
@@ -65,13 +60,14 @@ impl Session {
         if self.backpressure == Backpressure::DropOldest && self.queue.backlog() > LONGEST_BACKLOG {
             let dropped = self.queue.forget();
             self.tracker.connected(Instant::now());
+            self.subscribe();
             self.queue.introduce(self.tracker.online_messages());
             self.restate = true;
             self.log.overtaken(dropped);
         }
     }
 
-    /// Answers whoever waits for everything to be delivered.
+    /// Answers who waits for everything to be delivered.
     pub(super) fn settle(&mut self) {
         if !self.queue.is_empty() || self.restate {
             return;
@@ -81,7 +77,7 @@ impl Session {
         }
     }
 
-    /// Whether the session ends without a connection. Whoever waits is told why.
+    /// Whether the session ends without a connection. Who waits is told why.
     pub(super) fn gives_up(&mut self) -> bool {
         let Some(failure) = self.failure.as_ref().filter(|_| self.link == Link::Down) else {
             return false;
@@ -96,7 +92,7 @@ impl Session {
                 }
                 false
             }
-            Backpressure::Wait if failure.lasting => {
+            Backpressure::Wait if failure.kind == FailureKind::Permanent => {
                 let broken = || SinkError::permanent(failure.to_string());
                 if let Some(answer) = self.delivering.take() {
                     let _ = answer.send(Err(broken()));

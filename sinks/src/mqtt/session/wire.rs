@@ -1,26 +1,29 @@
 //! What goes over the connection, in both directions.
 
-use std::time::Duration;
-
-use rumqttc::{AsyncClient, ClientError, ConnectionError, Event, Incoming, Outgoing, QoS};
+use rumqttc::{AsyncClient, ClientError, Event, Incoming, Outgoing, SubscribeReasonCode};
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Link, Session};
-use crate::mqtt::failure::ConnectionFailure;
-use crate::mqtt::message::Message;
-use crate::mqtt::options::{ANSWER_WITHIN, LARGEST_PACKET};
-use crate::runner::CEILING;
+use crate::mqtt::connection::LARGEST_SENT;
+use crate::mqtt::failure::{ConnectionFailure, FailureKind, GOOD_CONNECTION};
+use crate::mqtt::message::{Message, QoS};
+use crate::mqtt::queue::Step;
+use crate::mqtt::topics::ONLINE;
 use crate::sink::Backpressure;
 
-/// A connection that stood for so long was a good one. It is longer than the longest wait between
-/// tries and the try itself: two clients of one id that take turns to connect never get so far.
-pub(in crate::mqtt) const STOOD: Duration = CEILING.saturating_add(ANSWER_WITHIN);
-
-/// What a packet has beside its topic and payload, at most (MQTT 3.1.1, 2.2 and 3.3).
+/// Size of a packet beside its topic and payload, at most (MQTT 3.1.1, 2.2 and 3.3).
 const PACKET_OVERHEAD: usize = 1 + 4 + 2 + 2;
 
 impl Session {
+    /// Asks for the topics that the devices seen lately need.
+    pub(super) fn subscribe(&mut self) {
+        if self.is_up() {
+            self.queue
+                .introduce(self.tracker.take_subscriptions().into_iter().map(Step::Subscribe));
+        }
+    }
+
     /// Hands the connection as many messages as it takes.
     pub(super) fn feed(&mut self, client: &AsyncClient) {
         let now = Instant::now();
@@ -29,15 +32,26 @@ impl Session {
                 self.restate = false;
                 self.queue.introduce(self.tracker.current());
             }
-            let Some(message) = self.queue.next(now) else { break };
-            let Message { topic, payload, qos, retain } = message;
-            if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_PACKET {
-                warn!(sink = self.name, topic, "a message of more than 1 MiB is not sent");
-                self.queue.skip();
-                continue;
-            }
-            match client.try_publish(topic, (*qos).into(), *retain, payload.as_bytes()) {
-                Ok(()) => self.queue.hand_over(now),
+            let Some(step) = self.queue.next(now) else { break };
+            let handed = match step.clone() {
+                Step::Subscribe(filter) => client.try_subscribe(filter, rumqttc::QoS::AtLeastOnce),
+                Step::Publish(Message { topic, payload, qos, retain }) => {
+                    if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_SENT {
+                        warn!(sink = self.name, topic, "a message of more than 1 MiB is not sent");
+                        self.queue.skip();
+                        continue;
+                    }
+                    let qos = if self.queue.is_careful() { QoS::AtLeastOnce } else { qos };
+                    client.try_publish(topic, qos.into(), retain, payload)
+                }
+            };
+            match handed {
+                Ok(()) => {
+                    self.queue.hand_over(now);
+                    if let Step::Publish(message) = step {
+                        self.tracker.sent(&message.topic, &message.payload);
+                    }
+                }
                 // The channel is full: the rest follows once something was written.
                 Err(ClientError::TryRequest(_) | ClientError::Request(_)) => return,
             }
@@ -49,14 +63,24 @@ impl Session {
         }
     }
 
-    pub(super) fn note(&mut self, event: Event, client: &AsyncClient) {
+    pub(super) fn note(&mut self, event: Event) {
         match event {
-            Event::Incoming(Incoming::ConnAck(_)) => self.connected(client),
+            Event::Incoming(Incoming::ConnAck(_)) => self.connected(),
             Event::Incoming(Incoming::Publish(heard)) => {
-                let (topic, payload) = (&heard.topic, &heard.payload);
-                let answer = self.tracker.hear(topic, payload, heard.retain, Instant::now());
+                if !heard.retain && heard.topic == self.topics.bridge_state() {
+                    self.echo = None;
+                    self.echo_missed &= heard.payload != ONLINE.as_bytes();
+                }
                 if self.closing.is_none() {
-                    self.enqueue(answer.into_iter().collect());
+                    let now = Instant::now();
+                    self.tracker.hear(&heard.topic, &heard.payload, heard.retain, now);
+                    self.subscribe();
+                }
+            }
+            Event::Incoming(Incoming::SubAck(answer)) => {
+                if let Some(filter) = self.queue.subscription_answered(answer.pkid) {
+                    let refused = answer.return_codes.contains(&SubscribeReasonCode::Failure);
+                    self.subscription_answered(&filter, refused);
                 }
             }
             Event::Incoming(Incoming::PubAck(acknowledged)) => {
@@ -67,23 +91,23 @@ impl Session {
                 self.queue.written(number);
                 self.settle();
             }
+            Event::Outgoing(Outgoing::Subscribe(number)) => {
+                self.queue.subscription_written(number);
+            }
             _ => {}
         }
     }
 
-    fn connected(&mut self, client: &AsyncClient) {
+    pub(super) fn connected(&mut self) {
         let now = Instant::now();
         self.link = Link::Up(now);
-        self.holds = Some(now + STOOD);
+        self.good = Some(now + GOOD_CONNECTION);
         self.failure = None;
-        self.log.connected(&self.config.url, self.backoff.tries());
+        let broker = self.broker().clone();
+        self.log.connected(&broker);
         self.tracker.connected(now);
-        for filter in self.tracker.subscriptions() {
-            // There are fewer than the empty channel takes.
-            if client.try_subscribe(&filter, QoS::AtLeastOnce).is_err() {
-                warn!(sink = self.name, filter, "cannot subscribe");
-            }
-        }
+        self.queue.introduce(self.tracker.subscriptions().map(Step::Subscribe));
+        self.subscribe();
         if self.closing.is_none() {
             // A replay that was never connected has everything among what waits.
             self.restate = self.introduced || self.backpressure == Backpressure::DropOldest;
@@ -99,28 +123,26 @@ impl Session {
         self.introduced = true;
     }
 
-    pub(super) fn lost(&mut self, failure: ConnectionFailure) {
-        if self.holds.take().is_some() {
+    /// Takes note of the end of a connection, and returns its reason as far as it is known.
+    pub(super) fn lost(&mut self, failure: ConnectionFailure) -> ConnectionFailure {
+        let early = self.good.take().is_some();
+        if early {
             self.log.broke_early();
         }
+        match failure.kind {
+            FailureKind::Away => self.queue.forgive(),
+            FailureKind::TooLarge => self.tracker.look_no_further(),
+            FailureKind::Closed | FailureKind::Permanent => {}
+        }
+        let culprit = self.queue.lost(early && failure.kind == FailureKind::Closed);
+        let failure = culprit.and_then(|step| self.blame(&step)).unwrap_or(failure);
         self.link = Link::Down;
+        self.echo = None;
         self.restate = false;
-        self.queue.take_back();
         if self.backpressure == Backpressure::DropOldest {
             self.queue.forget();
         }
-        self.failure = Some(failure);
-    }
-
-    pub(super) fn failure_of(&self, error: &ConnectionError) -> ConnectionFailure {
-        ConnectionFailure::of(error, &self.config, self.stood())
-    }
-
-    /// For how long the connection has stood.
-    fn stood(&self) -> Option<Duration> {
-        match self.link {
-            Link::Up(since) => Some(since.elapsed()),
-            Link::Down | Link::Connecting | Link::Leaving => None,
-        }
+        self.failure = Some(failure.clone());
+        failure
     }
 }

@@ -1,9 +1,10 @@
-//! Whether the gateway and each device are there.
+//! Whether the gateway and each device are there, and what others say about it.
 
 use energi_sinks::Backpressure;
 use serde_json::json;
 
-use super::household::{SERIAL, hears, open, powers, powers_of, topic};
+use super::household::{SERIAL, eventually, hears, open, powers, powers_of, topic};
+use support::logs::Logs;
 use support::mosquitto::{Mosquitto, retained};
 
 const BRIDGE: &str = "myenergi/bridge/state";
@@ -51,6 +52,77 @@ async fn the_will_of_a_connection_that_is_long_gone_is_contradicted() {
     hears(&listener, BRIDGE, "online").await;
     sink.close().await.unwrap();
     hears(&listener, BRIDGE, "offline").await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_received_is_online_whatever_somebody_else_retains() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::DropOldest, &json!({"discovery": true})).await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    let device = format!("homeassistant/device/energi_{SERIAL}/config");
+    eventually("it is announced", || !listener.of(&device).is_empty()).await;
+    // Another gateway says goodbye, and somebody cleans up.
+    listener.forget();
+    listener.publish(&topic("availability"), "offline", true);
+    listener.publish(BRIDGE, "offline", true);
+    hears(&listener, &topic("availability"), "online").await;
+    hears(&listener, BRIDGE, "online").await;
+    for topic in [&device, &topic("availability")] {
+        listener.publish(topic, "", true);
+    }
+    eventually("it is announced again", || {
+        listener.of(&device).last().is_some_and(|payload| !payload.is_empty())
+    })
+    .await;
+    // The second time within a minute it is left alone, but for Home Assistant's question.
+    assert_eq!(listener.of(&topic("availability")), ["offline", "online", ""]);
+    listener.publish("homeassistant/status", "online", false);
+    hears(&listener, &topic("availability"), "online").await;
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_gateways_with_different_options_do_not_fight() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let device = format!("homeassistant/device/energi_{SERIAL}/config");
+    let logs = Logs::capture();
+    let options = [json!({"discovery": true}), json!({"discovery": true, "heartbeat": "5m"})];
+    let mut one = open(&broker, Backpressure::DropOldest, &options[0]).await;
+    let mut other = open(&broker, Backpressure::DropOldest, &options[1]).await;
+    one.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    other.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    eventually("both have announced", || {
+        let mut announced = listener.of(&device);
+        announced.sort();
+        announced.dedup();
+        announced.len() == 2
+    })
+    .await;
+    let before = listener.of(&device).len();
+    one.close().await.unwrap();
+    hears(&listener, &topic("availability"), "online").await;
+    hears(&listener, BRIDGE, "online").await;
+    // Each has announced once, and nobody has answered an announcement with another one.
+    assert!(before <= 3 && listener.of(&device).len() == before, "{:#?}", listener.heard());
+    assert!(logs.lines().iter().all(|line| !line.contains("another gateway")));
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_device_is_a_problem_where_that_is_asked_for() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let more = json!({"device_timeout": "500ms", "problems": true});
+    let mut sink = open(&broker, Backpressure::DropOldest, &more).await;
+    hears(&listener, BRIDGE, "online").await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    hears(&listener, &topic("problem/silent"), "0").await;
+    hears(&listener, &topic("problem/silent"), "1").await;
+    sink.write(&[powers(2, [3, 2, 3])]).await.unwrap();
+    hears(&listener, &topic("problem/silent"), "0").await;
+    sink.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -77,7 +77,12 @@ pub(crate) fn diverter(seconds: i64, stopped: bool, boost: bool, power: u16) -> 
 
 /// A sink's configuration: the broker, and what a test says beside it.
 pub(crate) fn config(broker: &Mosquitto, more: &Value) -> MqttConfig {
-    let mut config = json!({ "url": broker.url(), "discovery": false });
+    config_at(&broker.url(), more)
+}
+
+/// The same for a broker of any kind.
+pub(crate) fn config_at(url: &str, more: &Value) -> MqttConfig {
+    let mut config = json!({ "url": url, "discovery": false });
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
     }

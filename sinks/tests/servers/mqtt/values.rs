@@ -36,8 +36,8 @@ async fn values_stand_where_mqtt_energi_puts_them_as_it_writes_them() {
     assert_eq!(
         one("state"),
         [
-            r#"{"time":"2026-06-20T12:00:00.000000Z","divert_pwr":1180,"grid_pwr":-12,"gen_pwr":1543}"#,
-            r#"{"time":"2026-06-20T12:00:01.000000Z","frequency":49.98,"diverted_kWh":1.23,"stopped":false,"max_power":3000,"boost":true,"heater1":false,"heater2":false,"divert_pwr":1190,"divert_cur":0.0,"grid_pwr":-12,"gen_pwr":1543}"#,
+            r#"{"time":"2026-06-20T12:00:00.000000Z","divert_pwr":1180,"grid_pwr":-12,"gen_pwr":1543,"import_kWh":0.0,"export_kWh":0.0,"generation_kWh":0.0}"#,
+            r#"{"time":"2026-06-20T12:00:01.000000Z","frequency":49.98,"diverted_kWh":1.23,"stopped":false,"max_power":3000,"boost":true,"heater1":false,"heater2":false,"divert_pwr":1190,"divert_cur":0.0,"grid_pwr":-12,"gen_pwr":1543,"import_kWh":0.0,"export_kWh":0.0,"generation_kWh":0.0}"#,
         ]
     );
 }
@@ -117,4 +117,71 @@ async fn readings_without_a_time_cannot_be_too_early() {
     listener.wait_for("myenergi/bridge/state", "offline");
     assert_eq!(listener.of(&topic("grid_pwr")), ["1", "2", "2", "3"]);
     assert!(listener.of(&topic("state"))[0].starts_with(r#"{"time":null,"#));
+}
+
+#[tokio::test]
+async fn the_energy_of_today_begins_at_zero_rises_and_begins_again_at_local_midnight() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
+    // From an hour before the midnight of the second day to an hour after that of the third; the
+    // days of the context begin at midnight UTC, 12 hours after the beginning.
+    let (begin, end) = (11 * 3600, 37 * 3600);
+    let batch: Vec<_> = (begin..=end).step_by(30).map(|t| powers(t, [-1200, 2400, 0])).collect();
+    for part in batch.chunks(200) {
+        sink.write(part).await.unwrap();
+    }
+    // A gateway that starts again begins at zero.
+    sink.close().await.unwrap();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
+    let batch: Vec<_> =
+        (end + 60..=end + 3660).step_by(30).map(|t| powers(t, [-1200, 2400, 0])).collect();
+    sink.write(&batch).await.unwrap();
+    sink.close().await.unwrap();
+    listener.wait("it has stopped twice", |heard| {
+        let bridge = |it: &&support::mosquitto::Heard| it.topic == "myenergi/bridge/state";
+        heard.iter().filter(bridge).filter(|it| it.payload == "offline").count() >= 2
+    });
+    for (key, watts) in [("export_kWh", 1200.0), ("generation_kWh", 2400.0), ("import_kWh", 0.0)] {
+        let values = listener.of(&topic(key));
+        let values: Vec<f64> = values.iter().map(|value| value.parse().unwrap()).collect();
+        let mut days: Vec<Vec<f64>> = vec![vec![]];
+        for value in values {
+            // What a `total_increasing` entity takes for a reset.
+            if days.last().unwrap().last().is_some_and(|last| value < *last) {
+                days.push(Vec::new());
+            }
+            days.last_mut().unwrap().push(value);
+        }
+        let found: Vec<_> = days.iter().map(|day| (day[0], *day.last().unwrap())).collect();
+        // An hour, a day, an hour, and an hour after the restart; a half minute of each is lost.
+        let expected = [1.0, 24.0, 1.0, 1.0].map(|hours| hours * watts / 1000.0);
+        if watts > 0.0 {
+            assert_eq!(found.len(), expected.len(), "{key}: {found:?}");
+            for ((first, last), expected) in found.iter().zip(expected) {
+                assert!(*first <= 0.021 && (expected - last).abs() <= 0.021, "{key}: {found:?}");
+            }
+        } else {
+            assert_eq!(found, [(0.0, 0.0)], "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_eddi_that_exports_instead_of_diverting_has_a_problem_until_it_diverts() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let more = json!({"problems": {"export_for": "10m"}});
+    let mut sink = open(&broker, Backpressure::Wait, &more).await;
+    let mut batch = vec![diverter(0, false, false, 0)];
+    batch.extend((2..720).step_by(2).map(|t| powers(t, [-900, 1500, 0])));
+    batch.extend((720..740).step_by(2).map(|t| powers(t, [0, 1500, 900])));
+    for part in batch.chunks(200) {
+        sink.write(part).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    let mut said = listener.of(&topic("problem/not_diverting"));
+    said.dedup();
+    assert_eq!(said, ["0", "1", "0"]);
 }
