@@ -5,20 +5,20 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+use tracing::debug;
 
 use energi_sinks::registry::{BUILT, KeysOf, SinkType};
 use energi_sinks::settings::{Period, Problem, Tariff};
 
-use super::document::Document;
 use super::env::Environment;
 use super::error::{ConfigErrors, Fault};
-use super::keys::keys;
-use super::place::Place;
-use super::sections::CaptureType;
-use super::sections::Zone;
-use super::{Capture, Config, Decoders, Devices, Live, Replay, Simulator, SinkEntry, syntax};
+use super::place::{Part, Place, locate};
+use super::reader::Reader;
+use super::sections::{CaptureType, Zone};
+use super::tree::{self, Node};
+use super::wrong::{Wrong, list, nearest, unknown_key};
+use super::{Capture, Config, Decoders, Devices, SinkEntry};
 
 /// A longer file is not a configuration.
 const MOST_BYTES: usize = 1 << 20;
@@ -29,6 +29,7 @@ const MOST_BYTES: usize = 1 << 20;
 /// Everything that is wrong with it, each with its place.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let text = read(path).map_err(|fault| ConfigErrors::of(path, vec![fault]))?;
+    debug!(file = %path.display(), bytes = text.len(), "reading the configuration");
     parse(&text, path, &|name| std::env::var(name).ok())
 }
 
@@ -44,12 +45,14 @@ pub fn parse(
 ) -> Result<Config, ConfigErrors> {
     // Editors on Windows begin a file with this mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    syntax::check(text).map_err(|fault| ConfigErrors::of(path, vec![fault]))?;
-    let mut document = Document::new(text, environment);
-    let config = config(&mut document);
-    let faults = document.into_faults();
+    let tree =
+        tree::parse(text).map_err(|fault| ConfigErrors::of(path, vec![fault.quoting(text)]))?;
+    let mut loader = Loader { text, tree: &tree, environment, faults: Vec::new() };
+    let config = loader.config();
+    let mut faults = loader.faults;
+    faults.sort_by_key(|fault| fault.position);
     match config {
-        Some(config) if faults.is_empty() => Ok(config),
+        Some(config) if faults.is_empty() => Ok(Config { file: path.to_owned(), ..config }),
         _ => Err(ConfigErrors::of(path, faults)),
     }
 }
@@ -107,157 +110,255 @@ fn read(path: &Path) -> Result<String, Fault> {
     })
 }
 
-/// The whole document, sections that depend on a `type` left for later.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Outline {
-    site: Option<String>,
-    timezone: Option<Zone>,
-    #[serde(default = "ten_seconds")]
-    shutdown_timeout: Period,
-    tariff: Option<Tariff>,
-    capture: Option<IgnoredAny>,
-    #[serde(default)]
-    devices: Devices,
-    #[serde(default)]
-    decoders: Decoders,
-    #[serde(default)]
-    sinks: Vec<IgnoredAny>,
+/// More faults than these are not shown: nobody corrects more at a time, and each costs a walk
+/// through the text.
+const MOST_FAULTS: usize = 50;
+
+/// The keys of the document itself.
+const SECTIONS: [&str; 8] =
+    ["site", "timezone", "shutdown_timeout", "tariff", "capture", "devices", "decoders", "sinks"];
+
+/// A document that is read section by section. Of each section the first value of a wrong shape is
+/// noted; of what has the right shape, everything that is wrong.
+struct Loader<'a> {
+    text: &'a str,
+    tree: &'a Node,
+    environment: Environment<'a>,
+    faults: Vec<Fault>,
 }
 
-const fn ten_seconds() -> Period {
-    Period::from_secs(10)
-}
-
-#[derive(Deserialize)]
-struct CaptureHead {
-    r#type: Option<CaptureType>,
-}
-
-#[derive(Deserialize)]
-struct SinkHead {
-    r#type: Option<SinkType>,
-    name: Option<String>,
-}
-
-fn config(document: &mut Document<'_>) -> Option<Config> {
-    let top = Place::default();
-    let outline = document.read(&top, &[], PhantomData::<Outline>)?;
-    let capture = capture(document, outline.capture.is_some());
-    if let Some(tariff) = &outline.tariff {
-        document.refuse(&top.below("tariff"), tariff.validate());
-    }
-    document.refuse(&top.below("devices"), outline.devices.validate());
-    if let Err(problems) = outline.decoders.table() {
-        document.refuse(&top.below("decoders"), problems);
-    }
-    let sinks = sinks(document, outline.sinks.len());
-    if outline.site.as_deref().is_some_and(|site| site.trim().is_empty()) {
-        document.refuse(&top, vec![Problem::new("site", "write a label or leave the key out")]);
-    }
-    Some(Config {
-        site: outline.site,
-        timezone: outline.timezone.map_or_else(TimeZone::system, |Zone(timezone)| timezone),
-        shutdown_timeout: outline.shutdown_timeout,
-        tariff: outline.tariff,
-        capture: capture?,
-        devices: outline.devices,
-        decoders: outline.decoders,
-        sinks,
-    })
-}
-
-fn capture(document: &mut Document<'_>, given: bool) -> Option<Capture> {
-    let place = Place::default().below("capture");
-    let types = "live, replay or simulator";
-    if !given {
-        if !document.is_excused(&place) {
-            let problem = format!("the key is missing; it says where frames come from: {types}");
-            document.refuse(&place, vec![Problem::new("", problem)]);
+impl Loader<'_> {
+    fn config(&mut self) -> Option<Config> {
+        let top = Place::default();
+        let Node::Map(entries) = self.tree else {
+            self.wrong(&top, &Wrong::Value("expected a mapping (`key: value`)".to_owned()), &[]);
+            return None;
+        };
+        for (key, _) in entries.iter().filter(|(key, _)| !SECTIONS.contains(&key.as_str())) {
+            self.wrong(&top.key(key), &Wrong::UnknownKey(&SECTIONS), &[]);
         }
-        return None;
-    }
-    let head = document.read(&place, &[], PhantomData::<CaptureHead>)?;
-    let Some(capture_type) = head.r#type else {
-        let known = [
-            &["type"][..],
-            keys(PhantomData::<Live>),
-            keys(PhantomData::<Replay>),
-            keys(PhantomData::<Simulator>),
-        ];
-        without_type(document, &place, &known.concat(), types);
-        return None;
-    };
-    let hidden = &["type"];
-    let capture = match capture_type {
-        CaptureType::Live => document.read(&place, hidden, PhantomData).map(Capture::Live),
-        CaptureType::Replay => document.read(&place, hidden, PhantomData).map(Capture::Replay),
-        CaptureType::Simulator => {
-            document.read(&place, hidden, PhantomData).map(Capture::Simulator)
-        }
-    }?;
-    document.refuse(&place, capture.validate());
-    Some(capture)
-}
-
-/// Says that a section has no `type`, or which of its keys was meant to be it.
-fn without_type(document: &mut Document<'_>, place: &Place, known: &[&str], types: &str) {
-    let type_place = place.key("type");
-    if !document.is_excused(&type_place) && !document.refuse_unknown(place, known, "type") {
-        let problem = format!("the key is missing; it is one of {types}");
-        document.refuse(place, vec![Problem::new("type", problem)]);
-    }
-}
-
-fn sinks(document: &mut Document<'_>, count: usize) -> Vec<SinkEntry> {
-    let list = Place::default().below("sinks");
-    if count == 0 && !document.is_excused(&list) {
-        let problem = "no sink is listed, so readings would go nowhere; list `- type: stdout`";
-        document.refuse(&list, vec![Problem::new("", problem)]);
-    }
-    let mut sinks: Vec<SinkEntry> = Vec::new();
-    for index in 0..count {
-        let place = list.index(index);
-        let Some(entry) = sink(document, &place) else { continue };
-        let name = &entry.name;
-        if sinks.iter().any(|other| other.name == *name) {
-            let problem =
-                format!("another sink is called `{name}` too; give one of them another `name`");
-            document.refuse(&place, vec![Problem::new("name", problem)]);
-        }
-        if let Some(destination) = entry.config.sink().destination()
-            && let Some(SinkEntry { name, .. }) = sinks.iter().find(|other| {
-                let taken = other.config.sink().destination();
-                taken.is_some_and(|taken| taken.is_also(&destination))
-            })
+        let site: Result<Option<String>, Noted> = self.optional("site");
+        if let Ok(Some(site)) = &site
+            && site.trim().is_empty()
         {
-            let problem = format!("the sink `{name}` writes there too; give each its own");
-            document.refuse(&place, vec![Problem::new(destination.key, problem)]);
+            self.refuse(&top, vec![Problem::new("site", "write a label or leave the key out")]);
         }
-        sinks.push(entry);
+        let timezone = self.optional("timezone");
+        let shutdown_timeout = self.optional("shutdown_timeout");
+        let tariff: Result<Option<Tariff>, Noted> = self.optional("tariff");
+        if let Ok(Some(tariff)) = &tariff {
+            self.refuse(&top.key("tariff"), tariff.validate());
+        }
+        let capture = self.capture();
+        let devices: Result<Option<Devices>, Noted> = self.optional("devices");
+        if let Ok(Some(devices)) = &devices {
+            self.refuse(&top.key("devices"), devices.validate());
+        }
+        let decoders: Result<Option<Decoders>, Noted> = self.optional("decoders");
+        if let Ok(Some(decoders)) = &decoders
+            && let Err(problems) = decoders.table()
+        {
+            self.refuse(&top.key("decoders"), problems);
+        }
+        let sinks = self.sinks();
+        let (timezone, warnings) = zone_in_force(timezone.ok()?);
+        Some(Config {
+            file: PathBuf::new(),
+            site: site.ok()?,
+            timezone,
+            shutdown_timeout: shutdown_timeout.ok()?.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            tariff: tariff.ok()?,
+            capture: capture?,
+            devices: devices.ok()?.unwrap_or_default(),
+            decoders: decoders.ok()?.unwrap_or_default(),
+            sinks,
+            warnings,
+        })
     }
-    sinks
+
+    fn capture(&mut self) -> Option<Capture> {
+        let place = Place::default().key("capture");
+        let types = ["live", "replay", "simulator"];
+        let Some(node) = self.tree.get("capture") else {
+            let types = list(types.into_iter());
+            let problem = format!("the key is missing; it says where frames come from: {types}");
+            self.refuse(&place, vec![Problem::new("", problem)]);
+            return None;
+        };
+        let capture_type = self.type_of(&place, node, types.into_iter())?;
+        let own = node.without(&["type"]);
+        let capture = match capture_type {
+            CaptureType::Live => self.read(&place, &own, &["type"], PhantomData).map(Capture::Live),
+            CaptureType::Replay => {
+                self.read(&place, &own, &["type"], PhantomData).map(Capture::Replay)
+            }
+            CaptureType::Simulator => {
+                self.read(&place, &own, &["type"], PhantomData).map(Capture::Simulator)
+            }
+        }?;
+        self.refuse(&place, capture.validate());
+        Some(capture)
+    }
+
+    fn sinks(&mut self) -> Vec<SinkEntry> {
+        let place = Place::default().key("sinks");
+        let nodes = match self.tree.get("sinks") {
+            Some(Node::List(nodes)) => &nodes[..],
+            Some(_) => {
+                self.refuse(&place, vec![Problem::new("", "expected a list: `- type: stdout`")]);
+                return Vec::new();
+            }
+            None => &[],
+        };
+        if nodes.is_empty() {
+            let problem = "no sink is listed, so readings would go nowhere; list `- type: stdout`";
+            self.refuse(&place, vec![Problem::new("", problem)]);
+        }
+        let mut sinks: Vec<SinkEntry> = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            let place = place.index(index);
+            let Some(entry) = self.sink(&place, node) else { continue };
+            let name = &entry.name;
+            if sinks.iter().any(|other| other.name == *name) {
+                let problem =
+                    format!("another sink is called `{name}` too; give one of them another `name`");
+                self.refuse(&place, vec![Problem::new("name", problem)]);
+            }
+            if let Some(destination) = entry.config.sink().destination()
+                && let Some(SinkEntry { name, .. }) = sinks.iter().find(|other| {
+                    let taken = other.config.sink().destination();
+                    taken.is_some_and(|taken| taken.is_also(&destination))
+                })
+            {
+                let problem = format!("the sink `{name}` writes there too; give each its own");
+                self.refuse(&place, vec![Problem::new(destination.key, problem)]);
+            }
+            sinks.push(entry);
+        }
+        sinks
+    }
+
+    fn sink(&mut self, place: &Place, node: &Node) -> Option<SinkEntry> {
+        let sink_type: SinkType = self.type_of(place, node, BUILT.iter().copied())?;
+        let name: Option<String> = match node.get("name") {
+            Some(name) => Some(self.read(&place.key("name"), name, &[], PhantomData)?),
+            None => None,
+        };
+        let hidden = &["type", "name"];
+        let mut config = self.read(place, &node.without(hidden), hidden, KeysOf(sink_type))?;
+        let name = name.unwrap_or_else(|| sink_type.name().to_owned());
+        config.named(&name);
+        self.refuse(place, config.sink().validate());
+        // Names become parts of file names and labels.
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            let problem = "use 1 to 64 letters, digits, spaces, `-`, `_` and `.`";
+            self.refuse(place, vec![Problem::new("name", problem)]);
+        }
+        Some(SinkEntry { name, config })
+    }
+
+    /// The `type` of a section that has keys by its type.
+    fn type_of<'k, T: DeserializeOwned>(
+        &mut self,
+        place: &Place,
+        node: &Node,
+        types: impl Iterator<Item = &'k str>,
+    ) -> Option<T> {
+        if let Some(given) = node.get("type") {
+            return self.read(&place.key("type"), given, &[], PhantomData);
+        }
+        let types = list(types);
+        let Node::Map(entries) = node else {
+            let problem = format!("expected a mapping with a `type`, one of {types}");
+            self.refuse(place, vec![Problem::new("", problem)]);
+            return None;
+        };
+        let meant = |key: &str| key != "type" && nearest(key, std::iter::once("type")).is_some();
+        if let Some((key, _)) = entries.iter().find(|(key, _)| meant(key)) {
+            self.wrong(&place.key(key), &Wrong::UnknownKey(&["type"]), &[]);
+        } else {
+            let problem = format!("the key is missing; it is one of {types}");
+            self.refuse(place, vec![Problem::new("type", problem)]);
+        }
+        None
+    }
+
+    /// Reads a section of the document, if it is there.
+    fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Noted> {
+        let Some(node) = self.tree.get(key) else { return Ok(None) };
+        self.read(&Place::default().key(key), node, &[], PhantomData).map(Some).ok_or(Noted)
+    }
+
+    /// Reads the section at `place`. The keys in `hidden` belong to it, but were read before.
+    fn read<S: for<'n> DeserializeSeed<'n, Value = T>, T>(
+        &mut self,
+        place: &Place,
+        node: &Node,
+        hidden: &[&str],
+        seed: S,
+    ) -> Option<T> {
+        let mut track = serde_path_to_error::Track::new();
+        let reader = Reader { node, environment: self.environment };
+        let tracked = serde_path_to_error::Deserializer::new(reader, &mut track);
+        match seed.deserialize(tracked) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                let found = place.join(&track.path());
+                let hidden = if found.is_in(place) { hidden } else { &[] };
+                self.wrong(&found, &wrong, hidden);
+                None
+            }
+        }
+    }
+
+    /// Notes a value of a wrong shape.
+    fn wrong(&mut self, place: &Place, wrong: &Wrong, hidden: &[&str]) {
+        match (wrong, place.name()) {
+            (Wrong::UnknownKey(known), Some(name)) => {
+                let known = known.iter().chain(hidden).copied();
+                self.note(place, Part::Key, unknown_key(name, known));
+            }
+            _ => self.note(place, Part::Value, wrong.to_string()),
+        }
+    }
+
+    /// Notes what is wrong with values that have the right shape.
+    fn refuse(&mut self, section: &Place, problems: Vec<Problem>) {
+        for Problem { key, problem } in problems {
+            self.note(&section.below(&key), Part::Value, problem);
+        }
+    }
+
+    fn note(&mut self, place: &Place, part: Part, message: String) {
+        if self.faults.len() < MOST_FAULTS {
+            let position = locate(self.text, place, part);
+            let fault = Fault { position, path: place.to_string(), message, excerpt: None };
+            self.faults.push(fault.quoting(self.text));
+        }
+    }
 }
 
-fn sink(document: &mut Document<'_>, place: &Place) -> Option<SinkEntry> {
-    let head = document.read(place, &[], PhantomData::<SinkHead>)?;
-    let Some(sink_type) = head.r#type else {
-        let mut known = vec!["type", "name"];
-        known.extend(SinkType::built().flat_map(|sink_type| keys(KeysOf(sink_type))));
-        without_type(document, place, &known, &BUILT.join(", "));
-        return None;
-    };
-    let mut config = document.read(place, &["type", "name"], KeysOf(sink_type))?;
-    let name = head.name.unwrap_or_else(|| sink_type.name().to_owned());
-    config.named(&name);
-    document.refuse(place, config.sink().validate());
-    // Names become parts of file names and labels.
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        let problem = "use 1 to 64 letters, digits, spaces, `-`, `_` and `.`";
-        document.refuse(place, vec![Problem::new("name", problem)]);
+/// A section that cannot be read, which was noted.
+struct Noted;
+
+const DEFAULT_SHUTDOWN_TIMEOUT: Period = Period::from_secs(10);
+
+/// The time zone that days begin in, and what to say of it where it had to be guessed.
+fn zone_in_force(given: Option<Zone>) -> (TimeZone, Vec<String>) {
+    if let Some(Zone(timezone)) = given {
+        return (timezone, Vec::new());
     }
-    Some(SinkEntry { name, config })
+    match TimeZone::try_system() {
+        Ok(timezone) => (timezone, Vec::new()),
+        Err(error) => {
+            let warning = format!(
+                "the system's time zone is unknown ({error}), so days begin at midnight UTC; write \
+                 `timezone: Europe/London`, or the zone that is right, into the configuration"
+            );
+            (TimeZone::UTC, vec![warning])
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! The configuration: one YAML file.
 
-mod checked;
-mod document;
 mod env;
 mod error;
-mod keys;
 mod load;
-mod made_up;
 mod place;
-mod reading;
+mod reader;
 mod sections;
-mod syntax;
+mod tree;
+mod write;
 mod wrong;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -30,12 +28,16 @@ pub use load::{find, load, parse};
 pub use sections::{
     Capture, Decoders, Device, Devices, ExperimentalLength, Live, Replay, Simulator, Start,
 };
+pub use write::{scalar, write_secret};
 
 /// A whole configuration, valid, every default filled in.
 ///
 /// Serialized it shows no secret.
 #[derive(Debug, Clone, Serialize)]
 pub struct Config {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// A label of the place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
@@ -55,6 +57,9 @@ pub struct Config {
     pub decoders: Decoders,
     /// Where readings go: one sink at least, each name once.
     pub sinks: Vec<SinkEntry>,
+    /// What is not wrong, but should be known.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 /// One sink of the configuration.
@@ -73,6 +78,7 @@ impl Config {
     #[must_use]
     pub fn of(capture: Capture) -> Self {
         Self {
+            file: PathBuf::new(),
             site: None,
             timezone: TimeZone::system(),
             tariff: None,
@@ -81,6 +87,7 @@ impl Config {
             devices: Devices::default(),
             decoders: Decoders::default(),
             sinks: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -2,57 +2,65 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_path_to_error::{Path, Segment};
+
+use super::wrong::Wrong;
 
 /// One step down into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Into a list.
+enum Step {
     Index(usize),
-    /// Into a mapping: the `nth` entry of this name, counted from 0.
-    Key { name: String, nth: usize },
+    Key(String),
 }
 
 /// A place in a document: the steps down to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place(pub(super) Vec<Step>);
+pub(super) struct Place(Vec<Step>);
 
 impl Place {
     /// The place that a path such as `fields[2].divide` names below this one.
     pub(super) fn below(&self, path: &str) -> Self {
-        let mut steps = self.0.clone();
-        for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
-            steps.push(match part.strip_suffix(']').and_then(|index| index.parse().ok()) {
+        let parts = path.split(['.', '[']).filter(|part| !part.is_empty());
+        let steps =
+            parts.map(|part| match part.strip_suffix(']').and_then(|index| index.parse().ok()) {
                 Some(index) => Step::Index(index),
-                None => Step::Key { name: part.to_owned(), nth: 0 },
+                None => Step::Key(part.to_owned()),
             });
-        }
-        Self(steps)
+        Self(self.0.iter().cloned().chain(steps).collect())
     }
 
     /// The entry of that name in this place.
     pub(super) fn key(&self, name: &str) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Key { name: name.to_owned(), nth: 0 });
-        Self(steps)
+        Self(self.0.iter().cloned().chain([Step::Key(name.to_owned())]).collect())
     }
 
     /// The entry at that index in this place.
     pub(super) fn index(&self, index: usize) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Index(index));
-        Self(steps)
+        Self(self.0.iter().cloned().chain([Step::Index(index)]).collect())
     }
 
-    /// The mapping or list that this place is an entry of; the document is its own.
-    pub(super) fn parent(&self) -> Self {
-        let steps = self.0.split_last().map_or(&[][..], |(_, steps)| steps);
-        Self(steps.to_vec())
+    /// The place that serde reached from this one.
+    pub(super) fn join(&self, path: &Path) -> Self {
+        let steps = path.iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(Step::Index(*index)),
+            Segment::Map { key } => Some(Step::Key(key.clone())),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Self(self.0.iter().cloned().chain(steps).collect())
     }
 
-    /// Whether this place is `other` or lies within it.
-    pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.0.starts_with(&other.0)
+    /// Whether this place is an entry of `section`.
+    pub(super) fn is_in(&self, section: &Self) -> bool {
+        self.0.split_last().is_some_and(|(_, parent)| parent == section.0)
+    }
+
+    /// The name of the entry that this place is, in a mapping.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self.0.last() {
+            Some(Step::Key(name)) => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -61,8 +69,8 @@ impl fmt::Display for Place {
         for (depth, step) in self.0.iter().enumerate() {
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key { name, .. } if depth == 0 => f.write_str(name)?,
-                Step::Key { name, .. } => write!(f, ".{name}")?,
+                Step::Key(name) if depth == 0 => f.write_str(name)?,
+                Step::Key(name) => write!(f, ".{name}")?,
             }
         }
         Ok(())
@@ -78,92 +86,85 @@ pub(super) enum Part {
     Value,
 }
 
-/// The line and column of a place, counted from 1.
+/// The line and column of a place, counted from 1; of the nearest enclosing one where the text does
+/// not have it.
 ///
-/// `serde_yaml` tells positions only in errors, so the document is walked down to the place and an
+/// `serde_yaml` gives positions only in errors, so the document is walked down to the place and an
 /// error raised there.
 pub(super) fn locate(text: &str, place: &Place, part: Part) -> Option<(usize, usize)> {
-    let document = serde_yaml::Deserializer::from_str(text);
-    let error = Descend { steps: &place.0, part, seed: Raise }.deserialize(document).err()?;
-    error.location().map(|location| (location.line(), location.column()))
+    let mut steps = &place.0[..];
+    let mut part = part;
+    loop {
+        let document = serde_yaml::Deserializer::from_str(text);
+        if let Err(error) = (Locate { steps, part }).deserialize(document) {
+            return error.location().map(|location| (location.line(), location.column()));
+        }
+        (_, steps) = steps.split_last()?;
+        part = Part::Value;
+    }
 }
 
-/// Goes down the steps and hands what stands there to a seed.
-pub(super) struct Descend<'p, S> {
-    pub(super) steps: &'p [Step],
-    /// With [`Part::Key`] the last key raises an error instead.
-    pub(super) part: Part,
-    pub(super) seed: S,
+/// Goes down the steps and raises an error there.
+#[derive(Debug, Clone, Copy)]
+struct Locate<'p> {
+    steps: &'p [Step],
+    part: Part,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Descend<'_, S> {
-    type Value = Option<S::Value>;
+impl<'de> DeserializeSeed<'de> for Locate<'_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.steps {
-            [] => self.seed.deserialize(deserializer).map(Some),
+            [] => Raise.deserialize(deserializer),
             _ => deserializer.deserialize_any(self),
         }
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Descend<'_, S> {
-    type Value = Option<S::Value>;
+/// A scalar on the way raises an error, too: no place is nearer.
+impl<'de> Visitor<'de> for Locate<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a mapping or a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let [Step::Index(index), steps @ ..] = self.steps else {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(None);
-        };
-        for _ in 0..*index {
-            list.next_element::<IgnoredAny>()?;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if let [Step::Index(index), steps @ ..] = self.steps {
+            for _ in 0..*index {
+                list.next_element::<IgnoredAny>()?;
+            }
+            list.next_element_seed(Locate { steps, ..self })?;
         }
-        let found = list.next_element_seed(Descend { steps, ..self })?.flatten();
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(found)
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut down = match self.steps {
-            [Step::Key { name, nth }, steps @ ..] => Some((name, *nth, Descend { steps, ..self })),
-            _ => None,
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (name, steps) = match self.steps {
+            [Step::Key(name), steps @ ..] => (Some(name.as_str()), steps),
+            _ => (None, &[][..]),
         };
-        let mut found = None;
-        while let Some(key) = map.next_key_seed(KeyName { raise_at: raised(down.as_ref()) })? {
-            match down.take() {
-                Some((name, 0, rest)) if *name == key => found = map.next_value_seed(rest)?,
-                Some((name, nth, rest)) => {
-                    down = Some((name, if *name == key { nth - 1 } else { nth }, rest));
-                    map.next_value::<IgnoredAny>()?;
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+        let is_key = steps.is_empty() && self.part == Part::Key;
+        let here = |key: &str| {
+            if is_key && name == Some(key) { Err(Wrong::Value("here".to_owned())) } else { Ok(()) }
+        };
+        while let Some(key) = map.next_key_seed(KeyName(here))? {
+            if name == Some(&key) {
+                map.next_value_seed(Locate { steps, ..self })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 
-/// The key at which an error is wanted.
-fn raised<'n, S>(down: Option<&(&'n String, usize, Descend<'_, S>)>) -> Option<&'n str> {
-    match down {
-        Some((name, 0, Descend { steps: [], part: Part::Key, .. })) => Some(name),
-        _ => None,
-    }
-}
+/// The text of a key, whatever kind of scalar it is, unless there is something against it.
+pub(super) struct KeyName<F>(pub(super) F);
 
-/// The text of a key, whatever kind of scalar it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct KeyName<'n> {
-    raise_at: Option<&'n str>,
-}
-
-impl<'de> DeserializeSeed<'de> for KeyName<'_> {
+impl<'de, F: Fn(&str) -> Result<(), Wrong>> DeserializeSeed<'de> for KeyName<F> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -171,17 +172,15 @@ impl<'de> DeserializeSeed<'de> for KeyName<'_> {
     }
 }
 
-impl Visitor<'_> for KeyName<'_> {
+impl<F: Fn(&str) -> Result<(), Wrong>> Visitor<'_> for KeyName<F> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
-        if self.raise_at == Some(text) {
-            return Err(E::custom("here"));
-        }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        (self.0)(text).map_err(E::custom)?;
         Ok(text.to_owned())
     }
 }

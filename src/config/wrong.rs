@@ -63,10 +63,10 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
-        let nearest = nearest(found, known.iter().copied()).unwrap_or_default();
-        let known = list(known);
-        let message = format!("`{found}` is not one of {known}; did you mean `{nearest}`?");
-        Self::Value(message)
+        Self::Value(match nearest(found, known.iter().copied()) {
+            Some(nearest) => format!("`{found}` is unknown; did you mean `{nearest}`?"),
+            None => format!("`{found}` is not one of {}", list(known.iter().copied())),
+        })
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -78,14 +78,51 @@ impl de::Error for Wrong {
     }
 }
 
-/// The known word that is most like `word`.
+/// The known word that is most like `word`, where one is so alike that it may be meant.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(word, known);
-    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    known
+        .map(|known| (likeness(word, known), known))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
 }
 
-fn list(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+/// Less alike than this, a suggestion would only be the best of a bad lot.
+const ALIKE: f64 = 0.6;
+
+fn likeness(word: &str, known: &str) -> f64 {
+    let word = word.to_lowercase();
+    if word.len() >= 3 && (known.starts_with(&word) || word.starts_with(known)) {
+        return ALIKE.max(strsim::normalized_damerau_levenshtein(&word, known));
+    }
+    strsim::normalized_damerau_levenshtein(&word, known)
+}
+
+/// What to say of an unknown key.
+pub(super) fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(nearest) => format!("unknown key `{name}`; did you mean `{nearest}`?"),
+        None => format!("unknown key `{name}`; the keys here are {}", list(known)),
+    }
+}
+
+/// Words as a list in a sentence.
+pub(super) fn list<'k>(words: impl Iterator<Item = &'k str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What is expected where a mapping of these keys belongs.
+pub(super) fn expected_keys(keys: &'static [&'static str]) -> String {
+    match keys {
+        [] => "a mapping (`key: value`)".to_owned(),
+        [only] => format!("a mapping: `{{{only}: ...}}`"),
+        [first, ..] => {
+            format!(
+                "a mapping such as `{{{first}: ...}}` of the keys {}",
+                list(keys.iter().copied())
+            )
+        }
+    }
 }
 
 /// What serde calls expected, as YAML calls it.

@@ -7,7 +7,7 @@ mod wrong;
 use std::path::{Path, PathBuf};
 
 use energi_gateway::capture::Speed;
-use energi_gateway::config::{self, Capture, Config};
+use energi_gateway::config::{self, Capture, Config, Fault};
 use energi_sinks::registry::AnyConfig;
 use proptest::prelude::*;
 
@@ -299,11 +299,72 @@ fn a_custom_decoder_stands_behind_the_same_table() {
 }
 
 #[test]
-fn everything_wrong_is_said_at_once_each_with_its_place() {
+fn everything_wrong_is_reported_at_once_each_with_its_place() {
     for (text, expected) in wrong::WRONG {
-        let said = parse(text).map(|config| config.to_yaml().unwrap());
-        assert_eq!(said.unwrap_err(), *expected, "of:\n{text}");
+        let errors = config::parse(text, Path::new("config.yaml"), &nothing_set).unwrap_err();
+        let place = |fault: &Fault| match fault.position {
+            Some((line, column)) => format!("{line}:{column}"),
+            None => String::new(),
+        };
+        let places: Vec<_> =
+            errors.faults.iter().map(|fault| (place(fault), fault.path.as_str())).collect();
+        let wanted: Vec<_> =
+            expected.iter().map(|(place, path, _)| ((*place).to_owned(), *path)).collect();
+        assert_eq!(places, wanted, "{errors}\nof:\n{text}");
+        for (fault, (_, _, word)) in errors.faults.iter().zip(*expected) {
+            assert!(fault.message.contains(word), "no {word} in: {}", fault.message);
+        }
     }
+}
+
+#[test]
+fn errors_come_as_a_list_with_their_number_and_the_lines_that_they_are_about() {
+    let said = parse("sit: a\ncapture: {type: simulator}\nsinks: [{type: stdout, hots: 1}]\n");
+    let said = said.unwrap_err();
+    for part in
+        ["2 errors", "config.yaml:1:1: sit", "1 | sit: a", "config.yaml:3:24: sinks[0].hots"]
+    {
+        assert!(said.contains(part), "no {part} in:\n{said}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for key in ["password", "pasword", "token", "passwd"] {
+        let text = format!(
+            "capture: {{type: simulator}}\nsinks: [{{type: mqtt, url: 1, {key}: hunter2}}]\n"
+        );
+        let said = parse(&text).unwrap_err();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn numbers_and_flags_may_be_quoted_or_come_from_the_environment() {
+    let environment = |name: &str| {
+        let value = match name {
+            "SERIAL" => "17589669",
+            "FLAG" => "true",
+            "SPEED" => "60",
+            "TIMEOUT" => "4",
+            "PRICE" => "0.25",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let text = "shutdown_timeout: ${TIMEOUT}
+tariff: {import: \"${PRICE}\", currency: GBP}
+capture: {type: simulator, speed: \"${SPEED}\", seed: \"7\"}
+devices: {only_listed: \"${FLAG}\", list: [{serial: \"${SERIAL}\"}, {serial: \"12345678\"}]}
+sinks: [type: stdout]
+";
+    let config = config::parse(text, Path::new("config.yaml"), &environment)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.shutdown_timeout.duration().as_secs(), 4);
+    assert_eq!(config.tariff.unwrap().flat_saving(), Some(0.25));
+    assert!(config.devices.only_listed);
+    let serials: Vec<u32> = config.devices.list.iter().map(|device| device.serial).collect();
+    assert_eq!(serials, [17_589_669, 12_345_678]);
 }
 
 #[test]

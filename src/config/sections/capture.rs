@@ -55,6 +55,20 @@ impl Capture {
     }
 }
 
+/// In a few words for people.
+impl fmt::Display for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(live) => write!(f, "live on {}", live.interface.as_str()),
+            Self::Replay(replay) if replay.path.as_os_str() == "-" => {
+                f.write_str("replay of standard input")
+            }
+            Self::Replay(replay) => write!(f, "replay of {}", replay.path.display()),
+            Self::Simulator(_) => f.write_str("a simulated household"),
+        }
+    }
+}
+
 /// The value of `capture.type`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
