@@ -1,14 +1,12 @@
 //! `energi-gateway import-config`: a configuration from the one of `mqtt-energi`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use energi_sinks::settings::Secret;
 use tracing::warn;
 
-use crate::config::ConfigErrors;
+use crate::config::{self, ConfigErrors};
 use crate::import;
 use crate::platform::exit::{Exit, Failure};
 
@@ -45,7 +43,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         warn!("{}", ConfigErrors { file, faults: imported.left_out });
     }
     match (&imported.password, &args.password_file) {
-        (Some(password), Some(path)) => write_secret(path, password)?,
+        (Some(password), Some(path)) => config::write_secret(path, password).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::AlreadyExists => "there is a file already; name another".to_owned(),
+                _ => format!("cannot be written: {error}"),
+            };
+            Failure::message(Exit::Io, format_args!("--password-file {}: {what}", path.display()))
+        })?,
         (None, Some(path)) => warn!("there is no password; {} is not written", path.display()),
         (_, None) => {}
     }
@@ -80,17 +84,5 @@ fn absolute(path: &Path) -> Result<String, Failure> {
     absolute.ok_or_else(|| {
         let message = "--password-file: not the name of a file, or one that is not UTF-8";
         Failure::message(Exit::Usage, message)
-    })
-}
-
-/// Writes a secret where nothing is yet, for its owner alone.
-fn write_secret(path: &Path, secret: &Secret) -> Result<(), Failure> {
-    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    new.and_then(|mut file| writeln!(file, "{}", secret.expose())).map_err(|error| {
-        let what = match error.kind() {
-            ErrorKind::AlreadyExists => "there is a file already; name another".to_owned(),
-            _ => format!("cannot be written: {error}"),
-        };
-        Failure::message(Exit::Io, format_args!("--password-file {}: {what}", path.display()))
     })
 }

@@ -144,14 +144,14 @@ fn what_is_wrong_is_said_with_its_place_and_all_at_once() {
         ("user =", "user = %(id)s", "config.ini:9:1: [MQTT] user: this refers to another setting"),
         ("user =", "id = x", "config.ini:9:1: [MQTT] id: this is there twice"),
         ("enabled = False", "enabled = maybe", "config.ini:13:1: [DEBUG] enabled: True or False"),
-        ("[DEBUG]", "[DEBUG", "config.ini:12:1: found opening bracket"),
+        ("[DEBUG]", "[DEBUG", "config.ini:12:1: a `]` is missing"),
     ] {
         let text = SHIPPED.replace(from, to);
         let said = imported(&text).unwrap_err();
         assert!(said.starts_with(expected), "{to}: {said}");
     }
     let said = imported("").unwrap_err();
-    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("nic: ") && said.contains("broker: "), "{said}");
 }
 
 proptest! {

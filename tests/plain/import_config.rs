@@ -30,7 +30,7 @@ fn what_is_printed_passes_check_and_says_what_the_old_file_said() {
     assert_eq!(stderr(&printed), "");
     sandbox.write("config.yaml", &printed.stdout);
 
-    let checked = sandbox.run(&["check"]);
+    let checked = sandbox.run(&["check", "--print"]);
     assert!(checked.status.success(), "{}", stderr(&checked));
     let checked = stdout(&checked);
     for line in [
