@@ -12,9 +12,9 @@ use energi_decoders::field::Raw::{I16, U16};
 use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
 use energi_decoders::{DecodeError, Decoder, Field, Layout, Reading, Record, TableDecoder};
 use energi_gateway::config::{self, Config};
-use energi_gateway::gateway::Gateway;
-use energi_gateway::gateway::build;
+use energi_gateway::gateway::GatewayBuilder;
 use energi_gateway::platform::logging;
+use energi_gateway::platform::signals::Signals;
 
 /// What stands where in a record of 0x2C bytes, as far as docs/research.md found out.
 static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);
@@ -46,11 +46,9 @@ impl Decoder for OfSomeTypes {
 }
 
 /// The gateway of a configuration with this decoder beside those that it switches on.
-pub(crate) fn gateway(config: &Config) -> Result<Gateway> {
-    let mut gateway = build::gateway(config)?;
-    let table = &mut gateway.pipeline.decoders;
-    table.register(Box::new(OfSomeTypes(TableDecoder::new(&LAYOUT))))?;
-    Ok(gateway)
+pub(crate) fn builder(config: &Config) -> Result<GatewayBuilder<'_>> {
+    let decoder = OfSomeTypes(TableDecoder::new(&LAYOUT));
+    Ok(GatewayBuilder::new(config)?.decoder(Box::new(decoder))?)
 }
 
 fn main() -> Result<()> {
@@ -59,6 +57,9 @@ fn main() -> Result<()> {
     logging::start(logging::LogFormat::Text);
     let config = config::load(configuration)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(gateway(&config)?.run())?;
-    Ok(())
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        builder(&config)?.build()?.run(async || signals.next().await).await?;
+        Ok(())
+    })
 }

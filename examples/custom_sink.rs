@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use async_trait::async_trait;
 use energi_decoders::{Reading, json::Json};
 use energi_gateway::config::{self, Config};
-use energi_gateway::gateway::{Output, build};
-use energi_gateway::platform::logging;
+use energi_gateway::gateway::GatewayBuilder;
+use energi_gateway::platform::{logging, signals::Signals};
 use energi_sinks::queue::Payload;
-use energi_sinks::runner::{Encoder, Queued, QueuedOptions, Receipt, RetryPolicy, SendError};
+use energi_sinks::runner::{Encoder, Queued, QueuedOptions, Receipt, SendError};
 use energi_sinks::settings::{QueueConfig, QueueOptions};
 use energi_sinks::{Context, Sink, SinkConfig, SinkError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,14 +75,10 @@ impl SinkConfig for Collector {
 }
 
 pub(crate) async fn run(config: &Config, collector: Collector) -> Result<()> {
-    let mut gateway = build::gateway(config)?;
-    gateway.outputs.push(Output {
-        config: Arc::new(collector),
-        context: config.context("collector"),
-        stats: Arc::default(),
-        retry_policy: RetryPolicy::Attempts(8),
-    });
-    Ok(gateway.run().await?)
+    let sink = Arc::new(collector);
+    let gateway = GatewayBuilder::new(config)?.sink("collector", sink).build()?;
+    let mut signals = Signals::listen()?;
+    Ok(gateway.run(async || signals.next().await).await?)
 }
 
 fn main() -> Result<()> {

@@ -3,7 +3,7 @@
 #[cfg(feature = "sqlite")]
 use std::io;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands;
 use crate::platform::exit::Failure;
@@ -13,7 +13,7 @@ use crate::platform::logging::LogFormat;
 ///
 /// The gateway only listens. It never sends a frame.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, disable_help_subcommand = true)]
+#[command(version, propagate_version = true)]
 #[command(after_help = "Examples:
   energi-gateway run -c config.example.yaml
   energi-gateway check
@@ -34,7 +34,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     Run(commands::run::Args),
-    /// Validate the configuration and print it whole
+    /// Make a first configuration: listens, asks, tries
+    Init(commands::init::Args),
+    /// Validate the configuration, and try what it names
     Check(commands::check::Args),
     /// Make a configuration of the config.ini of mqtt-energi
     #[cfg(feature = "mqtt")]
@@ -60,6 +62,8 @@ pub enum Command {
     Research(commands::research::Args),
     /// Find out why no device is heard, and what to do
     Doctor(commands::doctor::Args),
+    /// Ask the running gateway how it does
+    Health(commands::health::Args),
     /// Look into the queues of sinks whose server is away, or empty them
     #[cfg(feature = "queue")]
     Queue(commands::queue::Args),
@@ -77,6 +81,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Run(args) => commands::run::run(&args),
+            Self::Init(args) => commands::init::run(&args),
             Self::Check(args) => commands::check::run(&args),
             #[cfg(feature = "mqtt")]
             Self::ImportConfig(args) => commands::import_config::run(&args),
@@ -92,10 +97,11 @@ impl Command {
             Self::Watch(args) => commands::watch::run(&args),
             Self::Research(args) => commands::research::run(&args),
             Self::Doctor(args) => commands::doctor::run(&args),
+            Self::Health(args) => commands::health::run(&args),
             #[cfg(feature = "queue")]
             Self::Queue(args) => commands::queue::run(&args),
-            Self::Completions(args) => commands::completions::run(&args),
-            Self::Man(args) => commands::man::run(&args),
+            Self::Completions(args) => commands::completions::run(&args, Cli::command()),
+            Self::Man(args) => commands::man::run(&args, Cli::command()),
         }
     }
 }

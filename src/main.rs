@@ -25,9 +25,9 @@ fn main() -> ExitCode {
         Err(failure) => {
             // Of damaged input everything readable was delivered: no more than a warning.
             if failure.exit == Exit::Data {
-                tracing::warn!("{failure}");
+                tracing::warn!(target: logging::FAILURE, "{failure}");
             } else {
-                tracing::error!("{failure}");
+                tracing::error!(target: logging::FAILURE, "{failure}");
             }
             code(failure.exit)
         }

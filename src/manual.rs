@@ -35,6 +35,7 @@ const SECTION: &str = "1";
 /// # Errors
 /// Those of writing to memory.
 pub fn pages(mut program: Command) -> io::Result<Vec<Page>> {
+    program = program.disable_help_subcommand(true);
     program.build();
     let version = program.get_version().unwrap_or_default();
     let mut manual = Manual {

@@ -211,6 +211,11 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
     /// [`SinkError`] says what failed, where, and what to do.
     async fn probe(&self, context: &Context) -> Result<String, SinkError>;
 
+    /// Whether readings scroll over standard output, which a progress bar must know.
+    fn writes_to_stdout(&self) -> bool {
+        false
+    }
+
     /// Whether the destination is another machine or program, rather than a file of this one.
     fn is_remote(&self) -> bool {
         false

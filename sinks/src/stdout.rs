@@ -38,6 +38,10 @@ impl SinkConfig for Config {
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
         Ok("standard output is open".to_owned())
     }
+
+    fn writes_to_stdout(&self) -> bool {
+        true
+    }
 }
 
 struct Stdout {

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::platform::exit::{Exit, Failure};
 
 /// Arguments of `completions`.
@@ -15,17 +14,16 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script that completes the commands of `program`.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let script = script(args.shell).map_err(|error| Failure::new(Exit::Io, error))?;
+pub fn run(args: &Args, program: Command) -> Result<(), Failure> {
+    let script = script(args.shell, program).map_err(|error| Failure::new(Exit::Io, error))?;
     super::print(script.as_bytes())
 }
 
-fn script(shell: Shell) -> io::Result<String> {
-    let mut command = Cli::command();
+fn script(shell: Shell, mut command: Command) -> io::Result<String> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, &name, &mut script);

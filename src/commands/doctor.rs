@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Listens on all of them until the time is over or a signal comes.
-fn listen(examination: &mut Examination, time: Duration) -> Result<(), Failure> {
+pub(super) fn listen(examination: &mut Examination, time: Duration) -> Result<(), Failure> {
     if !examination.can_listen() {
         return Ok(());
     }

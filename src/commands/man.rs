@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
+use clap::Command;
 
-use crate::cli::Cli;
 use crate::manual::{self, Page};
 use crate::platform::exit::{Exit, Failure};
 
@@ -26,12 +25,12 @@ pub struct Args {
     all: Option<PathBuf>,
 }
 
-/// Prints a page, or writes all.
+/// Prints a page of the manual of `program`, or writes all.
 ///
 /// # Errors
 /// There is no such command, or the result cannot be written.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let pages = manual::pages(Cli::command()).map_err(|error| Failure::new(Exit::Io, error))?;
+pub fn run(args: &Args, program: Command) -> Result<(), Failure> {
+    let pages = manual::pages(program).map_err(|error| Failure::new(Exit::Io, error))?;
     if let Some(folder) = &args.all {
         return write(&pages, folder).map_err(|error| {
             let message = format!("{}: cannot write the manual: {error}", folder.display());

@@ -7,10 +7,12 @@ mod dates;
 pub mod decode;
 pub mod dissector;
 pub mod doctor;
+pub mod health;
 #[cfg(feature = "sqlite")]
 pub mod history;
 #[cfg(feature = "mqtt")]
 pub mod import_config;
+pub mod init;
 mod line;
 #[cfg(feature = "sqlite")]
 mod located;
@@ -34,6 +36,8 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
 use crate::platform::exit::{Exit, Failure};
+#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
+use crate::terminal::prompt;
 
 /// The configuration at `path`, or else the first where one is looked for.
 fn configuration(path: Option<&Path>) -> Result<Config, Failure> {
@@ -48,6 +52,12 @@ fn configuration(path: Option<&Path>) -> Result<Config, Failure> {
 fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
     T::deserialize(text).map_err(|error| error.to_string())
+}
+
+/// Whether to go on with what cannot be undone: asked on a terminal, unless `yes` says so.
+#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
+fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
+    prompt::confirm(question, yes).map_err(|error| Failure::new(Exit::Io, error))
 }
 
 /// Prints a result on standard output. A reader that has gone ends the program quietly.

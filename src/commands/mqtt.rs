@@ -31,6 +31,9 @@ pub enum Action {
         /// nothing for a wildcard
         #[arg(long, value_name = "N")]
         serial: Vec<u32>,
+        /// Do not ask first
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 
@@ -39,7 +42,7 @@ pub enum Action {
 /// # Errors
 /// The configuration is wrong or has no mqtt sink, or a broker could not be cleaned.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Action::Clean { config, serial } = &args.action;
+    let Action::Clean { config, serial, yes } = &args.action;
     let config = super::configuration(config.as_deref())?;
     let listed = config.devices.list.iter().map(|device| device.serial);
     let devices: BTreeSet<u32> = listed.chain(serial.iter().copied()).collect();
@@ -54,6 +57,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .collect();
     if sinks.is_empty() {
         return Err(Failure::message(Exit::Config, "the configuration lists no sink of type mqtt"));
+    }
+    let names: Vec<_> = sinks.iter().map(|(name, _)| *name).collect();
+    let question = format!("Remove what these sinks have retained: {}?", names.join(", "));
+    if !super::confirmed(&question, *yes)? {
+        return super::print(b"nothing is changed\n");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -25,7 +25,13 @@ enum Action {
     /// Say what waits, since when, and what no server took
     Status(Where),
     /// Throw away what waits and what no server took; the gateway must not be running
-    Purge(Where),
+    Purge {
+        #[command(flatten)]
+        place: Where,
+        /// Do not ask first
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// Which queues are meant.
@@ -41,7 +47,8 @@ struct Where {
 /// # Errors
 /// The configuration is wrong, or a queue cannot be used.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let (Action::Status(Where { config }) | Action::Purge(Where { config })) = &args.action;
+    let (Action::Status(Where { config }) | Action::Purge { place: Where { config }, .. }) =
+        &args.action;
     let config = super::configuration(config.as_deref())?;
     let queues = queues(&config);
     let mut text = String::new();
@@ -51,7 +58,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let line = match (&args.action, found) {
             (_, None) => format!("nothing waits; {} is yet to be made", options.path.display()),
             (Action::Status(_), Some(status)) => describe(options, &status),
-            (Action::Purge(_), Some(status)) => purge(options, &status)?,
+            (Action::Purge { yes, .. }, Some(status)) => {
+                let question = format!("{sink}: {}. Throw it away?", describe(options, &status));
+                if super::confirmed(&one_line(&question), *yes)? {
+                    purge(options, &status)?
+                } else {
+                    "nothing is changed".to_owned()
+                }
+            }
         };
         // Writing to a text does not fail.
         let _infallible = writeln!(text, "{sink}: {}", one_line(&line));

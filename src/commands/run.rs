@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use tracing::{info, warn};
+
 use crate::config::Config;
-use crate::gateway::build;
+use crate::gateway::GatewayBuilder;
 #[cfg(feature = "mqtt")]
 use crate::home_assistant::HomeAssistantApp;
+use crate::platform::clock;
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::signals::Signals;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -37,13 +41,39 @@ impl Args {
 /// The [`Failure`] that decides the exit code.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = args.configuration()?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    greet(&config);
     // One thread is enough for tasks that mostly wait; capture and SQLite have their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Io, error))?;
-    let result = runtime.block_on(async { build::gateway(&config)?.run().await });
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let gateway = GatewayBuilder::new(&config)?.as_service().build()?;
+        gateway.run(async || signals.next().await).await
+    });
     // A write that blocks on its reader would hold the runtime's end for ever.
     runtime.shutdown_background();
     result
+}
+
+/// Logs what starts, in a line.
+fn greet(config: &Config) {
+    let sinks: Vec<_> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %config.file.display(),
+        source = %config.capture,
+        sinks = sinks.join(", "),
+        "energi-gateway starts"
+    );
+    if config.capture.is_live() && clock::is_unsynchronised() {
+        warn!(
+            "the system's clock is not synchronised: times may be wrong until it is; on a machine \
+             without a clock of its own, install fake-hwclock, and let NTP reach its servers"
+        );
+    }
 }

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use energi_sinks::runner::RetryPolicy;
 use energi_sinks::settings::Period;
-use energi_sinks::stats::SinkStats;
 
 use crate::capture::Speed;
 use crate::capture::live::InterfaceName;
 use crate::config::{Capture, Config, Live, Replay, Simulator};
-use crate::gateway::{Output, build};
+use crate::gateway::GatewayBuilder;
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::signals::Signals;
 use crate::terminal::style;
 use crate::watch::lines::LinePrinter;
 use crate::watch::screen::Screen;
@@ -57,13 +56,9 @@ pub struct Args {
 /// # Errors
 /// The [`Failure`] that decides the exit code.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let mut config = configuration(args)?;
-    config.sinks.clear();
+    let config = configuration(args)?;
     let names = config.devices.names();
     let on_screen = io::stdout().is_terminal() && io::stdin().is_terminal();
-    let mut gateway = build::gateway(&config)?;
-    // The view shows how far a replay is.
-    gateway.progress = None;
     let devices = Arc::new(Mutex::new(WatchedDevices::new(config.timezone.clone())));
     let sink = if on_screen {
         WatchSink::Screen(Arc::clone(&devices))
@@ -72,19 +67,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let printer = LinePrinter::new(names.clone(), config.timezone.clone(), interval);
         WatchSink::Lines(Arc::new(Mutex::new(printer)))
     };
-    gateway.outputs.push(Output {
-        config: Arc::new(sink),
-        context: config.context("watch"),
-        stats: Arc::new(SinkStats::default()),
-        retry_policy: RetryPolicy::Attempts(1),
-    });
+    // The view shows how far a replay is.
+    let gateway = GatewayBuilder::new(&config)?
+        .without_sinks()
+        .without_progress()
+        .sink("watch", Arc::new(sink))
+        .build()?;
     let ended = Arc::new(AtomicBool::new(false));
     let screen = on_screen.then(|| Screen {
         devices,
         names,
         source: source(&config.capture),
         coloured: style::wanted(&io::stdout()),
-        stop: gateway.pipeline.stop.clone(),
+        stop: gateway.stop(),
         ended: Arc::clone(&ended),
     });
     let drawing = screen
@@ -97,7 +92,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Io, error))?;
-    let result = runtime.block_on(gateway.run());
+    let result = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        gateway.run(async || signals.next().await).await
+    });
     runtime.shutdown_background();
     ended.store(true, Ordering::Relaxed);
     if let Some(drawing) = drawing {

@@ -140,11 +140,11 @@ impl Examination {
 }
 
 impl InterfaceReport {
-    fn can_listen(&self) -> bool {
+    pub(crate) fn can_listen(&self) -> bool {
         self.probe.state == LinkState::Up && self.probe.forbidden.is_none()
     }
 
-    fn of_devices(&self) -> u64 {
+    pub(crate) fn of_devices(&self) -> u64 {
         self.observed.as_ref().map_or(0, |observed| observed.stats.of_devices)
     }
 }

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use energi_decoders::Gate;
+use energi_decoders::{Decoder, DecoderTable, Gate, Layout, RegisterError};
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::RetryPolicy;
-use energi_sinks::stats::SinkStats;
+use energi_sinks::status::StatusHandle;
+use energi_sinks::{Context, SinkConfig};
 use jiff::Timestamp;
 
+use super::status::RunningStatus;
+use super::{Gateway, Output};
 use crate::capture::Source;
 use crate::capture::live::{self, LiveSettings, LiveSource};
 use crate::capture::replay::ReplaySource;
 use crate::capture::simulator::{self, Simulator};
 use crate::capture::stop::Stop;
 use crate::config::{Capture, Config, Devices};
-use crate::gateway::{Gateway, Output};
 use crate::pipeline::Pipeline;
 use crate::pipeline::counters::Counters;
 use crate::pipeline::device_filter::DeviceFilter;
@@ -27,45 +29,134 @@ use crate::terminal::progress::{Bar, Readings};
 /// How often a sink is tried before a command that somebody waits for gives it up: about 40 s.
 const REPLAY_TRIES: u64 = 8;
 
-/// Opens the capture source and puts everything together; the sinks open as they start.
-///
-/// # Errors
-/// The [`Failure`] of a source that cannot be opened.
-pub fn gateway(config: &Config) -> Result<Gateway, Failure> {
-    let decoders = config.decoders.table().map_err(|problems| {
-        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Failure::message(Exit::Config, problems.join("\n"))
-    })?;
-    let counters = Arc::default();
-    let (source, progress) = source(config, &counters)?;
-    Ok(Gateway {
-        source,
-        pipeline: Pipeline {
-            decoders,
-            device_filter: device_filter(&config.devices),
-            gate: Gate::new(config.decoders.plausibility),
-            counters,
-            publisher: Publisher::default(),
-            backpressure: config.capture.backpressure(),
-            stop: Stop::default(),
-        },
-        outputs: config
-            .sinks
-            .iter()
-            .map(|sink| Output {
-                config: sink.config.shared(),
-                context: config.context(&sink.name),
-                stats: Arc::new(SinkStats::default()),
-                retry_policy: retry_policy(&config.capture),
-            })
-            .collect(),
-        shutdown_timeout: config.shutdown_timeout.duration(),
-        progress,
-        manager: Manager::from_environment(),
-    })
+/// Puts a gateway together: what a configuration says, and what a program adds to it.
+pub struct GatewayBuilder<'c> {
+    config: &'c Config,
+    decoders: DecoderTable,
+    sinks: Vec<(String, Arc<dyn SinkConfig>)>,
+    source: Option<Box<dyn Source>>,
+    shows_progress: bool,
+    is_service: bool,
 }
 
-fn source(
+impl<'c> GatewayBuilder<'c> {
+    /// A builder of the gateway that `config` describes.
+    ///
+    /// # Errors
+    /// The [`Failure`] of decoders that cannot stand beside each other.
+    pub fn new(config: &'c Config) -> Result<Self, Failure> {
+        let decoders = config.decoders.table().map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Failure::message(Exit::Config, problems.join("\n"))
+        })?;
+        let sinks =
+            config.sinks.iter().map(|sink| (sink.name.clone(), sink.config.shared())).collect();
+        Ok(Self { config, decoders, sinks, source: None, shows_progress: true, is_service: false })
+    }
+
+    /// Adds a decoder.
+    ///
+    /// # Errors
+    /// [`RegisterError`] where another decoder reads the same records, or a key has two meanings.
+    pub fn decoder(mut self, decoder: Box<dyn Decoder>) -> Result<Self, RegisterError> {
+        self.decoders.register(decoder)?;
+        Ok(self)
+    }
+
+    /// Adds a sink.
+    #[must_use]
+    pub fn sink(mut self, name: &str, sink: Arc<dyn SinkConfig>) -> Self {
+        self.sinks.push((name.to_owned(), sink));
+        self
+    }
+
+    /// Leaves out the sinks that were given so far, the configuration's among them.
+    #[must_use]
+    pub fn without_sinks(mut self) -> Self {
+        self.sinks.clear();
+        self
+    }
+
+    /// Takes frames from `source` instead of the configuration's.
+    #[must_use]
+    pub fn source(mut self, source: Box<dyn Source>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Shows no progress bar over a replay.
+    #[must_use]
+    pub fn without_progress(mut self) -> Self {
+        self.shows_progress = false;
+        self
+    }
+
+    /// Makes the gateway one that others watch: it notifies the service manager that started it, and
+    /// answers `energi-gateway health`.
+    #[must_use]
+    pub fn as_service(mut self) -> Self {
+        self.is_service = true;
+        self
+    }
+
+    /// Opens the capture source; the sinks open as they start.
+    ///
+    /// # Errors
+    /// The [`Failure`] of a source that cannot be opened.
+    pub fn build(self) -> Result<Gateway, Failure> {
+        let Self { config, decoders, sinks, source, shows_progress, is_service } = self;
+        let counters = Arc::default();
+        let (source, progress) = match source {
+            Some(source) => (source, None),
+            None => open_source(config, &counters)?,
+        };
+        let counts: Vec<_> = sinks.iter().map(|(name, _)| (name.clone(), Arc::default())).collect();
+        let status = Arc::new(RunningStatus::new(
+            Arc::clone(&counters),
+            counts.clone(),
+            !source.may_block(),
+        ));
+        let layouts: Arc<[Layout]> =
+            decoders.iter().map(|decoder| decoder.layout().clone()).collect();
+        let outputs = sinks
+            .into_iter()
+            .zip(counts)
+            .map(|((name, sink), (_, stats))| Output {
+                config: sink,
+                context: Context {
+                    layouts: Arc::clone(&layouts),
+                    status: StatusHandle::new(Arc::clone(&status) as _),
+                    ..config.context(&name)
+                },
+                stats,
+                retry_policy: retry_policy(&config.capture),
+            })
+            .collect();
+        let publisher = Publisher::default();
+        Ok(Gateway {
+            source,
+            hub: publisher.hub(),
+            pipeline: Pipeline {
+                decoders,
+                device_filter: device_filter(&config.devices),
+                gate: Gate::new(config.decoders.plausibility),
+                counters,
+                publisher,
+                backpressure: config.capture.backpressure(),
+                stop: Stop::default(),
+            },
+            outputs,
+            devices: config.devices.clone(),
+            shutdown_timeout: config.shutdown_timeout.duration(),
+            progress: progress.filter(|_| shows_progress),
+            manager: is_service.then(Manager::from_environment).flatten(),
+            is_service,
+            status,
+        })
+    }
+}
+
+fn open_source(
     config: &Config,
     counters: &Arc<Counters>,
 ) -> Result<(Box<dyn Source>, Option<Bar>), Failure> {
@@ -79,9 +170,12 @@ fn source(
         }
         Capture::Replay(replay) => {
             let source = ReplaySource::open(&replay.path, replay.speed)?;
-            let scrolls = config.sinks.iter().any(|sink| sink.config.type_name() == "stdout");
+            let scrolls = config.sinks.iter().any(|sink| sink.config.sink().writes_to_stdout());
             let readings = if scrolls { Readings::OnStdout } else { Readings::Elsewhere };
-            let bar = Bar::of(source.progress(), readings);
+            let progress = source.progress();
+            let bar = progress
+                .total()
+                .and_then(|total| Bar::new(total, move || progress.read(), readings));
             (Box::new(source), bar)
         }
         Capture::Simulator(wanted) => {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::{error, info};
 
 use super::sinks::Sinks;
+use super::status::RunningStatus;
 use crate::pipeline::counters::Counters;
 use crate::platform::systemd::Manager;
 
@@ -38,6 +40,7 @@ pub(super) struct Health {
     next: Instant,
     next_status: Instant,
     status: String,
+    stuck: Vec<String>,
 }
 
 impl Health {
@@ -58,21 +61,23 @@ impl Health {
             next: now,
             next_status: now,
             status: String::new(),
+            stuck: Vec::new(),
         }
     }
 
-    /// Waits until there may be something to tell.
+    /// Waits until it is time to look at the tasks, and there may be something to tell.
     pub(super) async fn due(&self) {
-        match self.manager {
-            Some(_) => tokio::time::sleep_until(self.next).await,
-            None => std::future::pending().await,
-        }
+        tokio::time::sleep_until(self.next).await;
     }
 
-    /// Tells what there is to tell now.
-    pub(super) fn tell(&mut self, sinks: &Sinks) {
-        let Some(manager) = &self.manager else { return };
+    /// Looks at the tasks, and tells the manager what there is to tell now.
+    pub(super) fn tell(&mut self, sinks: &Sinks, status: &RunningStatus) {
         let now = Instant::now();
+        self.watch(status, now);
+        let Some(manager) = &self.manager else {
+            self.next = now + STATUS_EVERY;
+            return;
+        };
         let rounds = self.counters.rounds.get();
         let gets_on = rounds != self.rounds || !self.watches_capture;
         self.rounds = rounds;
@@ -96,6 +101,19 @@ impl Health {
             wait = wait.min(watchdog / SIGNS);
         }
         self.next = now + wait;
+    }
+
+    /// Logs what is stuck, once, and that it goes on again.
+    fn watch(&mut self, status: &RunningStatus, now: Instant) {
+        let stuck = status.stuck(now.into_std());
+        if stuck != self.stuck {
+            if stuck.is_empty() {
+                info!("nothing is stuck any more");
+            } else {
+                error!("stuck: {}", stuck.join(", "));
+            }
+            self.stuck = stuck;
+        }
     }
 
     /// The input has ended: what is left is delivered by the sinks alone.

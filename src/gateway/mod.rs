@@ -1,35 +1,44 @@
-//! The running gateway: one capture thread, one task a sink, signals, and an orderly end.
+//! The running gateway: one capture thread, one task a sink, and an orderly end.
 
-pub mod build;
+mod build;
 mod health;
 mod sinks;
+mod socket;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use energi_decoders::Layout;
 use energi_sinks::Backpressure;
-use energi_sinks::status::StatusHandle;
+use energi_sinks::channel::Hub;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
+use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Source};
+use crate::config::Devices;
 use crate::pipeline::Pipeline;
+use crate::pipeline::counters::Counters;
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
-use crate::platform::signals::Signals;
 use crate::platform::systemd::Manager;
 use crate::terminal::progress::Bar;
 
+pub use build::{GatewayBuilder, probe};
 use health::Health;
-pub use sinks::Output;
-use sinks::Sinks;
+use sinks::{Output, Sinks};
+use socket::StatusSocket;
+pub(crate) use socket::ask;
 use status::RunningStatus;
 
-/// How often the counters are said while live.
+/// How often the counters are logged while live.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a listed device may be silent from the start on before that is mentioned.
+const LISTED_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How often the progress of a replay is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -37,31 +46,43 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 /// How long a capture thread gets to end by itself; one that blocks on its input never does.
 const CAPTURE_GRACE: Duration = Duration::from_millis(500);
 
-/// Everything that a run needs.
+/// Everything that a run needs, put together by a [`GatewayBuilder`].
 pub struct Gateway {
-    /// Where packets come from.
-    pub source: Box<dyn Source>,
-    /// What happens to them.
-    pub pipeline: Pipeline,
-    /// Where readings go.
-    pub outputs: Vec<Output>,
-    /// How long the sinks may take to drain after a signal.
-    pub shutdown_timeout: Duration,
-    /// Shows how far a replay is.
-    pub progress: Option<Bar>,
-    /// Who started the gateway as a service and wants to know how it does.
-    pub manager: Option<Manager>,
+    source: Box<dyn Source>,
+    pipeline: Pipeline,
+    hub: Hub,
+    outputs: Vec<Output>,
+    devices: Devices,
+    shutdown_timeout: Duration,
+    progress: Option<Bar>,
+    manager: Option<Manager>,
+    is_service: bool,
+    status: Arc<RunningStatus>,
 }
 
 /// Why the gateway began to end.
 enum Cause {
     CaptureEnded(Result<(), CaptureError>),
-    Signal,
+    Shutdown,
     NobodyToWriteFor,
 }
 
+/// How a run ended.
+struct Outcome {
+    captured: Result<(), CaptureError>,
+    /// Whether somebody asked for the end.
+    by_request: bool,
+}
+
 impl Gateway {
-    /// Runs until the source ends, a signal comes or nobody is left to write for; then drains.
+    /// A flag that ends the run as the end of the input does, once raised.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.pipeline.stop.clone()
+    }
+
+    /// Runs until the source ends, `shutdown` returns or nobody is left to write for; then drains.
+    /// `shutdown` is called again after it has returned: a second return ends the run at once.
     ///
     /// The calling thread, which all sinks run on or are started from, gives up every capability
     /// that it has; the capture thread keeps what the source needs.
@@ -69,22 +90,28 @@ impl Gateway {
     /// # Errors
     /// The [`Failure`] that decides the exit code: the capture's, or that of a sink that could not
     /// finish.
-    pub async fn run(self) -> Result<(), Failure> {
-        let Self { mut source, mut pipeline, mut outputs, shutdown_timeout, progress, manager } =
-            self;
-        let status = inform(&mut outputs, &pipeline, &*source);
+    pub async fn run(self, shutdown: impl AsyncFnMut()) -> Result<(), Failure> {
+        let mut running = self.open(shutdown)?;
+        let cause = running.supervise().await;
+        let outcome = running.drain(cause).await;
+        running.report(outcome)
+    }
+
+    /// Starts the sinks and the capture thread.
+    fn open<S: AsyncFnMut()>(self, shutdown: S) -> Result<Running<S>, Failure> {
+        let Self { mut source, mut pipeline, hub, outputs, devices, shutdown_timeout, .. } = self;
         let (stop, counters, backpressure) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.backpressure);
-        let mut sinks = Sinks::start(pipeline.publisher.hub(), outputs, backpressure);
-        let mut signals = Signals::listen()?;
-        let mut health = Health::new(manager, Arc::clone(&counters), !source.may_block());
+        let sinks = Sinks::start(hub, outputs, backpressure);
+        let socket = if self.is_service { StatusSocket::bind() } else { None };
+        let health = Health::new(self.manager, Arc::clone(&counters), !source.may_block());
 
         // What the capture thread may do it inherits; the sinks have not begun yet.
         let keep_only = |rights| {
             privileges::keep_only(rights).map_err(|error| Failure::new(Exit::Permission, error))
         };
         keep_only(source.rights())?;
-        let (ended, mut capture_ended) = oneshot::channel();
+        let (ended, capture_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
@@ -96,100 +123,153 @@ impl Gateway {
             })
             .map_err(|error| Failure::new(Exit::Io, error))?;
         keep_only(Rights::None)?;
-
-        let cause = {
-            let mut report = tokio::time::interval_at(Instant::now() + REPORT_EVERY, REPORT_EVERY);
-            report.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            let mut redraw = tokio::time::interval(REDRAW_EVERY);
-            redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            loop {
-                tokio::select! {
-                    biased;
-                    // First: Ctrl-C ends the writer of a stream too, and its end is no failure then.
-                    () = signals.next() => break Cause::Signal,
-                    ended = &mut capture_ended => break Cause::CaptureEnded(died(ended)),
-                    done = sinks.supervise(), if sinks.any_left() => {
-                        if done {
-                            break Cause::NobodyToWriteFor;
-                        }
-                    }
-                    _ = redraw.tick(), if progress.is_some() => {
-                        progress.iter().for_each(Bar::update);
-                    }
-                    _ = report.tick(), if backpressure == Backpressure::DropOldest => {
-                        info!("{counters}");
-                        info!("{sinks}");
-                    }
-                    () = health.due() => health.tell(&sinks),
-                }
-            }
-        };
-
-        drop(progress);
-        stop.raise();
-        let mut by_signal = matches!(cause, Cause::Signal);
-        let captured = match cause {
-            Cause::CaptureEnded(result) => result,
-            _ => match tokio::time::timeout(CAPTURE_GRACE, capture_ended).await {
-                Ok(ended) => died(ended),
-                Err(_) => Ok(()),
-            },
-        };
-        health.capture_ended();
-        status.capture_ended();
-        sinks.hub.close();
-        // Somebody waits for a recording's end, so its sinks may take their time, until a signal.
-        let mut bounded = by_signal || sinks.endless();
-        let mut deadline = Instant::now() + shutdown_timeout;
-        loop {
-            if bounded {
-                health.stopping(shutdown_timeout);
-            }
-            tokio::select! {
-                () = sinks.drain() => break,
-                () = tokio::time::sleep_until(deadline), if bounded => break,
-                () = signals.next() => {
-                    if by_signal {
-                        warn!("a second signal: ending at once");
-                        break;
-                    }
-                    (by_signal, bounded) = (true, true);
-                    deadline = Instant::now() + shutdown_timeout;
-                }
-                () = health.due() => health.tell(&sinks),
-            }
-        }
-        if sinks.reader_gone() {
-            // Whoever closed the pipe knows what is missing.
-            return Ok(());
-        }
-        info!("{counters}");
-        info!("{sinks}");
-        sinks.say_undelivered(&counters);
-        match captured {
-            // Who stops the gateway may well stop what it listens to.
-            Err(error) if by_signal => warn!("{error}"),
-            captured => captured?,
-        }
-        if by_signal { Ok(()) } else { sinks.outcome() }
+        Ok(Running {
+            shutdown,
+            stop,
+            counters,
+            live: backpressure == Backpressure::DropOldest,
+            sinks,
+            devices,
+            capture_ended,
+            health,
+            socket,
+            status: self.status,
+            progress: self.progress,
+            shutdown_timeout,
+        })
     }
 }
 
-/// Gives every sink the layouts of the decoders that are on and a handle on the gateway's status.
-fn inform(outputs: &mut [Output], pipeline: &Pipeline, source: &dyn Source) -> Arc<RunningStatus> {
-    let layouts: Arc<[Layout]> =
-        pipeline.decoders.iter().map(|decoder| decoder.layout().clone()).collect();
-    let counted = |output: &Output| (output.context.name.clone(), Arc::clone(&output.stats));
-    let status = Arc::new(RunningStatus::new(
-        Arc::clone(&pipeline.counters),
-        outputs.iter().map(counted).collect(),
-        !source.may_block(),
-    ));
-    for output in outputs {
-        output.context.layouts = Arc::clone(&layouts);
-        output.context.status = StatusHandle::new(Arc::clone(&status) as _);
+/// A gateway whose tasks and threads run.
+struct Running<S> {
+    shutdown: S,
+    stop: Stop,
+    counters: Arc<Counters>,
+    live: bool,
+    sinks: Sinks,
+    devices: Devices,
+    capture_ended: oneshot::Receiver<Result<(), CaptureError>>,
+    health: Health,
+    socket: Option<StatusSocket>,
+    status: Arc<RunningStatus>,
+    progress: Option<Bar>,
+    shutdown_timeout: Duration,
+}
+
+impl<S: AsyncFnMut()> Running<S> {
+    /// Watches over the tasks until there is a cause to end.
+    async fn supervise(&mut self) -> Cause {
+        let start = Instant::now();
+        let mut report = tokio::time::interval_at(start + REPORT_EVERY, REPORT_EVERY);
+        report.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut redraw = tokio::time::interval(REDRAW_EVERY);
+        redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut first_minute = true;
+        let mut unheard = self.live && !self.devices.list.is_empty();
+        loop {
+            tokio::select! {
+                biased;
+                // First: Ctrl-C ends the writer of a stream too, and its end is no failure then.
+                () = (self.shutdown)() => return Cause::Shutdown,
+                ended = &mut self.capture_ended => return Cause::CaptureEnded(died(ended)),
+                done = self.sinks.supervise(), if self.sinks.any_left() => {
+                    if done {
+                        return Cause::NobodyToWriteFor;
+                    }
+                }
+                _ = redraw.tick(), if self.progress.is_some() => {
+                    self.progress.iter().for_each(Bar::update);
+                }
+                _ = report.tick(), if self.live => {
+                    self.counters.log_values();
+                    info!("{}", self.counters);
+                    info!("{}", self.sinks);
+                    if std::mem::take(&mut first_minute) {
+                        self.counters.log_unknown();
+                    }
+                    if unheard && start.elapsed() >= LISTED_PATIENCE {
+                        unheard = false;
+                        self.mention_unheard();
+                    }
+                }
+                () = self.health.due() => self.health.tell(&self.sinks, &self.status),
+                () = StatusSocket::answer(self.socket.as_ref(), &*self.status) => {}
+            }
+        }
     }
-    status
+
+    /// Names the listed devices that were not received.
+    fn mention_unheard(&self) {
+        let seen = self.counters.seen_devices();
+        for device in self.devices.list.iter().filter(|device| !seen.contains(&device.serial)) {
+            let name = device.name.as_deref();
+            warn!(
+                serial = device.serial,
+                name,
+                "a listed device was not received since the start; check the serial number on its \
+                 label, and `energi-gateway doctor`"
+            );
+        }
+    }
+
+    /// Stops the capture and waits for the sinks to deliver what they have.
+    async fn drain(&mut self, cause: Cause) -> Outcome {
+        self.progress = None;
+        self.stop.raise();
+        let mut by_request = matches!(cause, Cause::Shutdown);
+        let captured = match cause {
+            Cause::CaptureEnded(result) => result,
+            Cause::Shutdown | Cause::NobodyToWriteFor => {
+                match tokio::time::timeout(CAPTURE_GRACE, &mut self.capture_ended).await {
+                    Ok(ended) => died(ended),
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        self.health.capture_ended();
+        self.status.capture_ended();
+        self.sinks.close_channel();
+        // Somebody waits for a recording's end, so its sinks may take their time, until a signal.
+        let mut bounded = by_request || self.sinks.endless();
+        let mut deadline = Instant::now() + self.shutdown_timeout;
+        loop {
+            if bounded {
+                self.health.stopping(self.shutdown_timeout);
+            }
+            tokio::select! {
+                () = self.sinks.drain() => break,
+                () = tokio::time::sleep_until(deadline), if bounded => break,
+                () = (self.shutdown)() => {
+                    if by_request {
+                        warn!("a second signal: ending at once");
+                        break;
+                    }
+                    (by_request, bounded) = (true, true);
+                    deadline = Instant::now() + self.shutdown_timeout;
+                }
+                () = self.health.due() => self.health.tell(&self.sinks, &self.status),
+                () = StatusSocket::answer(self.socket.as_ref(), &*self.status) => {}
+            }
+        }
+        Outcome { captured, by_request }
+    }
+
+    /// Logs the counters and what was not delivered.
+    fn report(&self, Outcome { captured, by_request }: Outcome) -> Result<(), Failure> {
+        if self.sinks.reader_gone() {
+            // Whoever closed the pipe knows what is missing.
+            return Ok(());
+        }
+        info!("{}", self.counters);
+        info!("{}", self.sinks);
+        self.sinks.say_undelivered(&self.counters);
+        match captured {
+            // Who stops the gateway may well stop what it listens to.
+            Err(error) if by_request => warn!("{error}"),
+            captured => captured?,
+        }
+        if by_request { Ok(()) } else { self.sinks.outcome() }
+    }
 }
 
 /// A capture thread that ended without a word has panicked; the panic has been printed.

@@ -19,21 +19,20 @@ use crate::platform::exit::{Exit, Failure};
 
 /// One sink as the gateway runs it.
 #[derive(Debug, Clone)]
-pub struct Output {
+pub(super) struct Output {
     /// What the configuration says of it.
-    pub config: Arc<dyn SinkConfig>,
-    /// What it is told about the gateway, its name among it. The layouts are those of the
-    /// pipeline's decoders as the gateway begins to run.
-    pub context: Context,
+    pub(super) config: Arc<dyn SinkConfig>,
+    /// What it is told about the gateway, its name among it.
+    pub(super) context: Context,
     /// What it counts.
-    pub stats: Arc<SinkStats>,
+    pub(super) stats: Arc<SinkStats>,
     /// How long it goes on when it fails.
-    pub retry_policy: RetryPolicy,
+    pub(super) retry_policy: RetryPolicy,
 }
 
 /// The sinks' tasks, and how each of them ended.
 pub(super) struct Sinks {
-    pub(super) hub: Hub,
+    hub: Hub,
     backpressure: Backpressure,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,
@@ -80,6 +79,11 @@ impl Sinks {
             runner.run().await
         });
         self.serves.insert(task.id(), index);
+    }
+
+    /// Closes the channel: what a sink has not taken yet is the last that it gets.
+    pub(super) fn close_channel(&self) {
+        self.hub.close();
     }
 
     /// Whether every sink's task has been running.

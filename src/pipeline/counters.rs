@@ -1,12 +1,17 @@
 //! Everything that is counted between the wire and the channel, in one place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use energi_decoders::{Reading, Value};
+use energi_sinks::current::CurrentValues;
+use energi_sinks::eddi_state::EddiState;
 use energi_sinks::stats::Counter;
 use energi_sinks::status::RecordCount;
+
+use tracing::info;
 
 use crate::capture::live::LiveCounters;
 
@@ -86,6 +91,10 @@ pub struct Counters {
     live: OnceLock<Arc<LiveCounters>>,
     /// Values withheld by key. Locked only when something is withheld.
     withheld: Mutex<BTreeMap<String, u64>>,
+    /// Serial numbers of the devices received. Locked only when a new one is received.
+    seen: Mutex<BTreeSet<u32>>,
+    /// The newest values of each device, while live.
+    current: Mutex<CurrentValues>,
 }
 
 impl Default for Counters {
@@ -102,6 +111,8 @@ impl Default for Counters {
             other_address: Counter::default(),
             live: OnceLock::new(),
             withheld: Mutex::default(),
+            seen: Mutex::default(),
+            current: Mutex::default(),
         }
     }
 }
@@ -186,11 +197,79 @@ impl Counters {
         self.live.get().map_or(0, |live| live.kernel_drops.get())
     }
 
+    /// Notes a device that is received for the first time.
+    pub fn seen(&self, serial: u32) {
+        self.devices.add(1);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(serial);
+    }
+
+    /// Serial numbers of the devices received.
+    #[must_use]
+    pub fn seen_devices(&self) -> BTreeSet<u32> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the values of a reading, for the line of each minute.
+    pub fn keep_values(&self, reading: &Reading) {
+        if SHOWN_PACKETS.contains(&reading.layout().length) {
+            self.current.lock().unwrap_or_else(PoisonError::into_inner).update(reading);
+        }
+    }
+
+    /// Logs a line a device with its newest values.
+    pub fn log_values(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        for (serial, device) in current.devices() {
+            let values = in_words(|key| device.get(key));
+            if !values.is_empty() {
+                info!(serial, "{values}");
+            }
+        }
+    }
+
+    /// Logs a line on the records that no decoder reads.
+    pub fn log_unknown(&self) {
+        let unknown = Outcome::Unknown.name();
+        let lengths: Vec<_> = self
+            .records()
+            .into_iter()
+            .filter(|record| record.outcome == unknown)
+            .map(|record| format!("0x{:02X}", record.length))
+            .collect();
+        if !lengths.is_empty() {
+            info!(
+                packets = lengths.join(", "),
+                "packets without a decoder that is on; `decoders.experimental` has some"
+            );
+        }
+    }
+
     /// How often something was unusable for this reason.
     #[must_use]
     pub fn unusable_count(&self, what: Unusable) -> u64 {
         self.unusable[what as usize].get()
     }
+}
+
+/// Packets whose values the line of a minute shows.
+const SHOWN_PACKETS: [u8; 3] = [0x1F, 0x20, 0x22];
+
+/// The values of a device in a line for people, as far as they are known.
+pub(crate) fn in_words(value: impl Fn(&str) -> Option<Value>) -> String {
+    let number = |key| value(key).map(Value::as_f64);
+    let mut words = Vec::new();
+    for (key, name) in [("grid_pwr", "grid"), ("gen_pwr", "generation"), ("divert_pwr", "heater")] {
+        if let Some(power) = number(key) {
+            words.push(format!("{name} {power:.0} W"));
+        }
+    }
+    if let Some(energy) = number("diverted_kWh") {
+        words.push(format!("{energy:.2} kWh diverted today"));
+    }
+    if let Some(state) = EddiState::of(&value) {
+        words.push(state.word().to_lowercase());
+    }
+    words.join(", ")
 }
 
 /// One line for people: only what is not zero.

@@ -80,7 +80,7 @@ impl Pipeline {
         for record in records.by_ref() {
             let outcome = self.record(&record, frame, packet.time);
             if self.counters.record(record.length(), outcome) && outcome == Outcome::Unknown {
-                info!(
+                debug!(
                     packet = format_args!("{:#04X}", record.length()),
                     record_type = format_args!("{:#06X}", record.record_type()),
                     "records of this length have no decoder that is on"
@@ -121,12 +121,19 @@ impl Pipeline {
             return Outcome::Refused;
         }
         let counters = &self.counters;
-        if self.gate.pass(&mut reading, |key| counters.withheld(key)) == Verdict::Empty {
+        let received = tracing::enabled!(tracing::Level::DEBUG).then(|| reading.clone());
+        let withhold = |key: &str| {
+            if let Some(received) = &received {
+                debug!(serial, key, value = ?received.get(key), "withheld");
+            }
+            counters.withheld(key);
+        };
+        if self.gate.pass(&mut reading, withhold) == Verdict::Empty {
             return Outcome::Withheld;
         }
         if admit == Admit::New {
             self.device_filter.remember(serial);
-            counters.devices.add(1);
+            counters.seen(serial);
             let mac = mac.map(tracing::field::display);
             info!(serial, mac, "heard a device for the first time");
         }
@@ -134,6 +141,9 @@ impl Pipeline {
             return Outcome::Stopped;
         }
         self.counters.readings.add(1);
+        if self.backpressure == Backpressure::DropOldest {
+            self.counters.keep_values(&reading);
+        }
         self.publisher.publish(Arc::new(reading));
         Outcome::Decoded
     }
@@ -166,9 +176,11 @@ impl Pipeline {
                  `devices.list` always have a place: list yours, should somebody send made-up \
                  frames",
             ),
-            _ => {
-                (&self.counters.not_listed, "a device is not in `devices.list`; it is counted only")
-            }
+            _ => (
+                &self.counters.not_listed,
+                "a device is not in `devices.list`; it is counted only. If it is yours, add \
+                 `- {serial: ...}` with its number to the list",
+            ),
         };
         if counter.get() == 0 {
             warn!(serial, mac, "{why}");

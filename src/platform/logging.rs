@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::ValueEnum;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::terminal::{progress, sanitize, style};
 
@@ -21,15 +22,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging: `RUST_LOG` says what (default `info`), `NO_COLOR` is honoured, and under
+/// The target of what leads to an exit code other than 0: shown whatever `RUST_LOG` says.
+pub const FAILURE: &str = "energi_gateway::failure";
+
+const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging: `RUST_LOG` chooses what (default `info`), `NO_COLOR` is honoured, and under
 /// journald, which stamps each line itself, lines carry no time.
 pub fn start(format: LogFormat) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let filter = Some(wanted.as_str()).filter(|wanted| !wanted.is_empty()).unwrap_or("info");
-    let (filter, wrong) = match EnvFilter::try_new(filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
-    };
+    let (filter, wrong) = filter(&wanted);
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -42,8 +44,30 @@ pub fn start(format: LogFormat) {
         (LogFormat::Json, false) => logs.json().init(),
         (LogFormat::Json, true) => logs.json().without_time().init(),
     }
-    if let Some(error) = wrong {
-        warn!("RUST_LOG={wanted}: {error}; logging at `info`");
+    if let Some(wrong) = wrong {
+        warn!(target: FAILURE, "RUST_LOG={wanted}: {wrong}; logging at `{DEFAULT_FILTER}`");
+    }
+}
+
+/// The filter that `wanted` describes, or the default and what is wrong with `wanted`.
+fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
+    let text = if wanted.trim().is_empty() { DEFAULT_FILTER } else { wanted };
+    // A word that is no level would be taken for a part of the program, of which nothing is shown.
+    let word = text.split(',').map(str::trim).find(|part| {
+        part.chars().all(char::is_alphanumeric) && part.parse::<LevelFilter>().is_err()
+    });
+    let (filter, wrong) = match (word, EnvFilter::try_new(text)) {
+        (Some(word), _) if !word.is_empty() => {
+            let levels = "error, warn, info, debug or trace";
+            (EnvFilter::new(DEFAULT_FILTER), Some(format!("`{word}` is no level; write {levels}")))
+        }
+        (_, Ok(filter)) => (filter, None),
+        (_, Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error.to_string())),
+    };
+    let failures = format!("{FAILURE}=trace");
+    match failures.parse() {
+        Ok(always) => (filter.add_directive(always), wrong),
+        Err(_) => (filter, wrong),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The operating system's side of a program: logs, exit codes, signals, privileges, service manager.
 
+pub(crate) mod clock;
 pub mod exit;
 pub mod logging;
 pub mod privileges;
-pub(crate) mod signals;
+pub mod signals;
 pub mod systemd;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
+use tracing::debug;
 
-use crate::platform::exit::{Exit, Failure};
+use super::exit::{Exit, Failure};
 
-/// The signals that end a run: SIGINT and SIGTERM.
-pub(crate) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+/// The signals that end a run: SIGINT, SIGTERM and SIGHUP, unless the program was started with them
+/// ignored, as `nohup` does.
+pub struct Signals {
+    listened: Vec<Signal>,
     last: Option<Instant>,
 }
 
@@ -20,22 +21,35 @@ const ECHO: Duration = Duration::from_millis(200);
 
 impl Signals {
     /// Listens from now on.
-    pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Io, error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            last: None,
-        })
+    ///
+    /// # Errors
+    /// The operating system refuses a handler.
+    pub fn listen() -> Result<Self, Failure> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored(&status);
+        let mut listened = Vec::new();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+            if ignored & (1 << (kind.as_raw_value() - 1)) == 0 {
+                listened.push(signal(kind).map_err(|error| Failure::new(Exit::Io, error))?);
+            } else {
+                debug!(signal = kind.as_raw_value(), "ignored from the start on");
+            }
+        }
+        Ok(Self { listened, last: None })
     }
 
     /// Waits for a signal that is not the echo of one before it.
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
+            std::future::poll_fn(|context| {
+                let mut polled = self.listened.iter_mut().map(|signal| signal.poll_recv(context));
+                // Every one is polled, so that each wakes this task.
+                match polled.by_ref().filter(std::task::Poll::is_ready).count() {
+                    0 => std::task::Poll::Pending,
+                    _ => std::task::Poll::Ready(()),
+                }
+            })
+            .await;
             let now = Instant::now();
             // From the first on, so that who presses Ctrl-C again and again is heard.
             if self.last.is_none_or(|last| now - last >= ECHO) {
@@ -43,5 +57,22 @@ impl Signals {
                 break;
             }
         }
+    }
+}
+
+/// The mask of ignored signals in a `/proc/PID/status`.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_parent_ignores_is_known() {
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000000001\nSigCgt:\t0\n"), 1);
+        assert_eq!(ignored(""), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! What is shown to people in a terminal.
 
 pub mod progress;
+pub mod prompt;
 pub mod sanitize;
 pub mod style;

@@ -5,24 +5,24 @@ use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::capture::replay::ReplayProgress as Progress;
-
 /// The one bar of the process: logs have to know of it to write around it.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// How far a replay is, shown on standard error.
-#[derive(Debug)]
 pub struct Bar {
-    progress: Progress,
+    position: Box<dyn Fn() -> u64 + Send>,
     bar: &'static ProgressBar,
 }
 
 impl Bar {
-    /// The bar of a replay; `None` where there is nothing to show it on or nothing to show: standard
-    /// error is no terminal, readings scroll over the same terminal, or the input is a stream.
+    /// The bar of a replay of `total` bytes that is at `position`; `None` where there is nothing to
+    /// show it on: standard error is no terminal, or readings scroll over the same terminal.
     #[must_use]
-    pub fn of(progress: Progress, readings: Readings) -> Option<Self> {
-        let total = progress.total()?;
+    pub fn new(
+        total: u64,
+        position: impl Fn() -> u64 + Send + 'static,
+        readings: Readings,
+    ) -> Option<Self> {
         let scrolls = readings == Readings::OnStdout && io::stdout().is_terminal();
         if scrolls || !io::stderr().is_terminal() {
             return None;
@@ -35,12 +35,12 @@ impl Bar {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Some(Self { progress, bar })
+        Some(Self { position: Box::new(position), bar })
     }
 
     /// Shows where the replay is now.
     pub fn update(&self) {
-        self.bar.set_position(self.progress.read());
+        self.bar.set_position((self.position)());
     }
 }
 

@@ -15,8 +15,6 @@ use std::thread;
 
 use async_trait::async_trait;
 use energi_gateway::config::{self, Config};
-use energi_gateway::gateway::Output;
-use energi_sinks::runner::RetryPolicy;
 use energi_sinks::settings::QueueConfig;
 use energi_sinks::{Backpressure, Context, Sink, SinkConfig, SinkError};
 
@@ -92,8 +90,9 @@ fn the_sink_of_the_tutorial_delivers_every_reading_of_the_example_day() {
 #[test]
 fn the_decoder_of_the_tutorial_fills_a_history() {
     let sandbox = Sandbox::new();
-    let gateway = custom_decoder::gateway(&example(&sandbox)).unwrap();
-    wait_for(async { Ok(gateway.run().await?) });
+    let config = example(&sandbox);
+    let gateway = custom_decoder::builder(&config).unwrap().build().unwrap();
+    wait_for(async { Ok(gateway.run(async || std::future::pending().await).await?) });
     let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
     let last = |key: &str| -> f64 {
         let query = "SELECT value FROM sample WHERE key = ?1 ORDER BY time DESC LIMIT 1";
@@ -128,14 +127,13 @@ impl SinkConfig for Curious {
 fn every_sink_is_told_of_the_decoder_of_the_tutorial() {
     let sandbox = Sandbox::new();
     let config = example(&sandbox);
-    let mut gateway = custom_decoder::gateway(&config).unwrap();
     let (tell, told) = mpsc::channel();
-    gateway.outputs = vec![Output {
-        config: Arc::new(Curious(tell)),
-        context: config.context("curious"),
-        stats: Arc::default(),
-        retry_policy: RetryPolicy::Attempts(1),
-    }];
-    wait_for(async { Ok(gateway.run().await?) });
+    let gateway = custom_decoder::builder(&config)
+        .unwrap()
+        .without_sinks()
+        .sink("curious", Arc::new(Curious(tell)))
+        .build()
+        .unwrap();
+    wait_for(async { Ok(gateway.run(async || std::future::pending().await).await?) });
     assert_eq!(told.recv().unwrap(), [0x1F, 0x20, 0x22, 0x2C]);
 }

@@ -238,11 +238,11 @@ fn two_outputs_on_the_same_stream_keep_their_lines_whole() {
 fn a_dollar_in_the_configuration_reads_back_as_it_was() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("site: \"a $${HOME}\"", STDOUT));
-    let first = sandbox.run(&["check"]);
+    let first = sandbox.run(&["check", "--print"]);
     assert!(first.status.success(), "{}", stderr(&first));
     assert!(stdout(&first).contains("a $${HOME}"), "{}", stdout(&first));
     sandbox.write("config.yaml", &first.stdout);
-    assert_eq!(stdout(&sandbox.run(&["check"])), stdout(&first));
+    assert_eq!(stdout(&sandbox.run(&["check", "--print"])), stdout(&first));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn checking_a_named_pipe_does_not_wait_for_its_writer() {
     let (status, said, took) = session.ends();
     let text = std::io::read_to_string(answers).unwrap();
     assert!(status.success(), "{said}{text}");
-    assert!(text.contains("# capture: frames is a stream"), "{text}");
+    assert!(text.contains("capture: ok, frames is a stream"), "{text}");
     assert!(took < SLACK, "{took:?}");
 }
 
@@ -266,7 +266,7 @@ fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
     let output = sandbox.run_with_input(&["check", "--connect"], b"no capture");
     let text = stdout(&output);
     assert!(output.status.success(), "{}{text}", stderr(&output));
-    assert!(text.contains("# capture: standard input is read when the gateway runs"), "{text}");
+    assert!(text.contains("capture: ok, standard input is read when the gateway runs"), "{text}");
 }
 
 #[test]
@@ -333,4 +333,41 @@ fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
     let (status, said, took) = session.ends();
     assert!(status.success(), "{said}");
     assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
+}
+
+#[test]
+fn a_failure_is_shown_whatever_the_log_filter_is() {
+    let sandbox = Sandbox::new();
+    for filter in ["myapp=debug", "off", "error", "verbose", "energi_gateway=loud"] {
+        let output = sandbox.program(&["run", "-c", "nope.yaml"]).env("RUST_LOG", filter).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        assert!(stderr(&output).contains("nope.yaml"), "{filter}: {}", stderr(&output));
+        let invalid = matches!(filter, "verbose" | "energi_gateway=loud");
+        assert_eq!(stderr(&output).contains("RUST_LOG="), invalid, "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_the_gateway_in_order_unless_the_parent_ignores_that() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", format!("capture: {{type: simulator}}\nsinks:\n{STDOUT}"));
+    let mut session = Session::start(&mut sandbox.program(&["run"]));
+    session.line();
+    session.signal(Signal::HUP);
+    let (status, said, _) = session.ends();
+    assert!(status.success() && said.contains("delivered"), "{status} {said}");
+
+    let program = support::gateway::binary();
+    let mut nohup = Command::new("nohup");
+    nohup.arg(program).arg("run").current_dir(sandbox.path(""));
+    nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut session = Session::start(&mut nohup);
+    session.line();
+    session.signal(Signal::HUP);
+    session.line();
+    session.line();
+    session.signal(Signal::TERM);
+    let (status, said, _) = session.ends();
+    assert!(status.success() && said.contains("delivered"), "{status} {said}");
 }

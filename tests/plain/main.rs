@@ -10,14 +10,15 @@ mod distribution;
 mod ending;
 mod example_day;
 mod golden_day;
+mod health;
 mod history;
 #[cfg(feature = "sqlite")]
 mod history_file;
 mod import_config;
+mod init;
 mod replay;
 mod replay_formats;
 mod report;
 mod research;
 mod research_export;
-mod supervision;
 mod watch;

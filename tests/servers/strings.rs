@@ -47,7 +47,7 @@ fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_l
             server.url()
         ),
     );
-    let checked = sandbox.run(&["check"]);
+    let checked = sandbox.run(&["check", "--print"]);
     assert!(checked.status.success());
     let printed = stdout(&checked);
     assert!(!printed.replace('\n', "").contains(char::is_control), "{printed:?}");

@@ -1,23 +1,22 @@
-//! What becomes of a gateway when a part of it dies, hangs or gives up.
+//! What becomes of a gateway when a part of it dies, hangs or gives up, or when it is asked to end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use energi_decoders::{DecoderTable, Gate, Plausibility, Reading};
-use energi_gateway::capture::stop::Stop;
-use energi_gateway::capture::{CaptureError, Event, Link, Packet, Source};
-use energi_gateway::gateway::{Gateway, Output};
-use energi_gateway::pipeline::Pipeline;
-use energi_gateway::pipeline::device_filter::DeviceFilter;
-use energi_gateway::platform::exit::{Exit, Failure};
-use energi_sinks::channel::Publisher;
-use energi_sinks::runner::{AT_ONCE, RetryPolicy};
-use energi_sinks::status::StatusHandle;
-use energi_sinks::{Backpressure, Batching, Context, Sink, SinkConfig, SinkError, Written};
+use energi_decoders::Reading;
+use energi_sinks::runner::AT_ONCE;
+use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
+use tokio::sync::Notify;
+
+use super::GatewayBuilder;
+use crate::capture::{CaptureError, Event, Link, Packet, Source};
+use crate::config;
+use crate::platform::exit::{Exit, Failure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -124,72 +123,50 @@ struct Running {
 struct Setting {
     moods: Vec<Mood>,
     remote: bool,
-    backpressure: Backpressure,
-    retry_policy: RetryPolicy,
+    capture: &'static str,
 }
 
-const LIVE: Setting = Setting {
-    moods: Vec::new(),
-    remote: false,
-    backpressure: Backpressure::DropOldest,
-    retry_policy: RetryPolicy::Forever,
-};
+const LIVE: Setting =
+    Setting { moods: Vec::new(), remote: false, capture: "{type: live, interface: eth0}" };
 
-const RECORDING: Setting = Setting {
-    moods: Vec::new(),
-    remote: false,
-    backpressure: Backpressure::Wait,
-    retry_policy: RetryPolicy::Attempts(8),
-};
+const RECORDING: Setting =
+    Setting { moods: Vec::new(), remote: false, capture: "{type: replay, path: day.pcap}" };
 
 impl Running {
     fn start(setting: Setting) -> Self {
-        let output = |name: &str, moods: Vec<Mood>| {
+        Self::start_until(setting, async || std::future::pending().await)
+    }
+
+    /// Starts a gateway that ends at the latest when `shutdown` returns.
+    fn start_until(setting: Setting, shutdown: impl AsyncFnMut() + Send + 'static) -> Self {
+        let sink = |moods: Vec<Mood>| {
             let (tell, told) = mpsc::channel();
             let moods = Arc::new(Mutex::new(moods.into()));
-            let context = Context {
-                name: name.to_owned(),
-                site: None,
-                timezone: jiff::tz::TimeZone::UTC,
-                device_names: Arc::default(),
-                only_devices: None,
-                layouts: Arc::default(),
-                live: setting.backpressure == Backpressure::DropOldest,
-                backpressure: setting.backpressure,
-                tariff: None,
-                status: StatusHandle::default(),
-            };
-            let output = Output {
-                config: Arc::new(Moody { moods, tell, remote: setting.remote }),
-                context,
-                stats: Arc::default(),
-                retry_policy: setting.retry_policy,
-            };
-            (output, told)
+            (Arc::new(Moody { moods, tell, remote: setting.remote }), told)
         };
-        let (first, moody) = output("moody", setting.moods);
-        let (second, other) = output("other", Vec::new());
+        let (first, moody) = sink(setting.moods);
+        let (second, other) = sink(Vec::new());
         let (feed, serials) = mpsc::channel();
-        let gateway = Gateway {
-            source: Box::new(Feed { serials, frame: Vec::new() }),
-            pipeline: Pipeline {
-                decoders: DecoderTable::confirmed(),
-                device_filter: DeviceFilter::open(BTreeMap::new(), 32),
-                gate: Gate::new(Plausibility::Withhold),
-                counters: Arc::default(),
-                publisher: Publisher::default(),
-                backpressure: setting.backpressure,
-                stop: Stop::default(),
-            },
-            outputs: vec![first, second],
-            shutdown_timeout: Duration::from_millis(200),
-            progress: None,
-            manager: None,
-        };
+        let capture = setting.capture;
+        let text = format!(
+            "shutdown_timeout: 200ms
+capture: {capture}
+sinks: [type: stdout]
+"
+        );
+        let config = config::parse(&text, Path::new("config.yaml"), &|_| None).unwrap();
+        let gateway = GatewayBuilder::new(&config)
+            .unwrap()
+            .without_sinks()
+            .sink("moody", first)
+            .sink("other", second)
+            .source(Box::new(Feed { serials, frame: Vec::new() }))
+            .build()
+            .unwrap();
         let ended = thread::spawn(|| {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(gateway.run())
+            runtime.block_on(gateway.run(shutdown))
         });
         Self { feed, moody, other, ended }
     }
@@ -283,4 +260,37 @@ fn a_capture_that_dies_is_a_failure_and_what_came_before_is_delivered() {
     for sink in [moody, other] {
         assert_eq!(sink, [Told::Opened, Told::Took(1)]);
     }
+}
+
+/// A wish to end that a test may have.
+fn wish() -> (Arc<Notify>, impl AsyncFnMut() + Send + 'static) {
+    let wish = Arc::new(Notify::new());
+    let wished = Arc::clone(&wish);
+    (wish, async move || wished.notified().await)
+}
+
+#[test]
+fn a_gateway_that_is_asked_to_end_delivers_what_it_has_and_that_is_no_failure() {
+    let (wish, shutdown) = wish();
+    let gateway = Running::start_until(LIVE, shutdown);
+    gateway.send(1);
+    assert_eq!([told(&gateway.moody), told(&gateway.moody)], [Told::Opened, Told::Took(1)]);
+    wish.notify_one();
+    gateway.ended.join().unwrap().unwrap();
+    assert_eq!(gateway.other.iter().collect::<Vec<_>>(), [Told::Opened, Told::Took(1)]);
+}
+
+#[test]
+fn a_second_wish_to_end_does_not_wait_for_a_sink_that_hangs() {
+    let (wish, shutdown) = wish();
+    let setting = Setting { moods: vec![Mood::Hangs], ..RECORDING };
+    let gateway = Running::start_until(setting, shutdown);
+    gateway.send(1);
+    assert_eq!(told(&gateway.moody), Told::Opened);
+    assert_eq!([told(&gateway.other), told(&gateway.other)], [Told::Opened, Told::Took(1)]);
+    while !gateway.ended.is_finished() {
+        wish.notify_one();
+        thread::yield_now();
+    }
+    gateway.ended.join().unwrap().unwrap();
 }

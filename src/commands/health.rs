@@ -1,0 +1,38 @@
+//! `energi-gateway health`: how the running gateway does.
+
+use crate::gateway;
+use crate::platform::exit::{Exit, Failure};
+
+/// Arguments of `health`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It asks over a socket in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/energi-gateway or
+/run/energi-gateway. A silent network and a server that is away are healthy; so is an interface that
+is waited for.
+
+Exit codes: 0 while no task is stuck, 69 where one is or no gateway answers."
+)]
+pub struct Args {}
+
+/// Asks, and prints a line.
+///
+/// # Errors
+/// A task is stuck, or no gateway answers.
+pub fn run(_: &Args) -> Result<(), Failure> {
+    let answer = gateway::ask().map_err(|error| {
+        let text = format!("no gateway answers ({error}); it may run as another user: try sudo");
+        Failure::message(Exit::Unavailable, text)
+    })?;
+    if !answer.stuck.is_empty() {
+        let text = format!("stuck: {}", answer.stuck.join(", "));
+        return Err(Failure::message(Exit::Unavailable, text));
+    }
+    let state = match (answer.interface_away, answer.ready) {
+        (true, _) => "waiting for the interface",
+        (false, false) => "starting, or a sink is not open yet",
+        (false, true) => "ready",
+    };
+    let (devices, readings) = (answer.devices, answer.readings);
+    let line = format!("healthy: {state}; {devices} devices, {readings} readings\n");
+    super::print(line.as_bytes())
+}

@@ -1,0 +1,63 @@
+//! Questions to the person at the terminal.
+
+use std::fmt::Display;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+/// Whether somebody can be asked: standard input and standard error are terminals.
+#[must_use]
+pub fn is_possible() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Whether to do something that cannot be undone. Without a terminal, where a script has decided, and
+/// with `yes` it is not asked.
+///
+/// # Errors
+/// The terminal cannot be read.
+pub fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
+    if yes || !is_possible() {
+        return Ok(true);
+    }
+    let answer = ask(format_args!("{question} [y/N]"), "")?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks for a line; an empty one stands for `default`.
+///
+/// # Errors
+/// The terminal cannot be read, or its input has ended.
+pub fn ask(question: impl Display, default: &str) -> io::Result<String> {
+    let mut terminal = io::stderr().lock();
+    if default.is_empty() {
+        write!(terminal, "{question}: ")?;
+    } else {
+        write!(terminal, "{question} [{default}]: ")?;
+    }
+    terminal.flush()?;
+    let mut line = String::new();
+    if io::stdin().lock().read_line(&mut line)? == 0 {
+        writeln!(terminal)?;
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let answer = line.trim();
+    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
+}
+
+/// Asks for a line that the terminal does not show.
+///
+/// # Errors
+/// As those of [`ask`].
+pub fn ask_secret(question: impl Display) -> io::Result<String> {
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin)?;
+    let mut hidden = before.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Now, &hidden)?;
+    let answer = ask(question, "");
+    tcsetattr(&stdin, OptionalActions::Now, &before)?;
+    // The line break was not shown either.
+    writeln!(io::stderr())?;
+    answer
+}
