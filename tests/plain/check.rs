@@ -1,0 +1,50 @@
+//! `check` gives a verdict and a line for each part.
+
+use support::gateway::{Sandbox, stderr, stdout};
+
+const CONFIG: &str = "capture: {type: live, interface: eth7}\n\
+                      sinks: [{type: stdout}, {type: sqlite, name: history}]\n";
+
+#[test]
+fn a_valid_configuration_is_confirmed_in_a_few_lines() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", format!("timezone: Europe/London\n{CONFIG}"));
+    let checked = sandbox.run(&["check"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    let text = stdout(&checked);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    for (line, words) in lines.iter().zip([
+        ["config.yaml: ok", "2 sinks"],
+        ["timezone", "Europe/London"],
+        ["capture", "eth7"],
+        ["sink stdout", "stdout"],
+        ["sink history", "sqlite"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+    }
+}
+
+#[test]
+fn what_does_not_work_is_marked_and_the_rest_is_tried_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", CONFIG);
+    let checked = sandbox.run(&["check", "--connect"]);
+    assert!(!checked.status.success());
+    let text = stdout(&checked);
+    assert!(text.contains("capture: FAILED"), "{text}");
+    assert!(text.contains("sink history: ok"), "{text}");
+}
+
+#[test]
+fn a_time_zone_that_has_to_be_guessed_is_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", CONFIG);
+    for (zone, guessed) in [("Mars/Base", true), ("Europe/Berlin", false)] {
+        let checked = sandbox.program(&["check"]).env("TZ", zone).output().unwrap();
+        let text = stdout(&checked);
+        assert!(checked.status.success(), "{}", stderr(&checked));
+        assert_eq!(text.contains("warning"), guessed, "{text}");
+        assert!(text.contains(if guessed { "timezone: UTC" } else { zone }), "{text}");
+    }
+}
