@@ -35,9 +35,9 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 each file began. A file of more than 1d begins with the first frame after it. No file is ever
 replaced or deleted.
 
-The file is readable whatever ends the recording: what was heard is written four times a second.
-Frames that were missed, since the kernel's queue or this program's was full, are counted, said at
-the end and noted in the file.
+The file is readable however the recording ends: frames are written four times a second. Frames that
+were lost because a queue of the kernel or of this program was full are counted, reported at the end
+and noted in the file.
 
 Examples:
   energi-gateway record -i eth0 -o eddi.pcapng
@@ -51,7 +51,7 @@ pub struct Args {
     /// The capture file, or - for standard output
     #[arg(short, long, value_name = "FILE.pcapng")]
     output: PathBuf,
-    /// Replace the file where it exists
+    /// Replace an existing file
     #[arg(long, conflicts_with = "rotate")]
     force: bool,
     /// Stop after this time
@@ -74,8 +74,8 @@ pub struct Args {
     /// Which frames to save, by what this program can read of them
     #[arg(long, value_enum, default_value_t)]
     only: Only,
-    /// Ask for every frame on the wire: only where the network card does not let the devices'
-    /// multicast group through
+    /// Accept every frame on the wire; only for a network card that does not pass the devices'
+    /// multicast group
     #[arg(long)]
     promiscuous: bool,
 }

@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// Replace serial numbers and hardware addresses
     #[arg(long)]
     anonymise: bool,
-    /// Replace the file where it exists
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
 }

@@ -32,8 +32,7 @@ enum Question {
     Bytes(bytes::Args),
     /// Find the bytes that follow a known metric, with scale, lag and significance
     Correlate(correlate::Args),
-    /// Hold the custom decoders of a configuration against a capture; exit code 65 if they do not
-    /// fit it
+    /// Test the custom decoders of a configuration with a capture; exit code 65 if they do not fit
     Verify(verify::Args),
     /// Write the devices' frames to a capture that can be shared
     Export(export::Args),
