@@ -52,7 +52,8 @@ variable=${triple//-/_}
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc CARGO_TARGET_DIR=$target
 export "RUSTFLAGS=$flags ${paths[*]/#/--remap-path-prefix=}"
 export "CC_$variable=$gnu-gcc" "CFLAGS_$variable=${paths[*]/#/-ffile-prefix-map=}"
-export "CARGO_TARGET_${variable^^}_LINKER=$gnu-gcc" "CARGO_TARGET_${variable^^}_RUNNER=$emulator"
+export "CARGO_TARGET_${variable^^}_LINKER=$gnu-gcc"
+[ -z "$emulator" ] || export "CARGO_TARGET_${variable^^}_RUNNER=$emulator"
 
 cargo=(/usr/bin/cargo)
 "${cargo[@]}" build --locked --target "$triple" --profile "$profile" --bin energi-gateway
