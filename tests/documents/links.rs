@@ -99,7 +99,7 @@ const FOLDERS: [&str; 12] = [
 
 /// Files that a page tells its reader to make.
 const TO_BE_MADE: [&str; 3] =
-    ["decoders/src/packets/x2c.rs", "docs/sinks/csv.md", "sinks/src/csv.rs"];
+    ["decoders/src/packets/x2c.rs", "docs/sinks/collector.md", "sinks/src/collector.rs"];
 
 #[test]
 fn every_path_of_the_project_that_is_named_exists() {
