@@ -187,7 +187,7 @@ fn profiles<'a>(
 ) -> Result<String, Failure> {
     const COLUMNS: &[Column] = &[
         Column::text("Offset"),
-        Column::text("ByteClass"),
+        Column::text("Class"),
         Column::numbers("Min"),
         Column::numbers("Max"),
         Column::numbers("Distinct").spare(3),

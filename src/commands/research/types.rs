@@ -92,7 +92,7 @@ const COLUMNS: &[Column] = &[
     Column::text("First (UTC)").spare(2),
     Column::text("Last (UTC)").spare(3),
     Column::text("Decoder"),
-    Column::text("Trust"),
+    Column::text("Status"),
     Column::text("Sample").spare(1),
 ];
 
