@@ -21,7 +21,7 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
     };
     let field = json!({"key": "k", "offset": "0x20"});
     vec![
-        ("The whole", whole()),
+        ("Top level", whole()),
         ("tariff", of::<Tariff>(&json!({"import": 0.27, "currency": "GBP"}))),
         ("capture: live", with_type(of::<Live>(&json!({"interface": "eth0"})))),
         ("capture: replay", with_type(of::<Replay>(&json!({"path": "day.pcapng"})))),
