@@ -88,5 +88,5 @@ ln -s "$PWD/examples" "$folder/examples"
     cd "$folder"
     run run -c "$OLDPWD/config.example.yaml" > /dev/null
     run report daily --db ./*.db --format csv
-) | grep -q ',2026-06-20,21.09,6.92,4.84,28.64,'
+) | grep -q '^17589669,2026-06-20,21.09,6.923,4.845,28.64,1$'
 echo "passed: $program"
