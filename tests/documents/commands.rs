@@ -204,6 +204,8 @@ fn clone() -> Sandbox {
     );
     fs::set_permissions(cargo, fs::Permissions::from_mode(0o755)).unwrap();
     shell(&sandbox, "cargo run --release -- run -c config.example.yaml > /dev/null");
+    // A history of their own, as other pages have it.
+    fs::copy(sandbox.path("demo.db"), sandbox.path("energi.db")).unwrap();
     sandbox
 }
 

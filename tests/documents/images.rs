@@ -51,6 +51,6 @@ fn the_chart_of_the_example_day_is_of_the_program() {
     );
     let output = sandbox.run(&["run"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let chart = sandbox.run(&["report", "--db", "demo.db", "--format", "svg"]);
+    let chart = sandbox.run(&["report", "--db", "energi.db", "--format", "svg"]);
     matches_golden("docs/images/day.svg", &stdout(&chart));
 }
