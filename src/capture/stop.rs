@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that is raised once, and wakes whoever waits for its descriptor.
+/// A flag that is raised once, and wakes anyone who waits for its descriptor.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<Flag>);
 

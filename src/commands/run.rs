@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let gateway = GatewayBuilder::new(&config)?.as_service().build()?;
         gateway.run(async || signals.next().await).await
     });
-    // A write that blocks on its reader would hold the runtime's end for ever.
+    // A write that blocks on its reader would hold the runtime's end forever.
     runtime.shutdown_background();
     result
 }

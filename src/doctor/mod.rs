@@ -57,7 +57,7 @@ pub struct Observation {
     pub failed: Option<CaptureError>,
 }
 
-/// How far listening is, for whoever waits.
+/// Progress of capturing, for display.
 #[derive(Debug, Default)]
 pub struct ListeningProgress {
     /// Frames of every kind.

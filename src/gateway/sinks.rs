@@ -159,7 +159,7 @@ impl Sinks {
         }
     }
 
-    /// Whether a sink may go on trying for ever.
+    /// Whether a sink may go on trying forever.
     pub(super) fn endless(&self) -> bool {
         self.outputs.iter().any(|output| output.retry_policy == RetryPolicy::Forever)
     }

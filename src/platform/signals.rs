@@ -51,7 +51,7 @@ impl Signals {
             })
             .await;
             let now = Instant::now();
-            // From the first on, so that who presses Ctrl-C again and again is heard.
+            // From the first on, so that a repeated Ctrl-C is noticed.
             if self.last.is_none_or(|last| now - last >= ECHO) {
                 self.last = Some(now);
                 break;

@@ -1,6 +1,6 @@
 //! Pictures are of the program as it is.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test documents` draws them anew.
+//! `UPDATE_GOLDEN=1 cargo test --test documents` draws them again.
 
 use std::process::Stdio;
 

@@ -212,7 +212,7 @@ impl Listener {
         heard.iter().filter(|it| it.topic == topic).map(|it| it.payload.clone()).collect()
     }
 
-    /// Waits until something was heard.
+    /// Waits until something was received.
     pub fn wait(&self, what: &str, enough: impl Fn(&[Heard]) -> bool) {
         let mut heard = self.shared.heard.lock().unwrap();
         let start = Instant::now();

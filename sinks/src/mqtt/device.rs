@@ -301,7 +301,7 @@ impl DeviceState {
             Some(Value::Choice(choice)) => Some((4, choice.index() as u128)),
             _ => None,
         });
-        // One that is heard for the first time moves the others, and is a change as well.
+        // One that is received for the first time moves the others, and is a change as well.
         let flags = flags.fold(0, |flags, (bits, flag)| flags << bits | flag);
         Snapshot { flags }
     }

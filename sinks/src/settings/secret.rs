@@ -21,7 +21,7 @@ const REDACTED: &str = "***";
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for whoever has to send it.
+    /// The secret itself, for anyone who has to send it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

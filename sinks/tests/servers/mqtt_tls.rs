@@ -1,4 +1,4 @@
-//! An encrypted connection to a real Mosquitto: whom it trusts, who it is, and what is said when it
+//! An encrypted connection to a real Mosquitto: whom it trusts, who it is, and what is reported when it
 //! does not come to stand.
 
 use std::net::{Ipv6Addr, TcpListener};
@@ -105,7 +105,7 @@ async fn a_certificate_that_a_broker_should_not_have_is_told_from_others() {
     }
 }
 
-/// What `openssl x509 -req` makes where nothing is said of extensions.
+/// What `openssl x509 -req` makes where no extensions are given.
 fn version_1() -> Identity {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/mqtt_tls");
     Identity { certificate: folder.join("version_1.crt"), key: folder.join("version_1.key") }

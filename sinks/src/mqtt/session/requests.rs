@@ -40,7 +40,7 @@ impl Session {
 
     pub(super) fn close(&mut self, answer: Answer<()>) {
         if !self.introduced && self.tracker.is_empty() {
-            // There is nothing to say, and nobody has heard of this gateway.
+            // There is nothing to say, and nobody knows of this gateway.
             let _ = answer.send(Ok(()));
             return;
         }

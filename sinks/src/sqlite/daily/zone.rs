@@ -13,7 +13,7 @@ use crate::database::StoreError;
 const KNOWN: [Timestamp; 2] =
     [Timestamp::constant(1_577_836_800, 0), Timestamp::constant(1_893_456_000, 0)];
 
-/// Makes all days anew where they were made with another zone than `tz`, or nobody knows which;
+/// Makes all days again where they were made with another zone than `tz`, or nobody knows which;
 /// all of them or, on an error, none.
 pub(in crate::sqlite) fn settle(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! What is said of a server that is not as it should be.
+//! What is reported about a server that is not as it should be.
 
 use energi_sinks::{SinkConfig, SinkError};
 
