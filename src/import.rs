@@ -11,13 +11,13 @@ use crate::config::{self, ConfigErrors, ExperimentalLength, Fault, scalar};
 
 /// What became of a `config.ini`.
 #[derive(Debug)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// The configuration, with comments on what is different. It is valid.
-    pub yaml: String,
+    pub(crate) yaml: String,
     /// The password, where [`yaml`](Self::yaml) only has the name of its file.
-    pub password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
     /// What was left out, each with its place.
-    pub left_out: Vec<Fault>,
+    pub(crate) left_out: Vec<Fault>,
 }
 
 /// Makes a configuration of `text`, the content of `file`. A password goes into the configuration,
@@ -25,7 +25,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn import(
+pub(crate) fn import(
     text: &str,
     file: &Path,
     password_file: Option<&str>,

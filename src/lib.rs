@@ -1,7 +1,8 @@
 //! The gateway: capture, pipeline, configuration and commands.
 //!
-//! A frame's way: a [`capture`] source gives it to the [`pipeline`], which decodes it with
-//! `energi-decoders` and publishes its readings to the sinks of `energi-sinks`.
+//! A frame's way: a [`capture`] source gives it to the pipeline, which decodes it with
+//! `energi-decoders` and publishes its readings to the sinks of `energi-sinks`. Programs that embed
+//! the gateway begin with [`gateway::GatewayBuilder`].
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
@@ -18,13 +19,13 @@ pub mod history;
 #[cfg(feature = "mqtt")]
 pub mod home_assistant;
 #[cfg(feature = "mqtt")]
-pub mod import;
-pub mod manual;
-pub mod pipeline;
+mod import;
+mod manual;
+mod pipeline;
 pub mod platform;
 pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;
 pub mod research;
-pub mod terminal;
+mod terminal;
 mod watch;

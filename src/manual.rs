@@ -12,17 +12,17 @@ use crate::platform::exit::Exit;
 
 /// A manual page.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Its name, which is that of the command with `-` between its words.
-    pub name: String,
+    pub(crate) name: String,
     /// Its text for `man`, in roff.
-    pub roff: Vec<u8>,
+    pub(crate) roff: Vec<u8>,
 }
 
 impl Page {
     /// What its file is called.
     #[must_use]
-    pub fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         format!("{}.{SECTION}", self.name)
     }
 }
@@ -34,7 +34,7 @@ const SECTION: &str = "1";
 ///
 /// # Errors
 /// Those of writing to memory.
-pub fn pages(mut program: Command) -> io::Result<Vec<Page>> {
+pub(crate) fn pages(mut program: Command) -> io::Result<Vec<Page>> {
     program = program.disable_help_subcommand(true);
     program.build();
     let version = program.get_version().unwrap_or_default();

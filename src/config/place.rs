@@ -115,14 +115,11 @@ impl<'de> DeserializeSeed<'de> for Locate<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.steps {
-            [] => Raise.deserialize(deserializer),
-            _ => deserializer.deserialize_any(self),
-        }
+        deserializer.deserialize_any(self)
     }
 }
 
-/// A scalar on the way raises an error, too: no place is nearer.
+/// A scalar raises an error, on the way too: no place is nearer.
 impl<'de> Visitor<'de> for Locate<'_> {
     type Value = ();
 
@@ -131,6 +128,9 @@ impl<'de> Visitor<'de> for Locate<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.steps.is_empty() {
+            return Err(de::Error::custom("here"));
+        }
         if let [Step::Index(index), steps @ ..] = self.steps {
             for _ in 0..*index {
                 list.next_element::<IgnoredAny>()?;
@@ -143,8 +143,9 @@ impl<'de> Visitor<'de> for Locate<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let (name, steps) = match self.steps {
+            [] => return Err(de::Error::custom("here")),
             [Step::Key(name), steps @ ..] => (Some(name.as_str()), steps),
-            _ => (None, &[][..]),
+            [Step::Index(_), ..] => (None, &[][..]),
         };
         let is_key = steps.is_empty() && self.part == Part::Key;
         let here = |key: &str| {
@@ -182,25 +183,5 @@ impl<F: Fn(&str) -> Result<(), Wrong>> Visitor<'_> for KeyName<F> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
         (self.0)(text).map_err(E::custom)?;
         Ok(text.to_owned())
-    }
-}
-
-/// Takes no value at all: an error, whatever stands there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Raise;
-
-impl<'de> DeserializeSeed<'de> for Raise {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Raise {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing")
     }
 }

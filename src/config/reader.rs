@@ -103,7 +103,10 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     forward! { deserialize_str: deserialize_char deserialize_string deserialize_identifier }
 
-    forward! { deserialize_any: deserialize_bytes deserialize_byte_buf deserialize_unit }
+    serde::forward_to_deserialize_any! {
+        <V: Visitor<'a>>
+        i128 u128 bytes byte_buf unit unit_struct tuple_struct ignored_any
+    }
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.node {
@@ -145,15 +148,6 @@ impl<'a> Deserializer<'a> for Reader<'a> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_tuple_struct<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        self.deserialize_seq(visitor)
-    }
-
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.node {
             Node::Map(entries) => self.map(entries, visitor),
@@ -191,17 +185,5 @@ impl<'a> Deserializer<'a> for Reader<'a> {
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Wrong> {
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_unit()
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::Fault;
-use super::place::{KeyName, Place, Raise};
+use super::place::{KeyName, Place};
 use super::wrong::{MERGE_KEY, Wrong};
 
 /// More values than any household's configuration has. Aliases can make a short text stand for
@@ -74,31 +74,26 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     let mut tree = match (Shape { left: &left }).deserialize(tracked) {
         Ok(tree) => tree,
         Err(error) => {
+            let fault = explain(text, &error);
+            // Errors of the syntax have a place, but are about no key.
+            let is_about_key = fault.message.starts_with("expected a value")
+                || [Wrong::MergeKey, Wrong::TwiceKey]
+                    .iter()
+                    .any(|it| it.to_string() == fault.message);
             let path = Place::default().join(&track.path()).to_string();
-            return Err(Fault { path, ..explain(text, &error) });
+            return Err(if is_about_key { Fault { path, ..fault } } else { fault });
         }
     };
-    if let Some(another) = documents.next() {
-        return Err(refuse(text, another));
+    if documents.next().is_some() {
+        // It begins with a `---`, or after the `...` that ends the one before it.
+        let border = |line: &str| line.starts_with("---") || line.starts_with("...");
+        let line = text.lines().collect::<Vec<_>>().iter().rposition(|line| border(line));
+        let message = "another YAML document begins here; keep one";
+        return Err(Fault::at(line.map_or(1, |line| line + 1), 1, message));
     }
     let document = serde_yaml::Deserializer::from_str(text);
     Texts(&mut tree).deserialize(document).map_err(|error| explain(text, &error))?;
     Ok(tree)
-}
-
-fn refuse(text: &str, another: serde_yaml::Deserializer<'_>) -> Fault {
-    let message = "another YAML document begins here; keep one";
-    let error = Raise.deserialize(another).err();
-    let Some(content) = error.and_then(|error| error.location()) else {
-        return Fault::new(message);
-    };
-    // It begins with a `---`, unless the one before it is ended by `...`.
-    let lines: Vec<&str> = text.lines().take(content.line()).collect();
-    let border = lines.iter().rposition(|line| line.starts_with("---") || line.starts_with("..."));
-    match border.and_then(|border| Some((border, lines.get(border)?))) {
-        Some((border, line)) if line.starts_with("---") => Fault::at(border + 1, 1, message),
-        _ => Fault::at(content.line(), content.column(), message),
-    }
 }
 
 fn explain(text: &str, error: &serde_yaml::Error) -> Fault {
@@ -125,7 +120,11 @@ fn plain(message: &str) -> String {
     if let Some((_, expected)) = message.split_once(", expected ") {
         return format!("expected {expected}");
     }
-    // Before the message stands a path, in the terms of serde.
+    // Before the message there may be a path.
+    let message = match message.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') => message,
+        _ => message,
+    };
     let message = match message {
         "" => "not YAML",
         _ if message.contains("repetition limit") => TOO_LARGE,

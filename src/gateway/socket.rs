@@ -102,14 +102,17 @@ impl Drop for StatusSocket {
     }
 }
 
-/// Where the socket may be, the likeliest place first.
+/// Where the socket may be, the likeliest place first. A service manager's word is the last.
 fn directories() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     // systemd gives a list, of which this service has one.
     let service =
         variable("RUNTIME_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
+    if let Some(service) = service {
+        return vec![service];
+    }
     let user = variable("XDG_RUNTIME_DIR").map(|run| PathBuf::from(run).join("energi-gateway"));
-    [service, user, Some(PathBuf::from(SYSTEM))].into_iter().flatten().collect()
+    [user, Some(PathBuf::from(SYSTEM))].into_iter().flatten().collect()
 }
 
 /// Asks the gateway that runs, in the first place where one answers.

@@ -18,7 +18,7 @@ use crate::capture::live::LiveCounters;
 /// What became of a record. The greater says more: a record with two decoders counts as decoded
 /// when either of them read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// No decoder that is on reads it.
     Unknown,
     /// Its device is not to be heard.
@@ -37,7 +37,7 @@ impl Outcome {
 
     /// The outcome in a word, for metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Refused => "refused",
@@ -50,7 +50,7 @@ impl Outcome {
 
 /// Why bytes were not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// Cut off before the first record.
     Truncated,
     /// Another ethertype.
@@ -67,26 +67,26 @@ pub enum Unusable {
 
 /// The counters of the capture thread.
 #[derive(Debug)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Frames and pieces of frames that were not usable, by [`Unusable`].
     unusable: [Counter; 6],
     /// Records by length byte and [`Outcome`].
     records: Box<[[Counter; 5]; 256]>,
     /// Rounds of the capture thread: it goes round while nothing comes, and while it waits for
     /// the slowest sink of a recording. Its sign of life, not for people.
-    pub rounds: Counter,
+    pub(crate) rounds: Counter,
     /// Devices heard.
-    pub devices: Counter,
+    pub(crate) devices: Counter,
     /// Readings published.
-    pub readings: Counter,
+    pub(crate) readings: Counter,
     /// Readings of serial number 0 or `0xFFFFFFFF`.
-    pub no_device: Counter,
+    pub(crate) no_device: Counter,
     /// Readings of devices that are not listed.
-    pub not_listed: Counter,
+    pub(crate) not_listed: Counter,
     /// Readings of devices beyond `devices.max`.
-    pub too_many: Counter,
+    pub(crate) too_many: Counter,
     /// Readings of listed devices from another address than theirs.
-    pub other_address: Counter,
+    pub(crate) other_address: Counter,
     /// What a network interface counts, where there is one.
     live: OnceLock<Arc<LiveCounters>>,
     /// Values withheld by key. Locked only when something is withheld.
@@ -119,30 +119,30 @@ impl Default for Counters {
 
 impl Counters {
     /// Shows what a network interface counts, too. The first that is given stays.
-    pub fn watch(&self, live: Arc<LiveCounters>) {
+    pub(crate) fn watch(&self, live: Arc<LiveCounters>) {
         let _ = self.live.set(live);
     }
 
     /// Whether frames come from a network interface that is away now.
     #[must_use]
-    pub fn is_waiting_for_interface(&self) -> bool {
+    pub(crate) fn is_waiting_for_interface(&self) -> bool {
         self.live.get().is_some_and(|live| live.away.load(Ordering::Relaxed))
     }
 
     /// Counts something unusable.
-    pub fn unusable(&self, what: Unusable) {
+    pub(crate) fn unusable(&self, what: Unusable) {
         self.unusable[what as usize].add(1);
     }
 
     /// Counts a record, and returns whether it is the first of its length with this outcome.
-    pub fn record(&self, length: u8, outcome: Outcome) -> bool {
+    pub(crate) fn record(&self, length: u8, outcome: Outcome) -> bool {
         let counter = &self.records[usize::from(length)][outcome as usize];
         counter.add(1);
         counter.get() == 1
     }
 
     /// Counts a withheld value.
-    pub fn withheld(&self, key: &str) {
+    pub(crate) fn withheld(&self, key: &str) {
         let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         match withheld.get_mut(key) {
             Some(count) => *count += 1,
@@ -154,7 +154,7 @@ impl Counters {
 
     /// Records by length byte and outcome, those that are not zero.
     #[must_use]
-    pub fn records(&self) -> Vec<RecordCount> {
+    pub(crate) fn records(&self) -> Vec<RecordCount> {
         let mut records = Vec::new();
         for (length, by_outcome) in (0..=u8::MAX).zip(self.records.iter()) {
             for outcome in Outcome::ALL {
@@ -169,7 +169,7 @@ impl Counters {
 
     /// Frames and readings that were not used, by reason.
     #[must_use]
-    pub fn unused(&self) -> [(&'static str, u64); 10] {
+    pub(crate) fn unused(&self) -> [(&'static str, u64); 10] {
         [
             ("cut-off frames", self.unusable_count(Unusable::Truncated)),
             ("frames of other ethertypes", self.unusable_count(Unusable::Ethertype)),
@@ -186,38 +186,38 @@ impl Counters {
 
     /// Values withheld, by key.
     #[must_use]
-    pub fn withheld_values(&self) -> Vec<(String, u64)> {
+    pub(crate) fn withheld_values(&self) -> Vec<(String, u64)> {
         let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         withheld.iter().map(|(key, count)| (key.clone(), *count)).collect()
     }
 
     /// Frames that the kernel dropped.
     #[must_use]
-    pub fn kernel_drops(&self) -> u64 {
+    pub(crate) fn kernel_drops(&self) -> u64 {
         self.live.get().map_or(0, |live| live.kernel_drops.get())
     }
 
     /// Notes a device that is received for the first time.
-    pub fn seen(&self, serial: u32) {
+    pub(crate) fn seen(&self, serial: u32) {
         self.devices.add(1);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(serial);
     }
 
     /// Serial numbers of the devices received.
     #[must_use]
-    pub fn seen_devices(&self) -> BTreeSet<u32> {
+    pub(crate) fn seen_devices(&self) -> BTreeSet<u32> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps the values of a reading, for the line of each minute.
-    pub fn keep_values(&self, reading: &Reading) {
+    pub(crate) fn keep_values(&self, reading: &Reading) {
         if SHOWN_PACKETS.contains(&reading.layout().length) {
             self.current.lock().unwrap_or_else(PoisonError::into_inner).update(reading);
         }
     }
 
     /// Logs a line a device with its newest values.
-    pub fn log_values(&self) {
+    pub(crate) fn log_values(&self) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         for (serial, device) in current.devices() {
             let values = in_words(|key| device.get(key));
@@ -228,7 +228,7 @@ impl Counters {
     }
 
     /// Logs a line on the records that no decoder reads.
-    pub fn log_unknown(&self) {
+    pub(crate) fn log_unknown(&self) {
         let unknown = Outcome::Unknown.name();
         let lengths: Vec<_> = self
             .records()
@@ -246,7 +246,7 @@ impl Counters {
 
     /// How often something was unusable for this reason.
     #[must_use]
-    pub fn unusable_count(&self, what: Unusable) -> u64 {
+    pub(crate) fn unusable_count(&self, what: Unusable) -> u64 {
         self.unusable[what as usize].get()
     }
 }

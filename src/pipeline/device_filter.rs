@@ -14,7 +14,7 @@ use energi_decoders::reading::is_no_device;
 
 /// Which devices may be heard.
 #[derive(Debug, Default)]
-pub struct DeviceFilter {
+pub(crate) struct DeviceFilter {
     listed: BTreeMap<u32, Option<MacAddress>>,
     only_listed: bool,
     max: usize,
@@ -24,7 +24,7 @@ pub struct DeviceFilter {
 
 /// Whether a device may be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admit {
+pub(crate) enum Admit {
     /// Yes, and it was heard before.
     Known,
     /// Yes, once it says something plausible: then it is [remembered](DeviceFilter::remember).
@@ -42,19 +42,19 @@ pub enum Admit {
 impl DeviceFilter {
     /// Everybody may be heard, up to `max` devices that are not in `listed`.
     #[must_use]
-    pub fn open(listed: BTreeMap<u32, Option<MacAddress>>, max: usize) -> Self {
+    pub(crate) fn open(listed: BTreeMap<u32, Option<MacAddress>>, max: usize) -> Self {
         Self { listed, max, ..Self::default() }
     }
 
     /// Only the devices in `listed`, each from its own address where one is given.
     #[must_use]
-    pub fn listed_only(listed: BTreeMap<u32, Option<MacAddress>>) -> Self {
+    pub(crate) fn listed_only(listed: BTreeMap<u32, Option<MacAddress>>) -> Self {
         Self { listed, only_listed: true, ..Self::default() }
     }
 
     /// Whether the device with this serial number, heard from this address, may be heard.
     #[must_use]
-    pub fn judge(&self, serial: u32, mac: Option<MacAddress>) -> Admit {
+    pub(crate) fn judge(&self, serial: u32, mac: Option<MacAddress>) -> Admit {
         if is_no_device(serial) {
             return Admit::NoDevice;
         }
@@ -75,7 +75,7 @@ impl DeviceFilter {
 
     /// Remembers a new device, which takes a place where it is not listed. Only a device that said
     /// something plausible is worth one: noise and junk must not crowd out real devices.
-    pub fn remember(&mut self, serial: u32) {
+    pub(crate) fn remember(&mut self, serial: u32) {
         if self.seen.insert(serial) && !self.listed.contains_key(&serial) {
             self.unlisted += 1;
         }

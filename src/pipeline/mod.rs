@@ -3,8 +3,8 @@
 //! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
 //! the channel.
 
-pub mod counters;
-pub mod device_filter;
+pub(crate) mod counters;
+pub(crate) mod device_filter;
 #[cfg(test)]
 mod tests;
 
@@ -23,21 +23,21 @@ use device_filter::{Admit, DeviceFilter};
 
 /// The way of a packet.
 #[derive(Debug)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     /// The decoders that are switched on.
-    pub decoders: DecoderTable,
+    pub(crate) decoders: DecoderTable,
     /// Which devices may be heard.
-    pub device_filter: DeviceFilter,
+    pub(crate) device_filter: DeviceFilter,
     /// What withholds implausible values.
-    pub gate: Gate,
+    pub(crate) gate: Gate,
     /// Where everything is counted.
-    pub counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     /// Where readings go.
-    pub publisher: Publisher,
+    pub(crate) publisher: Publisher,
     /// Whether the channel is waited for.
-    pub backpressure: Backpressure,
+    pub(crate) backpressure: Backpressure,
     /// Raised when the gateway should end.
-    pub stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 impl Pipeline {
@@ -45,7 +45,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The source's own error, after every packet before it was dealt with.
-    pub fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
+    pub(crate) fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
         source.wake_on(&self.stop);
         while !self.stop.is_raised() {
             self.counters.rounds.add(1);
@@ -59,7 +59,7 @@ impl Pipeline {
     }
 
     /// Deals with one packet.
-    pub fn packet(&mut self, packet: Packet<'_>) {
+    pub(crate) fn packet(&mut self, packet: Packet<'_>) {
         match packet.frame() {
             Ok(frame) => self.frame(&frame, &packet),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! What is shown to people in a terminal.
 
-pub mod progress;
-pub mod prompt;
-pub mod sanitize;
-pub mod style;
+pub(crate) mod progress;
+pub(crate) mod prompt;
+pub(crate) mod sanitize;
+pub(crate) mod style;

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// How far a replay is, shown on standard error.
-pub struct Bar {
+pub(crate) struct Bar {
     position: Box<dyn Fn() -> u64 + Send>,
     bar: &'static ProgressBar,
 }
@@ -18,7 +18,7 @@ impl Bar {
     /// The bar of a replay of `total` bytes that is at `position`; `None` where there is nothing to
     /// show it on: standard error is no terminal, or readings scroll over the same terminal.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         total: u64,
         position: impl Fn() -> u64 + Send + 'static,
         readings: Readings,
@@ -39,7 +39,7 @@ impl Bar {
     }
 
     /// Shows where the replay is now.
-    pub fn update(&self) {
+    pub(crate) fn update(&self) {
         self.bar.set_position((self.position)());
     }
 }
@@ -52,12 +52,12 @@ impl Drop for Bar {
 
 /// A line on standard error that says how things stand.
 #[derive(Debug)]
-pub struct StatusLine(&'static ProgressBar);
+pub(crate) struct StatusLine(&'static ProgressBar);
 
 impl StatusLine {
     /// The line; `None` where standard error is no terminal.
     #[must_use]
-    pub fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !io::stderr().is_terminal() {
             return None;
         }
@@ -70,7 +70,7 @@ impl StatusLine {
     }
 
     /// Replaces its words.
-    pub fn show(&self, words: String) {
+    pub(crate) fn show(&self, words: String) {
         self.0.set_message(words);
     }
 }
@@ -83,7 +83,7 @@ impl Drop for StatusLine {
 
 /// Where readings go, as far as a progress bar minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readings {
+pub(crate) enum Readings {
     /// To standard output, among others.
     OnStdout,
     /// Elsewhere.
@@ -91,7 +91,7 @@ pub enum Readings {
 }
 
 /// Does something while the bar, if there is one, is out of the way.
-pub fn suspended<R>(action: impl FnOnce() -> R) -> R {
+pub(crate) fn suspended<R>(action: impl FnOnce() -> R) -> R {
     match BAR.get() {
         Some(bar) => bar.suspend(action),
         None => action(),

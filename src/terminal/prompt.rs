@@ -7,7 +7,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 /// Whether somebody can be asked: standard input and standard error are terminals.
 #[must_use]
-pub fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
@@ -16,7 +16,7 @@ pub fn is_possible() -> bool {
 ///
 /// # Errors
 /// The terminal cannot be read.
-pub fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
+pub(crate) fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
     if yes || !is_possible() {
         return Ok(true);
     }
@@ -28,7 +28,7 @@ pub fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
 ///
 /// # Errors
 /// The terminal cannot be read, or its input has ended.
-pub fn ask(question: impl Display, default: &str) -> io::Result<String> {
+pub(crate) fn ask(question: impl Display, default: &str) -> io::Result<String> {
     let mut terminal = io::stderr().lock();
     if default.is_empty() {
         write!(terminal, "{question}: ")?;
@@ -49,7 +49,7 @@ pub fn ask(question: impl Display, default: &str) -> io::Result<String> {
 ///
 /// # Errors
 /// As those of [`ask`].
-pub fn ask_secret(question: impl Display) -> io::Result<String> {
+pub(crate) fn ask_secret(question: impl Display) -> io::Result<String> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();

@@ -219,7 +219,7 @@ fn the_example_names_every_key() {
 #[test]
 fn defaults_are_those_of_the_documents() {
     let text = "timezone: Europe/London\ncapture: {type: replay, path: day.pcap}\n\
-                sinks: [{type: stdout}, {type: sqlite, path: demo.db}]\n";
+                sinks: [{type: stdout}, {type: sqlite}]\n";
     let expected = "\
 timezone: Europe/London
 shutdown_timeout: 10s

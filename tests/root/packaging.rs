@@ -128,6 +128,9 @@ fn the_program_makes_no_system_call_that_the_unit_forbids() {
         .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
         .collect();
     assert!(calls.len() > 100, "the trace is there");
+    // Whether the clock is synchronised: ProtectClock= would forbid to ask, too.
+    assert!(calls.iter().any(|(name, _)| name.contains("adjtime")), "the clock is asked");
+    assert!(settings("ProtectClock").is_empty());
     let allowed = allowed_calls(&analyze);
     let families = settings("RestrictAddressFamilies");
     for (name, arguments) in calls {

@@ -13,7 +13,7 @@ pub(crate) const WRONG: &[(&str, &[Reported])] = &[
     ("a: &x [*x]\n", &[("1:4", "", "nested too deeply")]),
     ("a: *y\n", &[("1:4", "", "anchor")]),
     ("site: a\n---\nsite: b\n", &[("2:1", "", "another")]),
-    ("# mine\n---\nsite: a\n...\nsite: b\n", &[("5:1", "", "another")]),
+    ("# mine\n---\nsite: a\n...\nsite: b\n", &[("4:1", "", "another")]),
     ("site: a\n--- # empty\n", &[("2:1", "", "another")]),
     ("site: !label home\n", &[("1:7", "site", "tag")]),
     ("? [a]\n: b\n", &[("1:3", "", "key")]),
