@@ -1,6 +1,7 @@
 //! SQLite databases that belong to the gateway: who writes to one, whether a file is one, and what
 //! becomes of a damaged one. What is in them is their owners' business.
 
+mod damage;
 mod error;
 mod lock;
 mod migrate;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::{error, info};
 
+use super::damage;
 use super::error::{Refusal, StoreError};
 use super::lock::{self, Reserved, Sign, WriterLock};
 use super::migrate::{Identity, Schema};
@@ -127,6 +128,9 @@ impl DatabaseFile {
         let closed_in_order = is_whole(&self.path);
         if look(&self.path)? == Header::Foreign {
             return Err(StoreError::Damaged("its first bytes are not SQLite's".to_owned()));
+        }
+        if let Some(damage) = damage::cut_short(&self.path)? {
+            return Err(StoreError::Damaged(damage));
         }
         let mut connection = connect(&self.path, OpenFlags::default())?;
         connection.busy_timeout(BUSY)?;

@@ -1,6 +1,6 @@
 //! Reads a database that a gateway may be writing to.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
+use super::damage;
 use super::error::{StoreError, is_full};
 use super::open::{connect, is_whole};
 
@@ -41,8 +42,7 @@ impl From<StoreError> for ReadError {
 }
 
 /// Opens a database for reading, whether or not another process writes to it, and whether or not
-/// this one may write beside it. A process that writes to it itself must not: that would take
-/// SQLite's locks from its sink.
+/// this one may write beside it.
 ///
 /// # Errors
 /// [`ReadError`] where there is no such file, where it may not be read, and where it is no
@@ -66,11 +66,23 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, ReadError> {
 /// # Errors
 /// [`ReadError`], which tells a missing file, a forbidden one and a directory apart.
 pub fn open_existing(path: &Path, flags: OpenFlags) -> Result<Connection, ReadError> {
-    // SQLite has one error for all three.
-    if File::open(path)?.metadata()?.is_dir() {
+    // Opened and closed here, the file would lose the locks that a sink of this process has on it.
+    if fs::metadata(path)?.is_dir() {
         return Err(io::Error::from(ErrorKind::IsADirectory).into());
     }
-    let connection = connect(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if let Some(damage) = damage::emptied(path) {
+        return Err(ReadError::Data(format!(
+            "damaged: {damage}; copy all its files, then let the gateway start"
+        )));
+    }
+    let connection = match connect(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX) {
+        Err(error) => {
+            // SQLite has one error for a file that is forbidden and for one that is not there.
+            File::open(path)?;
+            return Err(error.into());
+        }
+        Ok(connection) => connection,
+    };
     connection.busy_timeout(BUSY)?;
     Ok(connection)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::damage;
 use super::error::{Refusal, StoreError};
 use super::lock::{self, Reserved, Sign};
 use super::migrate::{Identity, Schema};
@@ -35,6 +36,9 @@ pub(crate) fn try_out(path: &Path, schema: &Schema) -> Result<Trial, StoreError>
         // A file without a name: gone as soon as it is closed.
         tempfile::tempfile_in(directory)
             .map_err(|error| StoreError::at(directory.to_owned(), error))?;
+    }
+    if let Some(damage) = damage::emptied(path) {
+        return Err(StoreError::Damaged(damage));
     }
     match header {
         Header::Nothing => {

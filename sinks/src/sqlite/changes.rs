@@ -1,15 +1,13 @@
-//! What a batch brought that the database did not have.
+//! What came that the database did not have.
 
 use std::collections::BTreeSet;
 
-use energi_decoders::Reading;
 use jiff::Timestamp;
 
 use super::rollup::compute::{MINUTE, QUARTER};
 use super::rollup::coverage::{HOLD, Interval};
-use super::rollup::metrics::{GENERATION, GRID, METRICS};
 
-/// What a batch brought of one device. Times are microseconds since 1970 UTC.
+/// What came of one device since its last rollup. Times are microseconds since 1970 UTC.
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
     pub(super) serial: u32,
@@ -29,14 +27,20 @@ impl BatchChanges {
         Self { serial, ..Self::default() }
     }
 
-    /// Adds a reading that the database did not have.
-    pub(super) fn add(&mut self, reading: &Reading, time: i64) {
-        self.heard.push(Interval::at(time));
-        if reading.experimental() {
+    /// Adds a reading that the database did not have: its time, whether it has confirmed metrics,
+    /// and a power that counts among them.
+    pub(super) fn add(&mut self, time: i64, is_confirmed: bool, has_power: bool) {
+        match self.heard.last_mut() {
+            Some(last) if (last.start..=last.end + HOLD).contains(&time) => {
+                last.end = last.end.max(time);
+            }
+            _ => self.heard.push(Interval::at(time)),
+        }
+        if !is_confirmed {
             return;
         }
         self.minutes.insert(time - time.rem_euclid(MINUTE));
-        if reading.get(METRICS[GRID].key).or(reading.get(METRICS[GENERATION].key)).is_some() {
+        if has_power {
             // It cuts the hold of the one before it, and holds for a while itself.
             for touched in [time, time + HOLD] {
                 self.quarters.insert(touched - touched.rem_euclid(QUARTER));

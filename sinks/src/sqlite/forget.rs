@@ -89,6 +89,7 @@ fn remove(
     delete("energy_quarter WHERE quarter", midnight / QUARTER)?;
     delete("energy_point WHERE time", points)?;
     delete("coverage WHERE end", points)?;
+    delete("pending WHERE quarter", midnight / QUARTER)?;
     if before.is_none() {
         connection.execute("DELETE FROM device WHERE serial = ?1", [serial])?;
     }

@@ -6,7 +6,7 @@ use energi_decoders::{Field, Layout, Value};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::rollup::compute::{Counts, Sample};
-use super::rollup::metrics::{METRICS, SLOTS, slot_of};
+use super::rollup::metrics::{GENERATION, GRID, METRICS, SLOTS, slot_of};
 
 /// More tallies than this are looked up in the database again.
 const MOST_TALLIES: usize = 10_000;
@@ -42,6 +42,11 @@ impl Shape {
     /// Whether any of its values is of a confirmed metric.
     pub(super) fn is_confirmed(&self) -> bool {
         self.slots.iter().any(Option::is_some)
+    }
+
+    /// Whether a grid or generation power is among its values.
+    pub(super) fn has_power(&self) -> bool {
+        self.slots.iter().flatten().any(|slot| [GRID, GENERATION].contains(slot))
     }
 
     /// The sample that a stored row is.

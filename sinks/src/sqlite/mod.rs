@@ -15,6 +15,8 @@ mod config;
 pub mod daily;
 mod forget;
 mod ids;
+mod log_size;
+mod pending;
 mod probe;
 mod reader;
 mod retention;
@@ -30,7 +32,9 @@ use async_trait::async_trait;
 use energi_decoders::Reading;
 
 use crate::settings::{Period, Problem};
-use crate::sink::{Batching, Context, Destination, Sink, SinkConfig, SinkError, Written};
+use crate::sink::{
+    Backpressure, Batching, Context, Destination, Sink, SinkConfig, SinkError, Written,
+};
 use crate::timestamp_filter::TimestampFilter;
 
 pub use crate::database::{LockError, ReadError, WriterLock, open_existing, open_for_reading};
@@ -42,6 +46,7 @@ pub use reader::{
 };
 pub use schema::{APPLICATION_ID, VERSION};
 
+use store::RollupPace;
 use writer::{Writer, WriterOptions};
 
 /// A batch of a replay: large enough that the days it touches are seldom computed twice.
@@ -69,6 +74,10 @@ impl SinkConfig for SqliteConfig {
             path: self.path.clone(),
             timezone: context.timezone.clone(),
             keep: self.retention.samples.duration(),
+            pace: match context.backpressure {
+                Backpressure::Wait => RollupPace::Replay,
+                Backpressure::DropOldest => RollupPace::Live,
+            },
         };
         Ok(Box::new(Sqlite {
             writer: Writer::start(options).await?,

@@ -66,12 +66,13 @@ impl RetentionSweep {
     /// than the batch brought, so that nothing piles up.
     ///
     /// What the last batch may not have filled yet is left: a quarter of an hour is not to be made
-    /// from half its readings.
+    /// from half its readings. Nor is what a rollup still needs, from `needed_from` on.
     pub(super) fn after_batch(
         &mut self,
         connection: &mut Connection,
         batch: BatchTimes,
         readings: usize,
+        needed_from: Option<i64>,
     ) -> Result<(), StoreError> {
         let newest = batch.newest.as_millisecond().saturating_sub(self.keep);
         let oldest = batch.oldest.as_millisecond();
@@ -80,7 +81,8 @@ impl RetentionSweep {
         }
         let Some(horizon) = self.horizon(connection)? else { return Ok(()) };
         let filling = batch.oldest.as_microsecond();
-        let filling = reach(filling - filling.rem_euclid(QUARTER)).start / 1000;
+        let filling = reach(filling - filling.rem_euclid(QUARTER)).start;
+        let filling = needed_from.map_or(filling, |needed| needed.min(filling)) / 1000;
         if self.step(connection, horizon.min(filling), STEP.max(readings * 2))? {
             self.done = horizon;
         }

@@ -16,9 +16,9 @@ pub const APPLICATION_ID: i32 = 0x656e_7267;
 pub(super) const ZONE_KEY: &str = "timezone";
 
 /// The schema that this release writes (`PRAGMA user_version`).
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
 
-const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta];
+const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta, pending];
 
 /// The history's.
 pub(super) static SCHEMA: Schema =
@@ -81,6 +81,14 @@ fn parts_and_meta(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// What waits to be rolled up.
+fn pending(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE pending (device INTEGER NOT NULL, quarter INTEGER NOT NULL,
+             PRIMARY KEY (device, quarter)) WITHOUT ROWID;",
+    )
+}
+
 /// - `reading`: a row a record as decoded, `vals` its values as a JSON array in the order of
 ///   `shape.keys`, null where one was withheld. `time` is in ms, `us` the microseconds beyond. The
 ///   whole row is the key, so that the same capture twice adds nothing.
@@ -92,6 +100,7 @@ fn parts_and_meta(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// - `energy_point`: accepted readings of the daily counter, µs and Wh.
 /// - `coverage`: when the device was heard, µs.
 /// - `meta`, since version 2: the time zone of `daily_energy`.
+/// - `pending`, since version 3: quarter-hours with readings that are not rolled up yet.
 const TABLES: &str = "
 CREATE TABLE device (id INTEGER PRIMARY KEY, serial INTEGER NOT NULL UNIQUE);
 CREATE TABLE shape (id INTEGER PRIMARY KEY, keys TEXT NOT NULL UNIQUE);

@@ -1,41 +1,77 @@
-//! Writes a batch of readings: one transaction that stores them and everything that follows from
+//! Writes batches of readings, a transaction each, and now and then everything that follows from
 //! them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use energi_decoders::Reading;
 use energi_decoders::counter::{CounterPoint, WattHours};
 use energi_decoders::metric::DIVERTED_KWH_KEY;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::changes::BatchChanges;
-use super::daily::{self, Recorder};
+use super::daily::{Recorder, zone};
 use super::ids::Ids;
-use super::rollup::{self, coverage::union};
+use super::pending::Pending;
 use super::values;
 use crate::database::StoreError;
 
 /// The packets whose daily counter counts.
 const COUNTER_PACKETS: [u8; 2] = [0x1F, 0x20];
 
+/// Readings of a device that wait for a rollup at most, where the source waits for its sinks.
+const MOST_PENDING: usize = 5_000;
+
+/// How long readings wait for a rollup at most.
+const ROLLUP_EVERY: Duration = Duration::from_secs(60);
+
+/// The same, by the readings' times.
+const ROLLUP_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// When readings are rolled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RollupPace {
+    /// Once a minute by the readings' times.
+    Live,
+    /// Once a minute by the clock, or when many wait.
+    Replay,
+}
+
 /// An open history.
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
     timezone: TimeZone,
+    pace: RollupPace,
     /// `None` after a failure: what was remembered may have been rolled back.
-    ids: Option<Ids>,
+    remembered: Option<Remembered>,
     recorders: HashMap<u32, Recorder>,
+    /// The newest reading and the time of the last rollup.
+    rolled_up: Option<(Timestamp, Instant)>,
+}
+
+/// What the database has, too.
+#[derive(Debug)]
+struct Remembered {
+    ids: Ids,
+    pending: Pending,
 }
 
 impl Store {
     /// A store over a database of the present schema, its days those of `timezone`.
-    pub(super) fn new(mut connection: Connection, timezone: TimeZone) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        mut connection: Connection,
+        timezone: TimeZone,
+        pace: RollupPace,
+    ) -> Result<Self, StoreError> {
         connection.set_prepared_statement_cache_capacity(32);
-        daily::zone::settle(&mut connection, &timezone)?;
-        Ok(Self { connection, timezone, ids: None, recorders: HashMap::new() })
+        zone::settle(&mut connection, &timezone)?;
+        let (recorders, rolled_up) = (HashMap::new(), None);
+        let mut store = Self { connection, timezone, pace, remembered: None, recorders, rolled_up };
+        store.roll_up()?;
+        Ok(store)
     }
 
     /// Stores the readings that have a time. All of them or, on an error, none: the same batch may
@@ -45,9 +81,23 @@ impl Store {
         let result = self.try_write(batch);
         if result.is_err() {
             self.recorders = recorders;
-            self.ids = None;
+            self.remembered = None;
         }
         result
+    }
+
+    /// Rolls up all that waits.
+    pub(super) fn roll_up(&mut self) -> Result<(), StoreError> {
+        let result = self.try_roll_up();
+        if result.is_err() {
+            self.remembered = None;
+        }
+        result
+    }
+
+    /// The first of the times whose readings a rollup still needs, in microseconds.
+    pub(super) fn needed_from(&self) -> Option<i64> {
+        self.remembered.as_ref().and_then(|remembered| remembered.pending.needed_from())
     }
 
     /// The database, for upkeep.
@@ -63,27 +113,68 @@ impl Store {
     fn try_write(&mut self, batch: &[Arc<Reading>]) -> Result<(), StoreError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let ids = match &mut self.ids {
-            Some(ids) => ids,
-            empty => empty.insert(Ids::load(&transaction)?),
+        let remembered = remember(&mut self.remembered, &transaction)?;
+        insert(&transaction, remembered, &mut self.recorders, batch)?;
+        let newest = batch.iter().filter_map(|reading| reading.time).max();
+        let is_due = |newest: Timestamp| {
+            self.rolled_up.is_none_or(|(last, at)| match self.pace {
+                RollupPace::Live => {
+                    // A clock that was set back starts the minute again.
+                    newest < last || newest.duration_since(last) >= ROLLUP_TIME
+                }
+                RollupPace::Replay => {
+                    at.elapsed() >= ROLLUP_EVERY
+                        || remembered.pending.readings_each() >= MOST_PENDING
+                }
+            })
         };
-        for (device, mut changes) in insert(&transaction, ids, &mut self.recorders, batch)? {
-            changes.heard = union(changes.heard);
-            rollup::store::cover(&transaction, device, &changes.heard)?;
-            rollup::store::update(&transaction, ids, device, &changes)?;
-            daily::store::update(&transaction, &self.timezone, device, &changes)?;
+        let due = newest.filter(|newest| is_due(*newest));
+        if due.is_some() {
+            remembered.pending.apply(&transaction, &mut remembered.ids, &self.timezone)?;
         }
+        transaction.commit()?;
+        if let Some(newest) = due {
+            self.rolled_up = Some((newest, Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn try_roll_up(&mut self) -> Result<(), StoreError> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let remembered = remember(&mut self.remembered, &transaction)?;
+        if remembered.pending.is_empty() {
+            return Ok(());
+        }
+        remembered.pending.apply(&transaction, &mut remembered.ids, &self.timezone)?;
         Ok(transaction.commit()?)
     }
 }
 
+/// Reads what the database has, unless it is known.
+fn remember<'r>(
+    remembered: &'r mut Option<Remembered>,
+    connection: &Connection,
+) -> Result<&'r mut Remembered, StoreError> {
+    match remembered {
+        Some(remembered) => Ok(remembered),
+        empty => {
+            let ids = Ids::load(connection)?;
+            let pending = Pending::load(connection, &ids)?;
+            Ok(empty.insert(Remembered { ids, pending }))
+        }
+    }
+}
+
+/// Stores readings, device by device: those of one lie side by side, and so few pages are in use at
+/// a time.
 fn insert(
     transaction: &Transaction<'_>,
-    ids: &mut Ids,
+    remembered: &mut Remembered,
     recorders: &mut HashMap<u32, Recorder>,
     batch: &[Arc<Reading>],
-) -> Result<BTreeMap<i64, BatchChanges>, StoreError> {
-    let mut all: BTreeMap<i64, BatchChanges> = BTreeMap::new();
+) -> Result<(), StoreError> {
+    let Remembered { ids, pending } = remembered;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO reading (device, time, us, shape, vals) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO NOTHING",
@@ -93,6 +184,8 @@ fn insert(
          ON CONFLICT DO UPDATE SET energy = excluded.energy WHERE excluded.energy > energy",
     )?;
     let mut text = String::new();
+    let mut batch: Vec<&Reading> = batch.iter().map(Arc::as_ref).collect();
+    batch.sort_by_key(|reading| reading.serial);
     for reading in batch {
         let Some(time) = reading.time else { continue };
         let device = ids.device(transaction, reading.serial)?;
@@ -100,22 +193,25 @@ fn insert(
         let micros = time.as_microsecond();
         values::write(&mut text, reading);
         let (ms, us) = (micros.div_euclid(1000), micros.rem_euclid(1000));
-        let added = insert.execute((device, ms, us, shape.id, &text))? > 0;
-        let changes = all.entry(device).or_insert_with(|| BatchChanges::of(reading.serial));
-        if added {
-            changes.add(reading, micros);
+        if insert.execute((device, ms, us, shape.id, &text))? > 0 {
+            let is_confirmed = !reading.experimental();
+            let has_power = is_confirmed && shape.has_power();
+            pending.mark(transaction, device, micros)?;
+            pending.device(device, reading.serial).add(micros, is_confirmed, has_power);
+            pending.count();
         }
         if let Some(energy) = counter(reading) {
             let recorder = recorders.entry(reading.serial).or_default();
             for accepted in recorder.offer(CounterPoint { time, energy }) {
                 let micros = accepted.time.as_microsecond();
                 if point.execute((device, micros, accepted.energy.0))? > 0 {
-                    changes.points.push(micros);
+                    pending.mark(transaction, device, micros)?;
+                    pending.device(device, reading.serial).points.push(micros);
                 }
             }
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 fn counter(reading: &Reading) -> Option<WattHours> {

@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tracing::warn;
 
+use super::log_size::LogSize;
 use super::retention::{BatchTimes, RetentionSweep};
 use super::schema::SCHEMA;
-use super::store::Store;
+use super::store::{RollupPace, Store};
 use crate::database::{Database, StoreError, Worker};
 use crate::sink::SinkError;
 
@@ -27,6 +28,8 @@ pub(super) struct WriterOptions {
     pub(super) timezone: TimeZone,
     /// How long readings are kept.
     pub(super) keep: Duration,
+    /// When readings are rolled up.
+    pub(super) pace: RollupPace,
 }
 
 /// A handle on the thread. Without a handle the thread ends, and closes the database.
@@ -36,8 +39,8 @@ pub(super) struct Writer(Worker<OpenHistory>);
 impl Writer {
     /// Starts the thread; returns when the database is open.
     pub(super) async fn start(options: WriterOptions) -> Result<Self, SinkError> {
-        let WriterOptions { path, timezone, keep } = options;
-        let open = move |connection| OpenHistory::new(connection, timezone, keep);
+        let WriterOptions { path, timezone, keep, pace } = options;
+        let open = move |connection| OpenHistory::new(connection, timezone, keep, pace);
         Worker::start("sqlite", &path, &SCHEMA, open).await.map(Self)
     }
 
@@ -51,7 +54,7 @@ impl Writer {
 
     /// Closes the database, unless a failure has.
     pub(super) async fn close(&self) -> Result<(), SinkError> {
-        self.0.tell(OpenHistory::sweep).await;
+        self.0.tell(OpenHistory::finish).await;
         self.0.close().await
     }
 }
@@ -60,6 +63,8 @@ struct OpenHistory {
     store: Store,
     retention: RetentionSweep,
     timezone: TimeZone,
+    pace: RollupPace,
+    log: LogSize,
 }
 
 impl Database for OpenHistory {
@@ -68,7 +73,7 @@ impl Database for OpenHistory {
     }
 
     fn replace(&mut self, connection: Connection) -> Result<(), StoreError> {
-        self.store = Store::new(connection, self.timezone.clone())?;
+        self.store = Store::new(connection, self.timezone.clone(), self.pace)?;
         Ok(())
     }
 
@@ -78,11 +83,24 @@ impl Database for OpenHistory {
 }
 
 impl OpenHistory {
-    fn new(connection: Connection, timezone: TimeZone, keep: Duration) -> Result<Self, StoreError> {
-        let store = Store::new(connection, timezone.clone())?;
-        let mut history = Self { store, retention: RetentionSweep::new(keep), timezone };
+    fn new(
+        connection: Connection,
+        timezone: TimeZone,
+        keep: Duration,
+        pace: RollupPace,
+    ) -> Result<Self, StoreError> {
+        let store = Store::new(connection, timezone.clone(), pace)?;
+        let (retention, log) = (RetentionSweep::new(keep), LogSize::default());
+        let mut history = Self { store, retention, timezone, pace, log };
         history.sweep();
         Ok(history)
+    }
+
+    /// Rolls up what waits, and removes what is old.
+    fn finish(&mut self) {
+        // What cannot be rolled up now is marked, and the next start does so.
+        self.store.roll_up().unwrap_or_else(|error| warn!("energy is not up to date: {error}"));
+        self.sweep();
     }
 
     /// Removes what is old. A failure is no reader's loss: it is tried again with the next batch.
@@ -95,10 +113,12 @@ impl OpenHistory {
         let times = || batch.iter().filter_map(|reading| reading.time);
         if let (Some(oldest), Some(newest)) = (times().min(), times().max()) {
             let times = BatchTimes { oldest, newest };
+            let needed = self.store.needed_from();
             let connection = self.store.connection();
-            let result = self.retention.after_batch(connection, times, batch.len());
+            let result = self.retention.after_batch(connection, times, batch.len(), needed);
             result.unwrap_or_else(|error| warn!("old readings are not removed: {error}"));
         }
+        self.log.tidy(self.store.connection());
     }
 }
 
@@ -122,7 +142,8 @@ mod tests {
         let open = |name: &str| {
             let mut file = DatabaseFile::claim(&directory.path().join(name), &SCHEMA).unwrap();
             let connection = file.open().unwrap();
-            OpenHistory::new(connection, TimeZone::UTC, Duration::from_hours(24)).unwrap()
+            OpenHistory::new(connection, TimeZone::UTC, Duration::from_hours(24), RollupPace::Live)
+                .unwrap()
         };
         let start = "2026-01-20T10:00:00Z".parse().unwrap();
         let readings = Device::default().life(start, SignedDuration::from_hours(3));

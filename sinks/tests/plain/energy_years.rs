@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use energi_decoders::counter::{CounterFilter, CounterPoint, Judgement, MAX_ENERGY, WattHours};
-use energi_sinks::sqlite::daily::{Border, DivertedDay, Recorder, day, window};
+use energi_sinks::sqlite::daily::{DivertedDay, Recorder, day, window};
 use household::{Clock, Household, Shown, timestamp};
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -107,10 +107,9 @@ impl Years {
 
     /// Whether `gap` can have cost the day energy at a border: then it is not complete.
     fn is_open(day: &DivertedDay, gap: &Range<i64>) -> bool {
-        let harmful = |border: &Border| !border.at_rest || gap.end - gap.start > 5 * 60_000;
         let [begin, end] = day.borders.map(|border| {
             let alone = DivertedDay { borders: [border, border], ..day.clone() };
-            Self::is_beside(&alone, gap) && harmful(&border)
+            Self::is_beside(&alone, gap)
         });
         begin && !day.borders[0].fresh || end
     }

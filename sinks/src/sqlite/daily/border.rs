@@ -35,30 +35,21 @@ pub(super) struct DayBoundary {
     /// The index of the first point that is surely of the day that begins, and before which point
     /// the day before surely had not ended.
     sure: (usize, usize),
-    /// Whether nothing tells when the device started again.
-    inferred: bool,
 }
 
 impl DayBoundary {
     /// Between the point before `first` and that.
     fn at(first: usize, carry_over: WattHours) -> Self {
-        Self { first, carry_over, sure: (first, first), inferred: false }
+        Self { first, carry_over, sure: (first, first) }
     }
 
     pub(super) fn place(self, runs: &Runs) -> Border {
         let time = |index: usize| runs.points.get(index).map(|point| point.time);
-        let (begin, mut end) = self.sure;
-        // No reset hides before a point that cannot have come from zero since the one before it.
-        while end > self.first && !Gap::at(runs, end).hides(|_, _| true) {
-            end -= 1;
-        }
-        let around = runs.points.get(begin.saturating_sub(1)..=end);
-        let low = |around: &[CounterPoint]| around.iter().all(|p| p.energy <= LEAST_RESET);
+        let (begin, end) = self.sure;
         Border {
             after: begin.checked_sub(1).and_then(time),
             until: time(end),
             fresh: runs.resets.binary_search(&self.first).is_ok(),
-            at_rest: self.inferred && begin < end && around.is_some_and(low),
         }
     }
 }
@@ -66,7 +57,7 @@ impl DayBoundary {
 /// The border nearest `midnight`.
 ///
 /// Beyond the rule's letter: the next value counts from zero only where it can have come from
-/// there; a reset in a gap is in reach if the gap is; one hidden by steady diverting is told by
+/// there; a reset in a gap is in reach if the gap is; one hidden by steady diverting is found by
 /// [`catch_up_near`]; and where the counter shows that it did not start again at the usual time,
 /// the border is the last time in reach when it can have done so without a fall that shows.
 pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> DayBoundary {
@@ -75,34 +66,23 @@ pub(super) fn find(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> DayBounda
     }
     let expected = Expected::at(runs, midnight, tz);
     let usual = Gap::of(runs, expected.map_or(midnight, |it| it.usual));
-    if usual.hides_a_reset() || expected.is_some() && usual.hides_a_catch_up() {
+    if usual.hides_a_reset() {
         return DayBoundary::at(usual.first, WattHours(0));
     }
     if let Some(expected) = expected.filter(|_| usual.was_low()) {
         let sure = (runs.from(expected.earliest), runs.from(expected.latest));
         return DayBoundary { sure, ..usual.carried(runs) };
     }
-    if let Some(first) = reset_in_gap_near(runs, midnight) {
+    let seen = reset_in_gap_near(runs, midnight).or_else(|| catch_up_near(runs, midnight));
+    if let Some(first) = seen {
         return DayBoundary::at(first, WattHours(0));
     }
-    if let Some(first) = catch_up_near(runs, midnight) {
-        return DayBoundary::at(first, WattHours(0));
-    }
-    // Nothing tells when the device started again: it can have been at any time in reach.
+    // Nothing shows when the device started again: it can have been at any time in reach.
     let reach = runs.between(earlier(midnight, REACH), later(midnight, REACH));
     let sure = (reach.start.min(usual.first), reach.end.max(usual.first));
-    let inferred = |found: DayBoundary| DayBoundary { sure, inferred: true, ..found };
-    if usual.was_low() {
-        return inferred(usual.carried(runs));
-    }
-    if let Some(end) = end_of_low(runs, usual.first, reach.start) {
-        return inferred(Gap::at(runs, end).carried(runs));
-    }
-    let ours = Gap::of(runs, midnight);
-    if ours.hides_a_reset() {
-        return DayBoundary::at(ours.first, WattHours(0));
-    }
-    inferred(usual.carried(runs))
+    let end_of_low = end_of_low(runs, usual.first, reach.start);
+    let border = end_of_low.map_or(usual, |end| Gap::at(runs, end));
+    DayBoundary { sure, ..border.carried(runs) }
 }
 
 /// The reset nearest `midnight`, if one is in reach: the index of its first point.
@@ -131,7 +111,7 @@ fn reset_in_gap_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
     })
 }
 
-/// When the device starts again at a midnight, told by when it was last seen to at an earlier one.
+/// When the device starts again at a midnight, by the last reset at an earlier one.
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     usual: Timestamp,
@@ -142,9 +122,9 @@ struct Expected {
 }
 
 impl Expected {
-    /// A reset away from midnight is the device starting again, and one inside a gap does not tell
-    /// the time. It is told by the last point before the reset, since the first one after it had to
-    /// prove itself.
+    /// A reset away from midnight is the device starting again, and one inside a gap does not show
+    /// the time. The last point before the reset shows it, since the first one after it had to prove
+    /// itself.
     fn at(runs: &Runs, midnight: Timestamp, tz: &TimeZone) -> Option<Self> {
         let seen = |reset: &usize| {
             let until = runs.points.get(*reset)?;
@@ -157,8 +137,8 @@ impl Expected {
             let [after, usual, until] = [after.time, later(after.time, SENT_EVERY), until.time]
                 .map(|time| time.duration_since(of_day));
             let changed = tz.to_offset(midnight).duration_since(tz.to_offset(of_day));
-            let tells = usual.abs() <= REACH && reset_near(runs, of_day) == Some(*reset);
-            tells.then(|| Self {
+            let shows = usual.abs() <= REACH && reset_near(runs, of_day) == Some(*reset);
+            shows.then(|| Self {
                 usual: later(midnight, usual),
                 earliest: later(midnight, after.min(after + changed)),
                 latest: later(midnight, until.max(until + changed)),

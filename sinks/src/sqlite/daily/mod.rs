@@ -50,8 +50,8 @@ pub struct DivertedDay {
 /// Where one date ends and the next begins: somewhere after one point and not after another.
 ///
 /// What flowed in between and was reset unseen is not counted, so a date whose border interval
-/// touches a gap in the device's frames is not complete, unless the gap is harmless: see
-/// [`fresh`](Self::fresh) and [`at_rest`](Self::at_rest).
+/// touches a gap in the device's frames is not complete, unless the counter shows all that the date
+/// that begins diverted: see [`fresh`](Self::fresh).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Border {
     /// The last point of the date before; `None` where there is none.
@@ -61,10 +61,6 @@ pub struct Border {
     /// Whether the counter is seen to have started from zero: what the date that begins diverted,
     /// its counter shows. A gap here can only have cost the date that ends.
     pub fresh: bool,
-    /// Whether the border can be anywhere in between since the counter stood near zero, and never
-    /// rose by more than 0.02 kWh. Only diverting that both begins and ends in the gap that also
-    /// hides the border would be lost.
-    pub at_rest: bool,
 }
 
 /// The times of the points that [`day`] needs for `date`.

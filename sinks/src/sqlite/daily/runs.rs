@@ -13,8 +13,7 @@
 //! from it, before or after a gap, like a reset that would count it.) So they are weighed
 //! together: of all ways to drop points such that every jump left is a reset, the one is taken
 //! whose points stood for longest. Where one thing is wrong at a time, that is rule 4 to the
-//! letter, but for the smallest of resets (see [`ends_in_spike`]) and for one that a wild value
-//! stands in front of (see [`Segments::reset_behind`]).
+//! letter, but for the smallest of resets (see [`ends_in_spike`]).
 
 use std::ops::Range;
 
@@ -99,13 +98,11 @@ enum Link {
     Reset,
 }
 
-/// How two segments are joined: the end of what is kept of the earlier, the start of what is kept
-/// of the later.
+/// How two segments are joined, and the end of what is kept of the earlier.
 #[derive(Debug, Clone, Copy)]
 struct Join {
     link: Link,
     end: usize,
-    start: usize,
 }
 
 /// The best way to arrive at a segment.
@@ -113,8 +110,6 @@ struct Join {
 struct Arrival {
     /// How long the points kept before the segment stood, in seconds.
     stood: i64,
-    /// Where the part of the segment that is kept starts.
-    start: usize,
     link: Link,
     /// The segment before it, and the end of the part of that which is kept.
     from: Option<(usize, usize)>,
@@ -155,20 +150,16 @@ impl<'a> Segments<'a> {
     fn best(&self) -> Vec<(Range<usize>, Link)> {
         let mut arrivals: Vec<Arrival> = Vec::with_capacity(self.ranges.len());
         for (index, range) in self.ranges.iter().enumerate() {
-            let mut best = Arrival { stood: 0, start: range.start, link: Link::Start, from: None };
-            let mut most = 0;
+            let mut best = Arrival { stood: 0, link: Link::Start, from: None };
             // The nearest first: among equals it wins.
             for earlier in (index.saturating_sub(REACH)..index).rev() {
                 let arrival = arrivals[earlier];
-                let kept = arrival.start..self.ranges[earlier].end;
+                let kept = self.ranges[earlier].clone();
                 let before = arrival.from.map(|(_, end)| self.points[end - 1]);
-                for join in self.joins(before, &kept, range) {
+                if let Some(join) = self.join(before, &kept, range) {
                     let stood = arrival.stood + self.weight(kept.start..join.end);
-                    let worth = stood - self.weight(range.start..join.start);
-                    if worth > most {
-                        let Join { link, end, start } = join;
-                        best = Arrival { stood, start, link, from: Some((earlier, end)) };
-                        most = worth;
+                    if stood > best.stood {
+                        best = Arrival { stood, link: join.link, from: Some((earlier, join.end)) };
                     }
                 }
             }
@@ -178,13 +169,12 @@ impl<'a> Segments<'a> {
     }
 
     fn trace(&self, arrivals: &[Arrival]) -> Vec<(Range<usize>, Link)> {
-        let kept = |index: usize| arrivals[index].start..self.ranges[index].end;
         let mut here = (0..arrivals.len())
-            .max_by_key(|index| arrivals[*index].stood + self.weight(kept(*index)))
+            .max_by_key(|index| arrivals[*index].stood + self.weight(self.ranges[*index].clone()))
             .map(|index| (index, self.ranges[index].end));
         let mut parts = Vec::new();
         while let Some((index, end)) = here {
-            parts.push((arrivals[index].start..end, arrivals[index].link));
+            parts.push((self.ranges[index].start..end, arrivals[index].link));
             here = arrivals[index].from;
         }
         parts.reverse();
@@ -196,50 +186,22 @@ impl<'a> Segments<'a> {
     }
 
     /// How the segment `later` can go on from `earlier`, which itself goes on from `before`.
-    fn joins(
+    fn join(
         &self,
         before: Option<CounterPoint>,
         earlier: &Range<usize>,
         later: &Range<usize>,
-    ) -> impl Iterator<Item = Join> {
+    ) -> Option<Join> {
         let segment = &self.points[earlier.clone()];
         let (last, next) = (self.points[earlier.end - 1], self.points[later.start]);
         if self.is_reset(last, later.start) && !ends_in_spike(before, segment, next) {
-            let join = Join { link: Link::Reset, end: earlier.end, start: later.start };
-            return [Some(join), None, None].into_iter().flatten();
+            return Some(Join { link: Link::Reset, end: earlier.end });
         }
-        // The last of the earlier may be wrong, and what it hides is a reset ...
-        let last_wrong = self.reset_behind(before, earlier, later.start);
-        // ... or the end of the earlier is: its higher points, and of the others those after
+        // The end of the earlier is wrong: its higher points, and of the others those after
         // which the rise is impossible; the longer ago a point was, the more may have flowed since.
         let lower = segment.partition_point(|point| point.energy <= next.energy);
         let kept = segment[..lower].partition_point(|point| point.may_precede(next));
-        let end = earlier.start + kept;
-        let earlier_cut = Join { link: Link::Follow, end, start: later.start };
-        // ... or the start of the later: its lower points.
-        let rest = &self.points[later.clone()];
-        let lower = rest.partition_point(|point| point.energy < last.energy);
-        let start = later.start + lower;
-        let later_cut = Join { link: Link::Follow, end: earlier.end, start };
-        let goes_on = lower > 0 && rest.get(lower).is_some_and(|point| last.may_precede(*point));
-        let cuts = [(kept > 0).then_some(earlier_cut), goes_on.then_some(later_cut), last_wrong];
-        cuts.into_iter().flatten()
-    }
-
-    /// The reset that the point at `next` is the first after, once the last points of `earlier` are
-    /// dropped: a wild value that stands for the device's midnight leaves its zeros unproven, and
-    /// too little time for what is believed first after them.
-    fn reset_behind(
-        &self,
-        before: Option<CounterPoint>,
-        earlier: &Range<usize>,
-        next: usize,
-    ) -> Option<Join> {
-        let near = |end: &usize| self.points[*end].elapsed(self.points[next]) <= SPIKE;
-        let mut ends = (earlier.start + 1..earlier.end).rev().take_while(near);
-        let end = ends.find(|end| self.is_reset(self.points[end - 1], next))?;
-        let is_spike = ends_in_spike(before, &self.points[earlier.start..end], self.points[next]);
-        (!is_spike).then_some(Join { link: Link::Reset, end, start: next })
+        (kept > 0).then_some(Join { link: Link::Follow, end: earlier.start + kept })
     }
 
     /// Whether the point at `next` can be the first after a reset, where `last` is the one kept

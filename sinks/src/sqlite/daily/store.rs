@@ -20,10 +20,6 @@ use crate::energy::midnights;
 /// does no harm, since a day is a pure function of what is stored.
 const APART: i64 = 24 * 3600 * 1_000_000;
 
-/// While the counter is at rest, a gap of up to 5 min is not taken to hide a whole stretch of
-/// diverting and the counter's reset after it: it would have to hold both.
-const REST: i64 = 300_000_000;
-
 /// Recomputes the dates whose energy or completeness `changes` can change.
 pub(in crate::sqlite) fn update(
     connection: &Connection,
@@ -264,8 +260,7 @@ fn is_complete(
     let enough = covered(&heard, begin, end) * 100 >= (end - begin) * 99;
     let is_heard = |side: usize| {
         let (after, until) = needed[side];
-        let longest = if day.borders[side].at_rest { REST } else { HOLD };
-        unbroken(&heard, after, until, longest)
+        unbroken(&heard, after, until, HOLD)
     };
     let restarts_heard = day.restarts.iter().all(|restart| {
         let [after, until] = micros(*restart);

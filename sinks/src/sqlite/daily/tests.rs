@@ -217,34 +217,6 @@ fn heating_that_hides_the_devices_midnight_after_days_without_a_reset_is_split_t
 }
 
 #[test]
-fn a_counter_that_comes_back_to_what_it_was_hides_no_midnight() {
-    // It is believed again when it happens to be where it stood before, and goes on from there.
-    let on_from_before = [
-        steadily((-49.0, 3_000), (-48.05, 3_000)),
-        steadily((-48.0, 0), (-0.05, 0)),
-        heating((-108, 12), -12),
-        heating((108, 108), 600),
-    ];
-    let on_from_midnight = [
-        steadily((-25.0, 0), (-24.05, 3_000)),
-        steadily((-24.0, 60), (-1.0 / 12.0, 60)),
-        heating((68, 60), 600),
-        Vec::new(),
-    ];
-    for points in [on_from_before, on_from_midnight] {
-        let after = steadily((0.2, 720), (23.7, 5_000));
-        assert_eq!(diverted(&[points.concat(), after]), Some(5_000));
-    }
-    // One that stood there all the while has a point every 5 minutes.
-    let stands = [
-        steadily((-25.0, 0), (-24.05, 3_000)),
-        steadily((-24.0, 60), (2.0, 60)),
-        steadily((2.0, 60), (23.7, 500)),
-    ];
-    assert_eq!(diverted(&stands), Some(440));
-}
-
-#[test]
 fn a_heater_that_is_switched_on_and_off_hides_no_midnight() {
     let switched = (0..5_i64).flat_map(|turn| {
         let begin = i32::try_from(turn).unwrap() * 240 - 708;
@@ -307,7 +279,6 @@ fn a_border_is_no_narrower_than_the_devices_clock_is_known() {
     let [border, _] = of(&points).borders;
     assert!(border.after.unwrap() < hours(-0.25), "{border:?}");
     assert_eq!(border.until, Some(hours(2.7)));
-    assert!(!border.at_rest, "the clock tells where it is");
 
     // Two nights after it was seen, the clocks go forward: its midnight is an hour later if it does
     // not follow them, and then in the gap.

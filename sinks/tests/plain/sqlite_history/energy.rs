@@ -111,30 +111,6 @@ async fn a_day_whose_border_lies_in_a_gap_is_not_complete() {
     assert_eq!(day(&place, "2026-01-21").unwrap().4, 0);
 }
 
-/// Two days with nothing received from one time to another.
-fn without(device: &Device, from: &str, until: &str) -> Readings {
-    let mut readings = sparse(device, at("2026-01-19T00:00:00Z"), at(from));
-    readings.extend(sparse(device, at(until), at("2026-01-22T01:00:00Z")));
-    readings
-}
-
-#[tokio::test]
-async fn a_short_gap_on_a_winters_night_leaves_both_days_complete() {
-    let device = Device::default();
-    for (from, until) in [("22:20:00", "22:24:00"), ("23:10:00", "23:12:00")] {
-        let place = Place::new();
-        let [from, until] = [from, until].map(|time| format!("2026-01-20T{time}Z"));
-        place.store(&without(&device, &from, &until)).await;
-        for date in ["2026-01-20", "2026-01-21"] {
-            assert_eq!(day(&place, date).unwrap().4, 1, "{date}, heard until {from}");
-        }
-    }
-    let place = Place::new();
-    place.store(&without(&device, "2026-01-21T01:00:00Z", "2026-01-21T01:03:00Z")).await;
-    assert_eq!(day(&place, "2026-01-20").unwrap().4, 1);
-    assert_eq!(day(&place, "2026-01-21").unwrap().4, 1);
-}
-
 #[tokio::test]
 async fn a_gap_over_the_counters_reset_costs_only_the_day_that_ends() {
     let place = Place::new();

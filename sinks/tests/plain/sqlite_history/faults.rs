@@ -89,7 +89,7 @@ fn write_and_kill(place: &Place) {
     use std::io::BufRead;
 
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "faults::child_of_the_next_tests", "--nocapture"])
+        .args(["--exact", "sqlite_history::faults::child_of_the_next_tests", "--nocapture"])
         .env(CHILD, place.directory.path())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -179,4 +179,40 @@ async fn a_full_disk_loses_nothing() {
     expected.store(&readings).await;
     assert!(full, "the disk was never full");
     assert_eq!(found, expected.all());
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
+
+#[tokio::test]
+async fn a_history_found_cut_short_beside_its_log_is_moved_aside_with_that_log() {
+    for pages in [0, 2] {
+        let place = Place::new();
+        place.store(&Device::default().life(at("2026-01-19T00:00:00Z"), hours(24))).await;
+        write_and_kill(&place);
+        let (file, log) = (place.path(), place.directory.path().join("energi.db-wal"));
+        let logged = std::fs::read(&log).unwrap();
+        assert!(!logged.is_empty());
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &whole[..pages * 4096]).unwrap();
+        // Whoever only reads leaves the log alone.
+        if pages == 0 {
+            assert!(energi_sinks::sqlite::open_for_reading(&file).is_err());
+            assert!(std::fs::read(&log).unwrap() == logged, "a reader changed the log");
+        }
+
+        let readings = hour();
+        place.store(&readings).await;
+        let names = place.files();
+        let aside = |end: &str| {
+            let name = names.iter().find(|name| name.contains(".corrupt-") && name.ends_with(end));
+            place.directory.path().join(name.unwrap_or_else(|| panic!("no {end} in {names:?}")))
+        };
+        assert!(std::fs::read(aside("-wal")).unwrap() == logged, "the log was changed");
+        assert_eq!(size(&aside("Z")), pages as u64 * 4096);
+        let expected = Place::new();
+        expected.store(&readings).await;
+        assert_eq!(place.all(), expected.all());
+    }
 }

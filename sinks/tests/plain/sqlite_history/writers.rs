@@ -44,7 +44,7 @@ fn child_that_reads() {
 fn child(name: &str, variable: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", &format!("writers::{name}"), "--nocapture"])
+        .args(["--exact", &format!("sqlite_history::writers::{name}"), "--nocapture"])
         .env(variable, path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
@@ -84,7 +84,7 @@ async fn a_second_gateway_is_refused_by_name_while_readers_read() {
     let place = Place::new();
     let (mut other, _output) =
         another_gateway(&mut child("child_that_writes", WRITES, &place.path()));
-    let said = format!("process {} (sqlite_history", other.id());
+    let said = format!("process {} (plain", other.id());
     for text in [place.refusal().await, probe(&place.config(), &place).await.unwrap_err()] {
         assert!(text.contains("energi.db") && text.contains(&said), "{text}");
         assert!(text.contains("writes to it already; stop that one"), "{text}");
