@@ -8,6 +8,7 @@ use energi_decoders::{Field, Raw, packets};
 use serde::{Deserialize, Serialize};
 
 use super::broker::BrokerUrls;
+use super::energy;
 use super::message::QoS;
 use super::topics;
 use crate::settings::{Period, Problem, Secret, check_pair};
@@ -312,7 +313,9 @@ fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
     match fields.find(|field| field.key() == key) {
         _ if !(width.is_finite() && width >= 0.0) => Some("a number that is not negative"),
         Some(Field { raw: Raw::Bit(_), .. }) => Some("a flag has none: its change goes at once"),
-        None if !key.contains('/') => Some("no value is published under this key"),
+        None if !key.starts_with("0x") && !energy::KEYS.contains(&key) => {
+            Some("no value is published under this key")
+        }
         _ => None,
     }
 }

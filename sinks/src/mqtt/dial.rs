@@ -18,6 +18,7 @@ use tokio::net::{TcpStream, UnixListener, lookup_host};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tracing::debug;
 
 use super::broker::BrokerUrl;
 
@@ -75,6 +76,7 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
     let mut failed = Vec::new();
     loop {
         if let Some(address) = untried.next() {
+            debug!(%address, "trying");
             attempts.spawn(async move {
                 let connected = timeout(ADDRESS_LIMIT, TcpStream::connect(address)).await;
                 let late = || io::Error::new(ErrorKind::TimedOut, "no answer");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Session;
 use crate::mqtt::failure::ConnectionFailure;
@@ -14,6 +14,7 @@ const ECHO_WITHIN: Duration = Duration::from_secs(10);
 
 impl Session {
     pub(super) fn subscription_answered(&mut self, filter: &str, refused: bool) {
+        debug!(sink = self.name, topic = filter, refused, "subscription answered");
         if !refused {
             if filter == self.topics.bridge_state() {
                 self.echo = Some(Instant::now() + ECHO_WITHIN);

@@ -16,7 +16,7 @@ use energi_decoders::Reading;
 use rumqttc::{AsyncClient, Event, Outgoing};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::broker::BrokerUrl;
 use super::config::MqttConfig;
@@ -164,6 +164,7 @@ impl Session {
     async fn connection(&mut self) -> End {
         let (config, id) = (Arc::clone(&self.config), self.client_id.clone());
         let (broker, will) = (self.broker().clone(), self.tracker.offline());
+        debug!(sink = self.name, %broker, client_id = id, "connecting");
         let opening = async move { Connection::open(config, &broker, &id, Some(will)).await };
         let mut connection = match self.serve(opening, None).await {
             Some(Ok(connection)) => connection,
@@ -245,6 +246,7 @@ impl Session {
         if self.is_up()
             && let Some(Announcement { messages, values, .. }) = self.tracker.announcement(now)
         {
+            debug!(sink = self.name, messages = messages.len(), values, "announcing");
             self.queue.introduce(messages);
             self.restate |= values;
         }

@@ -2,7 +2,7 @@
 
 use rumqttc::{AsyncClient, ClientError, Event, Incoming, Outgoing, SubscribeReasonCode};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Link, Session};
 use crate::mqtt::connection::LARGEST_SENT;
@@ -126,6 +126,7 @@ impl Session {
     /// Takes note of the end of a connection, and returns its reason as far as it is known.
     pub(super) fn lost(&mut self, failure: ConnectionFailure) -> ConnectionFailure {
         let early = self.good.take().is_some();
+        debug!(sink = self.name, ?failure, early, "connection ended");
         if early {
             self.log.broke_early();
         }
