@@ -20,9 +20,10 @@ mkdir dist
 # What is in it, and under which licences.
 cargo about generate --locked --workspace --fail packaging/licences.hbs \
     --config packaging/about.toml --output-file dist/THIRD-PARTY-LICENCES.txt
-cargo cyclonedx --format json --spec-version 1.5 --override-filename sbom --quiet
-mv sbom.json "dist/energi-gateway-$version.cdx.json"
-rm -f decoders/sbom.json sinks/sbom.json
+cargo cyclonedx --format json --spec-version 1.5 --no-build-deps --override-filename sbom --quiet
+# Without the folder that it was built in.
+sed "s|file://$PWD|file:///energi-gateway|g" sbom.json > "dist/energi-gateway-$version.cdx.json"
+git ls-files --others --exclude-standard '*sbom.json' | xargs rm -f
 
 archive() {
     # The same bytes for the same files.
