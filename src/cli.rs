@@ -59,6 +59,7 @@ pub enum Command {
     /// Show the devices live in the terminal
     Watch(commands::watch::Args),
     /// Find out what unknown packets mean
+    #[cfg(feature = "research")]
     Research(commands::research::Args),
     /// Find out why no device is heard, and what to do
     Doctor(commands::doctor::Args),
@@ -95,6 +96,7 @@ impl Command {
             #[cfg(feature = "mqtt")]
             Self::Mqtt(args) => commands::mqtt::run(&args),
             Self::Watch(args) => commands::watch::run(&args),
+            #[cfg(feature = "research")]
             Self::Research(args) => commands::research::run(&args),
             Self::Doctor(args) => commands::doctor::run(&args),
             Self::Health(args) => commands::health::run(&args),

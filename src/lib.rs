@@ -26,6 +26,7 @@ pub mod platform;
 pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;
+#[cfg(feature = "research")]
 pub mod research;
 mod terminal;
 mod watch;

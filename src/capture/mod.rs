@@ -1,9 +1,11 @@
-//! Where frames come from: a network interface, a capture file, a simulated household.
+//! Where frames come from: a network interface, another machine, a capture file, a simulated
+//! household.
 
 pub mod ethertype;
 pub mod live;
 pub mod pacer;
 pub mod pcapng;
+pub mod remote;
 pub mod replay;
 pub mod simulator;
 mod speed;

@@ -24,6 +24,7 @@ pub mod queue;
 pub mod record;
 #[cfg(feature = "sqlite")]
 pub mod report;
+#[cfg(feature = "research")]
 pub mod research;
 pub mod run;
 pub mod watch;

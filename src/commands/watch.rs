@@ -135,6 +135,9 @@ fn source(capture: &Capture) -> String {
     match capture {
         Capture::Live(live) => live.interface.to_string(),
         Capture::Replay(replay) => replay.path.display().to_string(),
+        Capture::Remote(remote) => {
+            remote.address().map_or_else(String::new, |address| address.to_string())
+        }
         Capture::Simulator(_) => "simulated household".to_owned(),
     }
 }

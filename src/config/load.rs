@@ -178,7 +178,7 @@ impl Loader<'_> {
 
     fn capture(&mut self) -> Option<Capture> {
         let place = Place::default().key("capture");
-        let types = ["live", "replay", "simulator"];
+        let types = ["live", "remote", "replay", "simulator"];
         let Some(node) = self.tree.get("capture") else {
             let types = list(types.into_iter());
             let problem = format!("the key is missing; it says where frames come from: {types}");
@@ -189,6 +189,9 @@ impl Loader<'_> {
         let own = node.without(&["type"]);
         let capture = match capture_type {
             CaptureType::Live => self.read(&place, &own, &["type"], PhantomData).map(Capture::Live),
+            CaptureType::Remote => {
+                self.read(&place, &own, &["type"], PhantomData).map(Capture::Remote)
+            }
             CaptureType::Replay => {
                 self.read(&place, &own, &["type"], PhantomData).map(Capture::Replay)
             }

@@ -15,10 +15,11 @@ use super::status::RunningStatus;
 use super::{Gateway, Output};
 use crate::capture::Source;
 use crate::capture::live::{self, LiveSettings, LiveSource};
+use crate::capture::remote::{self, RemoteAddress, RemoteSettings, RemoteSource};
 use crate::capture::replay::ReplaySource;
 use crate::capture::simulator::{self, Simulator};
 use crate::capture::stop::Stop;
-use crate::config::{Capture, Config, Devices};
+use crate::config::{Capture, Config, Devices, Remote};
 use crate::pipeline::Pipeline;
 use crate::pipeline::counters::Counters;
 use crate::pipeline::device_filter::DeviceFilter;
@@ -168,6 +169,11 @@ fn open_source(
             counters.watch(live.counters());
             (Box::new(live), None)
         }
+        Capture::Remote(remote) => {
+            let source = RemoteSource::new(RemoteSettings::new(address(remote)?));
+            counters.watch(source.counters());
+            (Box::new(source), None)
+        }
         Capture::Replay(replay) => {
             let source = ReplaySource::open(&replay.path, replay.speed)?;
             let scrolls = config.sinks.iter().any(|sink| sink.config.sink().writes_to_stdout());
@@ -198,8 +204,16 @@ fn retry_policy(capture: &Capture) -> RetryPolicy {
         Capture::Replay(replay) if replay.path != Path::new("-") => {
             RetryPolicy::Attempts(REPLAY_TRIES)
         }
-        Capture::Replay(_) | Capture::Live(_) | Capture::Simulator(_) => RetryPolicy::Forever,
+        Capture::Replay(_) | Capture::Live(_) | Capture::Remote(_) | Capture::Simulator(_) => {
+            RetryPolicy::Forever
+        }
     }
+}
+
+/// A configuration that was checked has an address.
+fn address(remote: &Remote) -> Result<RemoteAddress, Failure> {
+    let none = || Failure::message(Exit::Config, "capture: give `command` or `connect`");
+    remote.address().ok_or_else(none)
 }
 
 fn device_filter(devices: &Devices) -> DeviceFilter {
@@ -237,6 +251,10 @@ pub fn probe(capture: &Capture) -> Result<String, Failure> {
             }
             ReplaySource::open(&replay.path, replay.speed)?;
             Ok(format!("{path} can be opened"))
+        }
+        Capture::Remote(wanted) => {
+            let tried = remote::probe(&address(wanted)?);
+            tried.map_err(|error| Failure::message(Exit::Unavailable, error))
         }
         Capture::Simulator(_) => Ok("a simulated household".to_owned()),
     }

@@ -299,6 +299,7 @@ impl fmt::Display for Counters {
             ("passed by the kernel", live(|live| &live.kernel_passed)),
             ("dropped by the kernel", self.kernel_drops()),
             ("reopenings", live(|live| &live.reopened)),
+            ("received twice", live(|live| &live.repeated)),
         ];
         for (name, count) in self.unused().into_iter().chain(plain).filter(|(_, count)| *count > 0)
         {

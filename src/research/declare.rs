@@ -9,6 +9,8 @@ use energi_decoders::layout::SERIAL;
 
 use super::View;
 use super::correlate::Finding;
+use super::exact::ExactMatch;
+use super::outside;
 use super::record_types;
 use super::series::RecordSeries;
 
@@ -82,6 +84,54 @@ pub fn decoder(
         serial: Hex(serial.unwrap_or(SERIAL)),
         fields,
     })
+}
+
+/// The decoder that reads words which equal a series from outside: each word once, under the name of
+/// the first series that it equals. The cloud's fields get their units.
+#[must_use]
+pub fn exact(
+    series: &RecordSeries,
+    matches: &[ExactMatch],
+    serial: Option<u8>,
+    record_type: bool,
+    cloud: bool,
+) -> CustomDecoder {
+    let length = series.key.length;
+    let mut fields: Vec<CustomField> = Vec::new();
+    for found in matches {
+        let taken = |field: &CustomField| field.offset.0 == found.view.offset;
+        if fields.iter().any(taken) {
+            continue;
+        }
+        let mut key: String = found.name.chars().map(key_character).collect();
+        if fields.iter().any(|field| field.key == key) {
+            let _ = write!(key, "_{:02X}", found.view.offset);
+        }
+        let unit = cloud.then(|| outside::cloud_unit(&found.name));
+        let divide = unit.map_or(1.0, |unit| unit.per) / found.scale;
+        fields.push(CustomField {
+            key,
+            offset: Hex(found.view.offset),
+            raw: number_type(found.view.raw),
+            bit: None,
+            // 1 / 60 and its like are no exact numbers.
+            divide: (divide * 1e9).round() / 1e9,
+            add: 0.0,
+            unit: unit.map_or("", |unit| unit.unit).to_owned(),
+            range: None,
+        });
+    }
+    CustomDecoder {
+        length: Hex(length),
+        name: format!("found in 0x{length:02X}"),
+        record_type: record_type.then_some(Hex(series.key.record_type)),
+        serial: Hex(serial.unwrap_or(SERIAL)),
+        fields,
+    }
+}
+
+const fn key_character(character: char) -> char {
+    if character.is_ascii_alphanumeric() { character } else { '_' }
 }
 
 const fn number_type(raw: Raw) -> Option<NumberType> {

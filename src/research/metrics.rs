@@ -48,6 +48,38 @@ fn resolution(values: &[f64]) -> f64 {
 }
 
 impl KnownMetric {
+    /// A metric that was told by a file, not by the capture.
+    #[must_use]
+    pub fn outside(name: String, points: &[(i64, f64)]) -> Self {
+        Self::told(name, Class::Unknown, points)
+    }
+
+    /// A flag that was told by a file, 0 or 1 at each point.
+    #[must_use]
+    pub fn flag(name: String, points: &[(i64, f64)]) -> Self {
+        Self::told(name, Class::Flag, points)
+    }
+
+    fn told(name: String, class: Class, points: &[(i64, f64)]) -> Self {
+        let (times, values): (Vec<i64>, Vec<f64>) = points.iter().copied().unzip();
+        Self {
+            metric: Metric {
+                label: name.clone().into(),
+                key: name.into(),
+                unit: "".into(),
+                class,
+                range: (f64::NEG_INFINITY, f64::INFINITY),
+            },
+            serial: 0,
+            source: None,
+            packet: 0,
+            interval: median_step(&times),
+            resolution: resolution(&values),
+            times,
+            values,
+        }
+    }
+
     /// Whether it is a flag.
     #[must_use]
     pub const fn is_flag(&self) -> bool {

@@ -7,11 +7,14 @@ pub mod anonymous;
 pub mod correlate;
 pub mod declare;
 mod downsample;
+pub mod exact;
 pub mod metrics;
 pub mod moment;
+pub mod outside;
 pub mod profile;
 pub mod record_types;
 pub mod series;
+pub mod states;
 pub mod verify;
 mod view;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use energi_decoders::custom::{CustomDecoder, CustomField};
-use energi_gateway::config::{self, Decoders, Device, Devices, Live, Replay, Simulator};
+use energi_gateway::config::{self, Decoders, Device, Devices, Live, Remote, Replay, Simulator};
 use energi_sinks::settings::Tariff;
 use serde_json::json;
 
@@ -24,6 +24,7 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
         ("Top level", whole()),
         ("tariff", of::<Tariff>(&json!({"import": 0.27, "currency": "GBP"}))),
         ("capture: live", with_type(of::<Live>(&json!({"interface": "eth0"})))),
+        ("capture: remote", with_type(of::<Remote>(&json!({})))),
         ("capture: replay", with_type(of::<Replay>(&json!({"path": "day.pcapng"})))),
         ("capture: simulator", with_type(of::<Simulator>(&json!({})))),
         ("devices", of::<Devices>(&json!({}))),

@@ -17,6 +17,7 @@ mod history;
 mod history_file;
 mod import_config;
 mod init;
+mod remote_capture;
 mod replay;
 mod replay_formats;
 mod report;

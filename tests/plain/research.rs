@@ -193,3 +193,70 @@ fn a_wrong_question_is_answered_with_what_to_ask() {
     let missing = sandbox.run(&["research", "types", "nowhere.pcapng"]);
     assert_eq!(missing.status.code(), Some(66));
 }
+
+/// What a confirmed decoder reads in the example day: time, key and value of each reading.
+fn decoded(sandbox: &Sandbox, packet: &str, key: &str) -> Vec<(String, String)> {
+    let day = example_day();
+    let output = sandbox.run(&["decode", day.to_str().unwrap()]);
+    let text = stdout(&output);
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter(|line| line["packet"] == packet)
+        .map(|line| (line["time"].as_str().unwrap().to_owned(), line["fields"][key].to_string()))
+        .collect()
+}
+
+#[test]
+fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
+    let sandbox = Sandbox::new();
+    // Somebody's meter, in kW, over two hours of generation.
+    let powers = decoded(&sandbox, "0x22", "gen_pwr");
+    let noon = powers.iter().position(|(time, _)| time.contains("T11:")).unwrap();
+    let lines = powers[noon..noon + 3600].iter().map(|(time, watts)| {
+        let kilowatts = watts.parse::<f64>().unwrap() / 1000.0;
+        format!("{time},meter,{kilowatts}\n")
+    });
+    let csv: Vec<_> = ["time,name,value\n".to_owned()].into_iter().chain(lines).collect();
+    let meter = sandbox.write("meter.csv", csv.concat());
+    let question = ["correlate", "--length", "0x22", "--exact", "--format", "json", "--series"];
+    let output = ask(&sandbox, &[&question[..], &[meter.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(found[0]["offset"], "0x22", "{found}");
+    assert_eq!(found[0]["scale"], 0.001, "{found}");
+    assert_eq!(found[0]["key"], "meter", "{found}");
+
+    // The owner's notes of when the heater was on, a second late each.
+    let flags = decoded(&sandbox, "0x20", "heater1");
+    let mut notes = vec![("".to_owned(), String::new())];
+    for (time, flag) in flags {
+        if notes.last().is_some_and(|(_, last)| *last != flag) {
+            notes.push((time, flag));
+        }
+    }
+    let notes = notes.drain(1..).map(|(time, flag)| {
+        let word = if flag == "true" { "heating" } else { "idle" };
+        format!("{{\"time\": \"{time}\", \"name\": \"heater\", \"value\": \"{word}\"}}")
+    });
+    let notes = sandbox.write("notes.json", format!("[{}]", notes.collect::<Vec<_>>().join(",")));
+    let question = ["bits", "--length", "0x20", "--format", "json", "--series"];
+    let output = ask(&sandbox, &[&question[..], &[notes.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let bit = found.as_array().unwrap().iter().find(|row| row["offset"] == "0x2F").unwrap();
+    assert_eq!(bit["bit"], 0, "{found}");
+    let zeros = |state: &str| bit["states"][state]["zeros"].as_u64().unwrap();
+    let ones = |state: &str| bit["states"][state]["ones"].as_u64().unwrap();
+    assert!(zeros("heating") * 20 < ones("heating") && ones("idle") * 20 < zeros("idle"), "{bit}");
+
+    // Words are no numbers, and a file may be anything.
+    for (words, code) in [
+        (["correlate", "--series", "notes.json"], 65),
+        (["bits", "--series", "no.csv"], 66),
+        (["correlate", "--cloud", "meter.csv"], 65),
+    ] {
+        let words = [&["research"][..], &words, &["--length", "0x20", "meter.csv"]].concat();
+        let output = sandbox.run(&words);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", stderr(&output));
+    }
+}

@@ -1,4 +1,4 @@
-//! `research export --anonymise`: a capture to be shared says everything but whose it is.
+//! `research export`: a capture to be shared says everything but whose it is.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,7 +33,7 @@ fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
     let day = example_day();
     let day = day.to_str().unwrap();
     let export = |output: &str| {
-        let output = sandbox.run(&["research", "export", "--anonymise", day, "-o", output]);
+        let output = sandbox.run(&["research", "export", day, "-o", output]);
         assert!(output.status.success(), "{}", stderr(&output));
         stderr(&output)
     };
@@ -81,7 +81,8 @@ fn captures_that_are_given_together_share_their_numbers() {
     let mut capture = Vec::new();
     GzDecoder::new(fs::File::open(day).unwrap()).take(1 << 20).read_to_end(&mut capture).unwrap();
     sandbox.write("cut.pcapng", &capture);
-    let output = sandbox.run(&["research", "export", "cut.pcapng", "-o", "all.pcapng"]);
+    let output =
+        sandbox.run(&["research", "export", "--keep-identities", "cut.pcapng", "-o", "all.pcapng"]);
     assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
     let plain = decoded(&sandbox, "all.pcapng").len();
     assert!(plain > 1_000, "what could be read is exported: {plain}");
@@ -90,8 +91,7 @@ fn captures_that_are_given_together_share_their_numbers() {
         "as asked: nothing replaced"
     );
 
-    let twice =
-        ["research", "export", "--anonymise", "all.pcapng", "all.pcapng", "-o", "twice.pcapng"];
+    let twice = ["research", "export", "all.pcapng", "all.pcapng", "-o", "twice.pcapng"];
     let output = sandbox.run(&twice);
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = decoded(&sandbox, "twice.pcapng");
@@ -113,7 +113,7 @@ fn frames_of_others_and_damaged_ones_stay_at_home() {
         capture.write("2026-06-20T11:02:03Z".parse().unwrap(), frame).unwrap();
     }
     sandbox.write("mixed.pcapng", capture.into_inner());
-    let arguments = ["research", "export", "--anonymise", "mixed.pcapng", "-o", "out.pcapng"];
+    let arguments = ["research", "export", "mixed.pcapng", "-o", "out.pcapng"];
     let output = sandbox.run(&arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
@@ -144,8 +144,7 @@ fn devices_on_one_lan_stay_apart_and_none_is_named() {
         capture.write(time, frame).unwrap();
     }
     sandbox.write("house.pcapng", capture.into_inner());
-    let output =
-        sandbox.run(&["research", "export", "--anonymise", "house.pcapng", "-o", "shared.pcapng"]);
+    let output = sandbox.run(&["research", "export", "house.pcapng", "-o", "shared.pcapng"]);
     assert!(stderr(&output).contains("replaced: 3 serial numbers, 4 addresses"));
     let shared = fs::read(sandbox.path("shared.pcapng")).unwrap();
     for device in (0..3).map(|index| household.device(index).unwrap()) {
@@ -230,8 +229,7 @@ fn what_a_capture_says_beside_its_frames_stays_at_home() {
         block(0xbad, &[&[1, 2, 3, 4][..], b"a secret of somebody"].concat()),
     ];
     sandbox.write("annotated.pcapng", capture.concat());
-    let output =
-        sandbox.run(&["research", "export", "--anonymise", "annotated.pcapng", "-o", "out.pcapng"]);
+    let output = sandbox.run(&["research", "export", "annotated.pcapng", "-o", "out.pcapng"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("1 frames; replaced: 1 serial numbers, 1 addresses"));
     let exported = fs::read(sandbox.path("out.pcapng")).unwrap();
@@ -257,7 +255,7 @@ fn what_cannot_be_exported_is_refused_with_the_reason() {
         ([day, "-o", "no/such.pcapng"], 74, "cannot be written"),
         (["payload.bin", "-o", "b.pcapng"], 65, "without a time or a sender"),
     ] {
-        let arguments = [&["research", "export", "--anonymise"][..], &arguments].concat();
+        let arguments = [&["research", "export"][..], &arguments].concat();
         let output = sandbox.run(&arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));

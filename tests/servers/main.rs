@@ -9,4 +9,5 @@ mod home_assistant;
 mod influx_queries;
 mod influxdb;
 mod mqtt;
+mod remote_capture;
 mod strings;

@@ -64,8 +64,11 @@ pub struct LiveCounters {
     pub kernel_passed: Counter,
     /// Frames that the kernel dropped because the socket's queue was full. A second old.
     pub kernel_drops: Counter,
-    /// How many times the interface was listened on again after it had been away.
+    /// How many times the interface was listened on again, or packets came again from another
+    /// machine, after an outage.
     pub reopened: Counter,
+    /// Packets of another machine that came again, and were left out.
+    pub repeated: Counter,
     /// Whether the interface is away now.
     pub away: AtomicBool,
 }

@@ -1,6 +1,7 @@
 //! `energi-gateway research correlate`: which bytes follow a known metric.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use energi_decoders::custom::CustomDecoder;
@@ -10,11 +11,13 @@ use serde::Serialize;
 use super::input::Captures;
 use super::number::{chance, percent, short, with_error};
 use super::output::{self, Cell, Column, Format, NONE};
+use super::outside;
 use super::selected::{self, Records, Selected};
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::correlate::{self, Finding, Fit, SearchOutcome};
 use crate::research::declare;
+use crate::research::exact::{self, ExactMatch};
 use crate::research::metrics::{KnownMetric, Metrics};
 
 /// Arguments of `research correlate`.
@@ -24,9 +27,16 @@ pub(super) struct Args {
     captures: Captures,
     #[command(flatten)]
     records: Records,
-    /// The confirmed metric to look for, such as `divert_pwr`, or `all`
-    #[arg(long, value_name = "KEY")]
-    with: String,
+    #[command(flatten)]
+    known: KnownArgs,
+    /// Find words that equal the series of a file after a scale and a shift, in 95 % of the points
+    /// in which it moves
+    #[arg(long, conflicts_with = "with")]
+    exact: bool,
+    /// What --exact multiplies a raw number by [default: 1, 60, 1/60, and powers of ten from 1000 to
+    /// 0.001]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "exact")]
+    scale: Vec<f64>,
     /// The device whose metric it is [default: that which sends the records]
     #[arg(long, value_name = "N")]
     serial: Option<u32>,
@@ -38,19 +48,43 @@ pub(super) struct Args {
     format: Format,
 }
 
+/// What the records are compared with.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct KnownArgs {
+    /// The confirmed metric to look for, such as `divert_pwr`, or `all`
+    #[arg(long, value_name = "KEY")]
+    with: Option<String>,
+    /// Series from outside: CSV with the heading `time,name,value`, or a JSON array of such objects
+    #[arg(long, value_name = "FILE")]
+    series: Option<PathBuf>,
+    /// The cloud's minute history, as its public clients save it: JSON, UTC
+    #[arg(long, value_name = "FILE")]
+    cloud: Option<PathBuf>,
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let outside = match (&args.known.series, &args.known.cloud) {
+        (Some(path), _) => outside::numbers(path)?,
+        (None, Some(path)) => outside::cloud(path)?,
+        (None, None) => Vec::new(),
+    };
     let keys = Metrics::keys();
-    if args.with != "all" && !keys.contains(&args.with) {
+    let with = args.known.with.as_deref().unwrap_or("all");
+    if with != "all" && !keys.contains(with) {
         let keys: Vec<_> = keys.into_iter().collect();
         let message =
-            format!("--with {}: write `all` or a confirmed metric: {}", args.with, keys.join(", "));
+            format!("--with {with}: write `all` or a confirmed metric: {}", keys.join(", "));
         return Err(Failure::message(Exit::Usage, message));
     }
     let selected = selected::gather(&args.captures, args.records.selection())?;
-    let mut known = selected.known(args.serial)?;
-    known.retain(|known| args.with == "all" || args.with == known.metric.key);
+    if args.exact {
+        return equal(args, selected, &outside);
+    }
+    let mut known = if outside.is_empty() { selected.known(args.serial)? } else { outside };
+    known.retain(|known| args.known.with.is_none() || with == "all" || with == known.metric.key);
     if known.is_empty() {
-        let message = format!("the capture does not say `{}`", args.with);
+        let message = format!("the capture does not say `{with}`");
         return Err(Failure::message(Exit::Data, message));
     }
     let outcome = correlate::search(&selected.series, &known, selected::microseconds(args.max_lag));
@@ -61,6 +95,89 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     super::super::print(text.as_bytes())?;
     selected.ended
+}
+
+/// Finds the words that equal a series from outside.
+fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(), Failure> {
+    let scales = if args.scale.is_empty() { &exact::SCALES[..] } else { &args.scale };
+    let series = &selected.series;
+    let matches = exact::search(series, outside, scales);
+    let text = match args.format {
+        Format::Json => {
+            let rows: Vec<_> =
+                matches.iter().map(|found| EqualRow::new(found, series.key.length)).collect();
+            output::json(&rows)?
+        }
+        Format::Table if matches.is_empty() => "No word equals any of the series.\n".to_owned(),
+        Format::Table => {
+            const COLUMNS: &[Column] = &[
+                Column::text("Offset"),
+                Column::text("Type"),
+                Column::text("Equals"),
+                Column::numbers("Times"),
+                Column::numbers("Shift"),
+                Column::numbers("Equal"),
+                Column::numbers("Points").spare(2),
+                Column::text("Field").spare(1),
+            ];
+            let rows = matches.iter().map(|found| EqualRow::new(found, series.key.length).cells());
+            let serial = declare::serial_offset(series, selected.metrics.devices());
+            let cloud = args.known.cloud.is_some();
+            let decoder = declare::exact(series, &matches, serial, selected.other_types, cloud);
+            format!(
+                "{}\nTo see it in every output, put this into the configuration:\n\n{}",
+                output::table(COLUMNS, rows),
+                declare::yaml(&decoder)
+            )
+        }
+    };
+    super::super::print(text.as_bytes())?;
+    selected.ended
+}
+
+/// A word that equals a series, as JSON gives it.
+#[derive(Debug, Serialize)]
+struct EqualRow {
+    offset: String,
+    r#type: String,
+    key: String,
+    /// A raw number times this is the series.
+    scale: f64,
+    /// Periods of the series that the record is later.
+    shift: i64,
+    /// The share of equal points, of those in which the series moved.
+    equal: f64,
+    points: usize,
+    fields: Vec<&'static str>,
+}
+
+impl EqualRow {
+    fn new(found: &ExactMatch, length: u8) -> Self {
+        Self {
+            offset: format!("0x{:02X}", found.view.offset),
+            r#type: found.view.raw.name().into_owned(),
+            key: found.name.clone(),
+            scale: found.scale,
+            shift: found.shift,
+            equal: found.share,
+            points: found.points,
+            fields: correlate::named(length, found.view),
+        }
+    }
+
+    fn cells(self) -> Vec<Cell> {
+        let fields = if self.fields.is_empty() { NONE.into() } else { self.fields.join(", ") };
+        vec![
+            Cell::styled(BOLD, self.offset),
+            self.r#type.into(),
+            Cell::styled(in_colour(AnsiColor::Green), self.key),
+            Cell::styled(BOLD, short(self.scale)),
+            format!("{:+}", self.shift).into(),
+            percent(self.equal).into(),
+            self.points.to_string().into(),
+            Cell::styled(DIM, fields),
+        ]
+    }
 }
 
 /// The answer, as JSON gives it.

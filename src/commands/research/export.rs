@@ -21,7 +21,7 @@ use crate::research::anonymous::{Anonymiser, Identities};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Only frames of the devices' protocol are exported; other frames, damaged ones, comments and the
-name of the interface are left out. With --anonymise
+name of the interface are left out. Unless --keep-identities is given
 
 - serial numbers become 10000001, 10000002 and so on in the order in which they come, in every place
   where their bytes or digits stand, in records that nobody can read yet, too;
@@ -39,9 +39,9 @@ pub(super) struct Args {
     /// The new capture
     #[arg(short, long, value_name = "FILE.pcapng")]
     output: PathBuf,
-    /// Replace serial numbers and hardware addresses
+    /// Keep serial numbers and hardware addresses, which name the devices and their owner
     #[arg(long)]
-    anonymise: bool,
+    keep_identities: bool,
     /// Replace an existing file
     #[arg(long)]
     force: bool,
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let message = "standard input cannot be read twice: export takes files";
         return Err(Failure::message(Exit::Usage, message));
     }
-    let anonymiser = if args.anonymise { Some(learn(&args.captures)?) } else { None };
+    let anonymiser = if args.keep_identities { None } else { Some(learn(&args.captures)?) };
     let output = &args.output;
     let failed = |error: io::Error| output_failure(output, &error);
     let (file, made) = create(args)?;

@@ -1,12 +1,14 @@
 //! `energi-gateway research`: what unknown packets mean. One file a subcommand; the analysis itself
 //! is in [`crate::research`].
 
+mod bits;
 mod bytes;
 mod correlate;
 mod export;
 mod input;
 mod number;
 mod output;
+mod outside;
 mod selected;
 mod types;
 mod verify;
@@ -30,8 +32,11 @@ enum Question {
     Types(types::Args),
     /// Show how each byte of a kind of record behaves, or what changed around a moment
     Bytes(bytes::Args),
-    /// Find the bytes that follow a known metric, with scale, lag and significance
+    /// Find the bytes that follow a known metric, or a series from outside, with scale, lag and
+    /// significance
     Correlate(correlate::Args),
+    /// Find the bits that go with a state that somebody noted, such as a mode
+    Bits(bits::Args),
     /// Test the custom decoders of a configuration with a capture; exit code 65 if they do not fit
     Verify(verify::Args),
     /// Write the devices' frames to a capture that can be shared
@@ -47,6 +52,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Question::Types(args) => types::run(args),
         Question::Bytes(args) => bytes::run(args),
         Question::Correlate(args) => correlate::run(args),
+        Question::Bits(args) => bits::run(args),
         Question::Verify(args) => verify::run(args),
         Question::Export(args) => export::run(args),
     }

@@ -14,6 +14,7 @@ use energi_sinks::settings::Problem;
 
 use crate::capture::Speed;
 use crate::capture::live::InterfaceName;
+use crate::capture::remote::RemoteAddress;
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,6 +22,8 @@ use crate::capture::live::InterfaceName;
 pub enum Capture {
     /// A network interface.
     Live(Live),
+    /// Another machine.
+    Remote(Remote),
     /// A capture file or stream.
     Replay(Replay),
     /// A made-up household.
@@ -32,7 +35,7 @@ impl Capture {
     /// have times of their own.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self, Self::Live(_))
+        matches!(self, Self::Live(_) | Self::Remote(_))
     }
 
     /// A recording waits for its sinks; the world does not, nor does a household simulated in its
@@ -42,13 +45,14 @@ impl Capture {
         match self {
             Self::Replay(_) => Backpressure::Wait,
             Self::Simulator(simulator) if simulator.speed == Speed::Max => Backpressure::Wait,
-            Self::Live(_) | Self::Simulator(_) => Backpressure::DropOldest,
+            Self::Live(_) | Self::Remote(_) | Self::Simulator(_) => Backpressure::DropOldest,
         }
     }
 
     pub(in crate::config) fn validate(&self) -> Vec<Problem> {
         match self {
             Self::Live(_) => Vec::new(),
+            Self::Remote(remote) => remote.validate(),
             Self::Replay(replay) => replay.validate(),
             Self::Simulator(simulator) => simulator.validate(),
         }
@@ -64,6 +68,10 @@ impl fmt::Display for Capture {
                 f.write_str("replay of standard input")
             }
             Self::Replay(replay) => write!(f, "replay of {}", replay.path.display()),
+            Self::Remote(remote) => match remote.address() {
+                Some(address) => write!(f, "{address}"),
+                None => f.write_str("another machine"),
+            },
             Self::Simulator(_) => f.write_str("a simulated household"),
         }
     }
@@ -74,6 +82,7 @@ impl fmt::Display for Capture {
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum CaptureType {
     Live,
+    Remote,
     Replay,
     Simulator,
 }
@@ -88,6 +97,54 @@ pub struct Live {
     /// filter multicast properly.
     #[serde(default)]
     pub promiscuous: bool,
+}
+
+/// Frames that another machine captures: a pcap or pcapng stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// A program and its arguments, whose standard output is the stream. No shell is between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// A TCP server that sends the stream, as `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<String>,
+}
+
+impl Remote {
+    /// Address of the stream, where exactly one is given.
+    #[must_use]
+    pub fn address(&self) -> Option<RemoteAddress> {
+        match (self.command.as_slice(), &self.connect) {
+            ([], Some(address)) => Some(RemoteAddress::Connect(address.clone())),
+            ([_, ..], None) => Some(RemoteAddress::Command(self.command.clone())),
+            _ => None,
+        }
+    }
+
+    fn validate(&self) -> Vec<Problem> {
+        let has_port = |address: &str| {
+            address.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+        };
+        match (self.command.as_slice(), &self.connect) {
+            ([], None) => vec![Problem::new(
+                "",
+                "say where the stream comes from: `command: [ssh, ...]` or `connect: \"host:port\"`",
+            )],
+            ([_, ..], Some(_)) => {
+                vec![Problem::new("connect", "give `command` or `connect`, not both")]
+            }
+            ([program, ..], None) if program.is_empty() => {
+                vec![Problem::new("command", "the first word is the program to start")]
+            }
+            ([], Some(address)) if !has_port(address) => {
+                vec![Problem::new("connect", "write `host:port`, such as `\"router:3002\"`")]
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Frames of a recording.

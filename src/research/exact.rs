@@ -1,0 +1,355 @@
+//! Words of a record that equal a series from outside, after a scale and a shift of whole records.
+//!
+//! Equality says more than correlation: a number that is the same as another minute after minute is
+//! that number. Only minutes in which the series moved count, since a constant equals any constant.
+
+use energi_decoders::Raw;
+
+use super::View;
+use super::metrics::KnownMetric;
+use super::series::RecordSeries;
+
+/// The share of the points that must be equal.
+const SHARE: f64 = 0.95;
+
+/// Points in which the series moved, at least.
+const FEWEST: usize = 10;
+
+/// Different values among them, at least.
+const FEWEST_VALUES: usize = 5;
+
+/// Shifts that are tried, in periods of the series, either way.
+const MOST_SHIFT: i64 = 3;
+
+/// Where in a period of the series its values may begin in the records: four phases, so that one of
+/// them is far from every border.
+const PHASES: i64 = 4;
+
+/// Scales that are tried unless others are given: a raw number times one of them is the series.
+pub const SCALES: [f64; 9] = [1.0, 60.0, 1.0 / 60.0, 10.0, 0.1, 100.0, 0.01, 1000.0, 0.001];
+
+/// Ways to read a word, the likeliest first.
+const WORDS: [Raw; 6] = [Raw::U16, Raw::I16, Raw::U32, Raw::I32, Raw::U8, Raw::I8];
+
+/// A word that equals a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExactMatch {
+    /// Where the word is and how it is read.
+    pub view: View,
+    /// Name of the series.
+    pub name: String,
+    /// Raw number times this is the series.
+    pub scale: f64,
+    /// How many periods later than the series the record shows it.
+    pub shift: i64,
+    /// The share of equal points, of those in which the series moved.
+    pub share: f64,
+    /// How many these are.
+    pub points: usize,
+}
+
+/// Finds every word of the records that equals one of the series, the best first.
+#[must_use]
+pub fn search(
+    series: &RecordSeries,
+    references: &[KnownMetric],
+    scales: &[f64],
+) -> Vec<ExactMatch> {
+    let mut found: Vec<ExactMatch> = Vec::new();
+    let times = series.times();
+    for reference in references.iter().filter(|reference| reference.times.len() > FEWEST) {
+        let period = reference.interval.max(1);
+        let origin = reference.times.first().copied().unwrap_or(0);
+        let moved = moved(reference, origin, period);
+        let (Some(first), Some(last)) = (moved.first(), moved.last()) else { continue };
+        let span = (first.0 - MOST_SHIFT, last.0 + MOST_SHIFT);
+        for view in views(series.key.length) {
+            let column = series.column(view);
+            let best = (0..PHASES)
+                .flat_map(|phase| {
+                    let begin = origin + phase * period / PHASES;
+                    let binned = Bins::new(&times, &column, (begin, period), span);
+                    matches(view, reference, &moved, &binned, scales)
+                })
+                .max_by(|a, b| {
+                    let nearest = b.shift.abs().cmp(&a.shift.abs());
+                    a.share.total_cmp(&b.share).then(nearest)
+                });
+            // The same number read another way from the same byte is the same finding.
+            let known = |best: &ExactMatch| {
+                found
+                    .iter()
+                    .any(|other| other.view.offset == best.view.offset && other.name == best.name)
+            };
+            found.extend(best.filter(|best| !known(best)));
+        }
+    }
+    found.sort_by(|a, b| {
+        b.share.total_cmp(&a.share).then_with(|| a.view.offset.cmp(&b.view.offset))
+    });
+    found
+}
+
+fn views(length: u8) -> Vec<View> {
+    let all: Vec<View> = View::numbers(length).collect();
+    let ordered = WORDS.iter().flat_map(|raw| all.iter().filter(move |view| view.raw == *raw));
+    ordered.copied().collect()
+}
+
+/// The value of a series in each of its periods in which it moved, by the period's number.
+fn moved(reference: &KnownMetric, origin: i64, period: i64) -> Vec<(i64, f64)> {
+    let number = |time: i64| (time - origin + period / 2).div_euclid(period);
+    let mut values = Vec::new();
+    let points = reference.times.iter().zip(&reference.values);
+    let mut before = None;
+    for (time, value) in points {
+        let number = number(*time);
+        if before.is_none_or(|(last, old): (i64, f64)| {
+            last + 1 == number && old.to_bits() != value.to_bits()
+        }) {
+            values.push((number, *value));
+        }
+        before = Some((number, *value));
+    }
+    values
+}
+
+/// The numbers of some periods, one after the other.
+struct Bins {
+    /// The first period.
+    first: i64,
+    numbers: Vec<Option<i64>>,
+}
+
+impl Bins {
+    /// The most frequent number in each period that begins at `origin`, for the periods `from` to
+    /// `to`. The times ascend.
+    fn new(
+        times: &[i64],
+        column: &[i64],
+        (origin, period): (i64, i64),
+        (from, to): (i64, i64),
+    ) -> Self {
+        let numbers = vec![None; usize::try_from(to - from + 1).unwrap_or(0)];
+        let mut bins = Self { first: from, numbers };
+        let number = |time: i64| (time - origin).div_euclid(period);
+        let begin = times.partition_point(|time| number(*time) < from);
+        let end = times.partition_point(|time| number(*time) <= to);
+        let mut rest = begin;
+        for bin in times[begin..end].chunk_by(|a, b| number(*a) == number(*b)) {
+            let mut values = column.get(rest..rest + bin.len()).unwrap_or_default().to_vec();
+            rest += bin.len();
+            values.sort_unstable();
+            let longest = values.chunk_by(|a, b| a == b).max_by_key(|run| run.len());
+            let index = bin.first().and_then(|time| usize::try_from(number(*time) - from).ok());
+            if let Some(slot) = index.and_then(|index| bins.numbers.get_mut(index)) {
+                *slot = longest.and_then(|run| run.first()).copied();
+            }
+        }
+        bins
+    }
+
+    fn get(&self, number: i64) -> Option<i64> {
+        *self.numbers.get(usize::try_from(number - self.first).ok()?)?
+    }
+}
+
+/// Every scale and shift at which the binned numbers equal the series.
+fn matches(
+    view: View,
+    reference: &KnownMetric,
+    moved: &[(i64, f64)],
+    binned: &Bins,
+    scales: &[f64],
+) -> Vec<ExactMatch> {
+    let mut found = Vec::new();
+    for scale in scales {
+        for shift in -MOST_SHIFT..=MOST_SHIFT {
+            if let Some((share, points)) = equality(moved, binned, *scale, shift) {
+                let name = reference.metric.key.to_string();
+                found.push(ExactMatch { view, name, scale: *scale, shift, share, points });
+            }
+        }
+    }
+    found
+}
+
+/// The share of equal points and their number, where it is enough.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "raw numbers have 32 bits, points are few"
+)]
+fn equality(moved: &[(i64, f64)], binned: &Bins, scale: f64, shift: i64) -> Option<(f64, usize)> {
+    let most_misses = (moved.len() as f64 * (1.0 - SHARE)).floor() as usize + 1;
+    let (mut points, mut hits, mut values) = (0_usize, 0_usize, Vec::new());
+    for (number, value) in moved {
+        let Some(raw) = binned.get(number + shift) else { continue };
+        points += 1;
+        let scaled = raw as f64 * scale;
+        if (scaled - value).abs() <= 1e-9 * value.abs().max(1.0) {
+            hits += 1;
+            if values.len() < FEWEST_VALUES && !values.contains(&raw) {
+                values.push(raw);
+            }
+        } else if points - hits > most_misses {
+            return None;
+        }
+    }
+    let share = hits as f64 / points.max(1) as f64;
+    let enough = points >= FEWEST && share >= SHARE && values.len() >= FEWEST_VALUES;
+    enough.then_some((share, points))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use energi_decoders::{MacAddress, Record};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::research::outside::{self, OutsideSeries};
+    use crate::research::series::{Gathered, RecordSelection};
+
+    const LENGTH: u8 = 0x36;
+    const START: i64 = 1_781_900_000;
+    const MINUTES: i64 = 600;
+
+    /// `SplitMix64`.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        fn below(&mut self, limit: u64) -> u64 {
+            self.next() % limit
+        }
+    }
+
+    /// What a household did minute by minute: field, offset in the record, cloud's numbers for one
+    /// raw, and the raw numbers.
+    type Planted = (&'static str, u8, u64, Vec<u64>);
+
+    fn household(random: &mut Random) -> Vec<Planted> {
+        let mut walk = |base: u64, step: u64, asleep: bool| {
+            let mut value = base;
+            let values = (0..MINUTES).map(|minute| {
+                value = (value + random.below(2 * step + 1)).saturating_sub(step);
+                // The sun sets.
+                if asleep && minute > MINUTES / 2 { 0 } else { value }
+            });
+            values.collect::<Vec<_>>()
+        };
+        vec![
+            ("gep", 0x30, 60, walk(1800, 90, true)),
+            ("v1", 0x38, 1, walk(2400, 6, false)),
+            ("frq", 0x3A, 1, walk(5000, 4, false)),
+            ("hsk", 0x3C, 1, walk(350, 3, false)),
+            ("pect1", 0x3E, 60, walk(400, 120, false)),
+            ("nect2", 0x44, 60, walk(900, 200, false)),
+        ]
+    }
+
+    /// The records of a device whose clock is `late` seconds behind the cloud's, one a minute, with
+    /// other bytes at random.
+    fn records(planted: &[Planted], late: i64, random: &mut Random) -> RecordSeries {
+        let selection = RecordSelection { length: LENGTH, record_type: None, source: None };
+        let mut gathered = Gathered::new(selection);
+        for minute in 0..MINUTES {
+            let mut bytes = [0_u8; LENGTH as usize];
+            for byte in &mut bytes[6..] {
+                *byte = u8::try_from(random.below(256)).unwrap();
+            }
+            bytes[..4].copy_from_slice(&[LENGTH, 0x53, 0x5a, 0x5a]);
+            for (_, offset, _, values) in planted {
+                let raw = u16::try_from(values[usize::try_from(minute).unwrap()]).unwrap();
+                let at = usize::from(*offset) - 0x18;
+                bytes[at..at + 2].copy_from_slice(&raw.to_le_bytes());
+            }
+            // It is sent within a second or two of the end of the minute.
+            let second = START + (minute + 1) * 60 + late;
+            let jitter = i64::try_from(random.below(2_000_000)).unwrap();
+            let time = Timestamp::from_microsecond(second * 1_000_000 + jitter).unwrap();
+            let (record, _) = Record::split(&bytes).unwrap();
+            gathered.add(&record, Some(time), Some(MacAddress([2, 0, 0, 0, 0, 1])));
+        }
+        gathered.most().unwrap().0
+    }
+
+    /// The cloud's file of the same minutes, with one in twenty missing.
+    fn cloud(planted: &[Planted], random: &mut Random) -> Vec<OutsideSeries> {
+        let rows: Vec<String> = (0..MINUTES)
+            .filter(|_| random.below(20) > 0)
+            .map(|minute| {
+                // 1,781,900,000 is not the beginning of a minute of the calendar: the cloud's are.
+                let time = Timestamp::from_second((START / 60 + minute) * 60).unwrap();
+                let time = time.to_zoned(jiff::tz::TimeZone::UTC);
+                let mut row = format!(
+                    "\"yr\": {}, \"mon\": {}, \"dom\": {}, \"hr\": {}, \"min\": {}",
+                    time.year(),
+                    time.month(),
+                    time.day(),
+                    time.hour(),
+                    time.minute()
+                );
+                for (field, _, per, values) in planted {
+                    let value = values[usize::try_from(minute).unwrap()] * per;
+                    if value > 0 {
+                        let _ = write!(row, ", \"{field}\": {value}");
+                    }
+                }
+                format!("{{{row}}}")
+            })
+            .collect();
+        outside::parse_cloud(&format!("{{\"U16042300\": [{}]}}", rows.join(","))).unwrap()
+    }
+
+    fn known(series: &[OutsideSeries]) -> Vec<KnownMetric> {
+        let known = series
+            .iter()
+            .map(|series| KnownMetric::outside(series.name.clone(), &series.numbers().unwrap()));
+        known.collect()
+    }
+
+    #[test]
+    fn every_planted_word_of_a_minute_history_is_found_and_nothing_else() {
+        for seed in 0..20 {
+            let mut random = Random(seed);
+            let planted = household(&mut random);
+            let late = if seed % 2 == 0 { 40 } else { 0 };
+            let series = records(&planted, late, &mut random);
+            let found = search(&series, &known(&cloud(&planted, &mut random)), &SCALES);
+            let mut names: Vec<_> =
+                found.iter().map(|found| (found.view.offset, found.name.as_str())).collect();
+            names.sort_unstable();
+            let expected: Vec<_> =
+                planted.iter().map(|(field, offset, ..)| (*offset, *field)).collect();
+            assert_eq!(names, expected, "seed {seed}: {found:?}");
+            for (found, per) in found.iter().filter_map(|found| {
+                let planted = planted.iter().find(|(field, ..)| *field == found.name)?;
+                Some((found, planted.2))
+            }) {
+                assert_eq!(found.scale.to_string(), per.to_string(), "seed {seed}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_records_of_another_day_nothing_is_found() {
+        for seed in 0..20 {
+            let (mut random, mut other) = (Random(seed), Random(1000 + seed));
+            let series = records(&household(&mut random), 0, &mut random);
+            let found =
+                search(&series, &known(&cloud(&household(&mut other), &mut other)), &SCALES);
+            assert_eq!(found, [], "seed {seed}");
+        }
+    }
+}
