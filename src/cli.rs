@@ -9,9 +9,9 @@ use crate::commands;
 use crate::platform::exit::Failure;
 use crate::platform::logging::LogFormat;
 
-/// Reads what myenergi devices tell one another over the LAN, and gives it to you.
+/// Receives the measurements that myenergi devices send over the LAN, and passes them on.
 ///
-/// The gateway only listens. It never sends a frame.
+/// The gateway only receives. It never sends a frame.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 #[command(after_help = "Examples:
@@ -20,7 +20,7 @@ use crate::platform::logging::LogFormat;
   energi-gateway decode examples/captures/eddi-day.pcapng.gz | head -3
   energi-gateway report daily --db energi.db")]
 pub struct Cli {
-    /// How log lines on standard error look
+    /// Format of log lines on standard error
     #[arg(long, global = true, value_enum, default_value_t)]
     pub log_format: LogFormat,
 
@@ -34,11 +34,11 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     Run(commands::run::Args),
-    /// Make a first configuration: listens, asks, tries
+    /// Write a first configuration: receive frames, ask, try
     Init(commands::init::Args),
-    /// Validate the configuration, and try what it names
+    /// Validate the configuration, and try its source and sinks
     Check(commands::check::Args),
-    /// Make a configuration of the config.ini of mqtt-energi
+    /// Convert the config.ini of mqtt-energi
     #[cfg(feature = "mqtt")]
     ImportConfig(commands::import_config::Args),
     /// Decode captures, payloads or hex text to JSON lines, tables or annotated bytes
@@ -47,25 +47,25 @@ pub enum Command {
     Record(commands::record::Args),
     /// Print a Wireshark dissector in Lua
     Dissector(commands::dissector::Args),
-    /// Report energy by day, month or year
+    /// Report energy by day, week, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::ReportArgs),
-    /// Copy, shrink, export or send the history
+    /// Back up, shrink, export, send or edit the history
     #[cfg(feature = "sqlite")]
     History(commands::history::HistoryArgs),
-    /// Clean up what the mqtt sinks have left on their brokers
+    /// Remove retained messages of the mqtt sinks from their brokers
     #[cfg(feature = "mqtt")]
     Mqtt(commands::mqtt::Args),
     /// Show the devices live in the terminal
     Watch(commands::watch::Args),
-    /// Find out what unknown packets mean
+    /// Help to find the meaning of unknown packets
     #[cfg(feature = "research")]
     Research(commands::research::Args),
-    /// Find out why no device is heard, and what to do
+    /// Find out why no device is received, and what to do
     Doctor(commands::doctor::Args),
-    /// Ask the running gateway how it does
+    /// Ask the running gateway whether it works
     Health(commands::health::Args),
-    /// Look into the queues of sinks whose server is away, or empty them
+    /// Show or empty the queues of sinks whose server is away
     #[cfg(feature = "queue")]
     Queue(commands::queue::Args),
     /// Print a completion script for a shell

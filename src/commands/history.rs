@@ -40,7 +40,7 @@ pub enum HistoryAction {
         #[arg(long)]
         force: bool,
     },
-    /// Give the space of deleted samples back; the gateway must not be running
+    /// Shrink the file by the space of deleted samples; stop the gateway first
     Vacuum {
         /// Where the history is.
         #[command(flatten)]

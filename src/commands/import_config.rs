@@ -13,12 +13,12 @@ use crate::platform::exit::{Exit, Failure};
 /// Arguments of `import-config`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The configuration is printed on standard output; what is left out is said on standard error:
+    after_help = "The configuration is printed on standard output, and what is left out on standard error:
   energi-gateway import-config config.ini > config.yaml
   energi-gateway check -c config.yaml --connect
 
-A password stands in it as it stood in config.ini, or by itself in the file that --password-file
-names, which only you may read."
+A password is part of the configuration, as in config.ini, or in the file that --password-file
+names, which only you can read."
 )]
 pub struct Args {
     /// The config.ini of mqtt-energi, or - for standard input

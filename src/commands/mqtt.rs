@@ -21,8 +21,8 @@ pub struct Args {
 /// What can be done with brokers.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Remove every message that the mqtt sinks have retained on their brokers; the gateway must
-    /// not be running
+    /// Remove every message that the mqtt sinks have retained on their brokers; stop the gateway
+    /// first
     Clean {
         /// The configuration [default: as for `run`]
         #[arg(short, long, value_name = "FILE")]

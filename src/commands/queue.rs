@@ -22,9 +22,9 @@ pub struct Args {
 /// What can be done with the queues of a configuration's sinks.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what waits, since when, and what no server took
+    /// Show waiting items, since when, and dead letters
     Status(Where),
-    /// Throw away what waits and what no server took; the gateway must not be running
+    /// Delete waiting items and dead letters; stop the gateway first
     Purge {
         #[command(flatten)]
         place: Where,
