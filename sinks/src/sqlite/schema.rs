@@ -98,7 +98,7 @@ fn pending(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///   2 a row for each part of its readings that was made without the others, from `first` to `last`
 ///   in µs since its start, with the last powers in watts.
 /// - `energy_point`: accepted readings of the daily counter, µs and Wh.
-/// - `coverage`: when the device was heard, µs.
+/// - `coverage`: when the device was received, µs.
 /// - `meta`, since version 2: the time zone of `daily_energy`.
 /// - `pending`, since version 3: quarter-hours with readings that are not rolled up yet.
 const TABLES: &str = "

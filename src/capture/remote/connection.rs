@@ -141,7 +141,7 @@ impl Read for SharedStream {
 }
 
 impl Handle {
-    /// Ends the stream: whoever reads it comes to its end.
+    /// Ends the stream: its reader comes to the end.
     pub(super) fn end(&self) {
         match self {
             Self::Command(command) => {

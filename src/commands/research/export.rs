@@ -119,7 +119,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     ended
 }
 
-/// The first round: who is named. What is wrong with a capture is said in the second.
+/// The first round: collects names. What is wrong with a capture is reported in the second.
 fn learn(captures: &[PathBuf]) -> Result<Anonymiser, Failure> {
     let mut identities = Identities::default();
     for path in captures {
