@@ -20,6 +20,8 @@ pub mod energy;
 pub mod influxdb;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod registry;

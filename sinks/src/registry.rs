@@ -96,6 +96,7 @@ sinks! {
     Sqlite "sqlite" => crate::sqlite::SqliteConfig,
     Mqtt "mqtt" => crate::mqtt::MqttConfig,
     Influxdb "influxdb" => crate::influxdb::InfluxdbConfig,
+    Postgres "postgres" => crate::postgres::PostgresConfig,
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and

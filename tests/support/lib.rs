@@ -17,6 +17,7 @@ pub mod logs;
 pub mod machine;
 pub mod mosquitto;
 pub mod network;
+pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
 pub mod readings;

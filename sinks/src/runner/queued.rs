@@ -66,6 +66,9 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`SendError`] says what failed, where, and what to do.
     async fn probe(&self) -> Result<String, SendError>;
+
+    /// Sends what goes beside the readings, before the sink ends. Most encoders have nothing such.
+    async fn close(&self) {}
 }
 
 /// What a destination confirmed. The default is all that it was sent.
@@ -343,6 +346,7 @@ impl<E: Encoder> Sink for Queued<E> {
             }
             Backpressure::DropOldest => {}
         }
+        self.dispatcher.encoder().close().await;
         self.dispatcher.log_rest();
         self.queue.close().await
     }

@@ -2,8 +2,8 @@
 #![cfg(feature = "queue")]
 
 mod faults;
+mod order;
 mod owners;
-mod queue;
 
 use std::path::{Path, PathBuf};
 

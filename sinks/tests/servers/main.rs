@@ -6,3 +6,5 @@
 mod mqtt;
 #[cfg(feature = "mqtt")]
 mod mqtt_tls;
+#[cfg(feature = "postgres")]
+mod postgres;

@@ -1,0 +1,67 @@
+//! `postgres`: every value as a row of a `PostgreSQL` table, and the daily energy of a history, by way
+//! of the engine's queue on disk ([`crate::runner::Queued`]).
+//!
+//! A batch is copied into a temporary table and inserted from there in one transaction. The primary
+//! key is (serial, time, packet, key): what is sent twice is stored once.
+//!
+//! A role that may create tables makes them, under an advisory lock. Any other needs `INSERT` on
+//! `reading`, `SELECT` on `energi_schema`, and `SELECT`, `INSERT` and `UPDATE` on `daily_energy`.
+
+mod client;
+mod config;
+mod daily;
+mod failure;
+
+use async_trait::async_trait;
+
+use crate::queue;
+use crate::runner::{Encoder, Queued, QueuedOptions};
+use crate::settings::{Problem, QueueOptions};
+use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
+
+pub use client::PostgresClient;
+pub use config::PostgresConfig;
+
+/// Name of the items in messages.
+const ITEMS: &str = "readings";
+
+#[async_trait]
+impl SinkConfig for PostgresConfig {
+    fn named(&mut self, name: &str) {
+        self.queue.named(name);
+    }
+
+    fn validate(&self) -> Vec<Problem> {
+        self.problems()
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        Some(Destination::file("queue.path", &self.queue.path))
+    }
+
+    fn queue(&self) -> Option<QueueOptions> {
+        Some(self.queue.options(ITEMS))
+    }
+
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        let client = PostgresClient::new(self.clone(), context);
+        let options = QueuedOptions {
+            queue: self.queue.options(ITEMS),
+            batch_size: self.batch_size,
+            flush_interval: self.flush_interval.duration(),
+        };
+        Ok(Box::new(Queued::open(client, options, context).await?))
+    }
+
+    async fn probe(&self, context: &Context) -> Result<String, SinkError> {
+        let client = PostgresClient::new(self.clone(), context);
+        let answer =
+            client.probe().await.map_err(|error| SinkError::transient(error.to_string()))?;
+        let queue = queue::probe(&self.queue.path).await?;
+        Ok(format!("{answer}; queue {queue}"))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+}
