@@ -300,21 +300,22 @@ fn a_custom_decoder_stands_behind_the_same_table() {
 
 #[test]
 fn everything_wrong_is_reported_at_once_each_with_its_place() {
+    let mut differences = Vec::new();
     for (text, expected) in wrong::WRONG {
         let errors = config::parse(text, Path::new("config.yaml"), &nothing_set).unwrap_err();
         let place = |fault: &Fault| match fault.position {
             Some((line, column)) => format!("{line}:{column}"),
             None => String::new(),
         };
-        let places: Vec<_> =
-            errors.faults.iter().map(|fault| (place(fault), fault.path.as_str())).collect();
-        let wanted: Vec<_> =
-            expected.iter().map(|(place, path, _)| ((*place).to_owned(), *path)).collect();
-        assert_eq!(places, wanted, "{errors}\nof:\n{text}");
-        for (fault, (_, _, word)) in errors.faults.iter().zip(*expected) {
-            assert!(fault.message.contains(word), "no {word} in: {}", fault.message);
+        let as_expected = errors.faults.len() == expected.len()
+            && errors.faults.iter().zip(*expected).all(|(fault, (wanted, path, word))| {
+                place(fault) == *wanted && fault.path == *path && fault.message.contains(word)
+            });
+        if !as_expected {
+            differences.push(format!("{text}\n{errors}\nwanted {expected:?}\n"));
         }
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
@@ -375,11 +376,11 @@ fn aliases_that_grow_without_end_are_refused_at_once() {
         bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
     }
     let said = parse(&bomb).unwrap_err();
-    assert!(said.ends_with("too many values; do aliases (`*name`) repeat each other?"), "{said}");
+    assert!(said.contains("too many values"), "{said}");
 
     let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(20_000), "*a, ".repeat(20_000));
     let said = parse(&wide).unwrap_err();
-    assert!(said.ends_with("too many values; do aliases (`*name`) repeat each other?"), "{said}");
+    assert!(said.contains("too many values"), "{said}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ sinks: [type: stdout]
     ),
     (
         "decoders: {experimental: {0x2C: true}}\ncapture: {type: simulator}\nsinks: [type: stdout]\n",
-        &[("1:27", "decoders.experimental.0x2C", "0x27")],
+        &[("1:33", "decoders.experimental.0x2C", "0x27")],
     ),
     (
         "decoders:
