@@ -7,26 +7,39 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
+// What programs use: a configuration, a source, the gateway that runs them, and what surrounds it.
 pub mod capture;
-pub mod cli;
-pub mod commands;
 pub mod config;
-pub mod dissector;
-pub mod doctor;
 pub mod gateway;
+pub mod platform;
+
+// What the binary and its tests use.
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod commands;
+#[doc(hidden)]
+pub mod dissector;
+
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod doctor;
 #[cfg(feature = "sqlite")]
-pub mod history;
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod history;
 #[cfg(feature = "mqtt")]
-pub mod home_assistant;
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod home_assistant;
 #[cfg(feature = "mqtt")]
 mod import;
 mod manual;
 mod pipeline;
-pub mod platform;
-pub mod record;
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod record;
 #[cfg(feature = "sqlite")]
-pub mod report;
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod report;
 #[cfg(feature = "research")]
-pub mod research;
+#[allow(unreachable_pub, reason = "the interface of a private module")]
+mod research;
 mod terminal;
 mod watch;

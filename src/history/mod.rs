@@ -16,10 +16,10 @@ pub use backup::{Existing, backup};
 pub use error::HistoryError;
 pub(crate) use export::io_error;
 pub use export::{SampleSelection, export};
-pub use forget::{Forgotten, forget};
+pub use forget::forget;
 #[cfg(feature = "influxdb")]
-pub use send::{SendReport, SendSelection, send};
-pub use vacuum::{VacuumSizes, vacuum};
+pub use send::{SendSelection, send};
+pub use vacuum::vacuum;
 
 /// Opens the history at `path` for reading; a gateway may be writing to it.
 ///

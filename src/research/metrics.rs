@@ -26,10 +26,6 @@ pub struct KnownMetric {
     pub metric: Metric,
     /// Whose it is.
     pub serial: u32,
-    /// Who sends it.
-    pub source: Option<MacAddress>,
-    /// The length byte of the packet that carries it.
-    pub packet: u8,
     /// When it was said, in µs since 1970, ascending.
     pub times: Vec<i64>,
     /// What was said; a flag is 0 or 1.
@@ -71,8 +67,6 @@ impl KnownMetric {
                 range: (f64::NEG_INFINITY, f64::INFINITY),
             },
             serial: 0,
-            source: None,
-            packet: 0,
             interval: median_step(&times),
             resolution: resolution(&values),
             times,
@@ -193,7 +187,7 @@ impl Metrics {
     #[must_use]
     pub fn of(&self, serial: u32) -> Vec<KnownMetric> {
         let mut best: BTreeMap<&str, KnownMetric> = BTreeMap::new();
-        for ((owner, key, packet), Said { metric, source, points }) in &self.said {
+        for ((owner, key, _), Said { metric, points, .. }) in &self.said {
             let richer = |other: &KnownMetric| points.items().len() > other.times.len();
             if *owner != serial || !best.get(key.as_str()).is_none_or(richer) {
                 continue;
@@ -207,8 +201,6 @@ impl Metrics {
             let known = KnownMetric {
                 metric: metric.clone(),
                 serial,
-                source: *source,
-                packet: *packet,
                 interval: median_step(&times),
                 resolution: resolution(&values),
                 times,
@@ -242,16 +234,7 @@ mod tests {
         let (times, values): (Vec<i64>, Vec<f64>) =
             points.iter().map(|(second, value)| (second * 1_000_000, *value)).unzip();
         let (interval, resolution) = (median_step(&times), resolution(&values));
-        KnownMetric {
-            metric: metric.clone(),
-            serial: 1,
-            source: None,
-            packet: 0x22,
-            times,
-            values,
-            interval,
-            resolution,
-        }
+        KnownMetric { metric: metric.clone(), serial: 1, times, values, interval, resolution }
     }
 
     #[test]

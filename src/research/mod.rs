@@ -19,4 +19,4 @@ pub mod verify;
 mod view;
 
 pub use downsample::Downsampled;
-pub use view::{FIRST_OFFSET, View};
+pub use view::View;

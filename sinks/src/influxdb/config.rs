@@ -92,10 +92,9 @@ impl InfluxdbConfig {
     /// The server's address, which [`Self::problems`] has found nothing wrong with.
     pub(super) fn address(&self) -> Result<Url, String> {
         let form = "write it as http://host:8086";
-        let url =
-            Url::parse(&self.url).map_err(|error| format!("not an address: {error}; {form}"))?;
+        let url = Url::parse(&self.url).map_err(|error| format!("not a URL: {error}; {form}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("not an address of http or https; {form}"));
+            return Err(format!("the scheme http:// or https:// is missing; {form}"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
@@ -240,9 +239,9 @@ mod tests {
     fn an_address_that_cannot_work_is_refused_with_what_to_write() {
         for (url, word) in [
             ("host:8086", "http"),
-            ("/3242/23", "not an address"),
-            ("ftp://host", "http or https"),
-            ("http://", "not an address"),
+            ("/3242/23", "not a URL"),
+            ("ftp://host", "scheme"),
+            ("http://", "not a URL"),
             ("http://u:hunter2@host", "use `token`"),
             ("http://host/influx", "`/influx`"),
             ("http://host/?x=1", "`?`"),

@@ -31,7 +31,10 @@ pub enum BrokerUrlError {
     #[error("not a URL: {0}; write mqtt://host:1883 or mqtts://host:8883")]
     Url(#[from] url::ParseError),
     /// Another protocol.
-    #[error("write mqtt://host:1883, or mqtts://host:8883 for an encrypted connection")]
+    #[error(
+        "the scheme is missing or unknown: write mqtt://host:1883, or mqtts://host:8883 for an \
+         encrypted connection"
+    )]
     Scheme,
     /// No host.
     #[error("a host is missing: mqtt://host:1883")]
@@ -46,7 +49,10 @@ pub enum BrokerUrlError {
 
 impl BrokerUrl {
     fn parse(text: &str) -> Result<Self, BrokerUrlError> {
-        let url = Url::parse(text)?;
+        let url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => BrokerUrlError::Scheme,
+            error => BrokerUrlError::Url(error),
+        })?;
         let (encrypted, usual_port) = match url.scheme() {
             "mqtt" => (false, 1883),
             "mqtts" => (true, 8883),

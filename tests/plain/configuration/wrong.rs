@@ -258,6 +258,6 @@ sinks:
   - {type: mqtt, url: broker}
   - {type: influxdb, url: \"host:8086\", org: home, bucket: energy}
 ",
-        &[("3:23", "sinks[0].url", "mqtt://"), ("4:27", "sinks[1].url", "http://")],
+        &[("3:23", "sinks[0].url", "scheme"), ("4:27", "sinks[1].url", "scheme")],
     ),
 ];
