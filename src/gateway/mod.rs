@@ -8,6 +8,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Source};
-use crate::config::Devices;
+use crate::config::{Device, Devices};
 use crate::pipeline::Pipeline;
 use crate::pipeline::counters::Counters;
 use crate::platform::exit::{Exit, Failure};
@@ -200,8 +201,7 @@ impl<S: AsyncFnMut()> Running<S> {
 
     /// Names the listed devices that were not received.
     fn mention_unheard(&self) {
-        let seen = self.counters.seen_devices();
-        for device in self.devices.list.iter().filter(|device| !seen.contains(&device.serial)) {
+        for device in unheard(&self.devices.list, &self.counters.seen_devices()) {
             let name = device.name.as_deref();
             warn!(
                 serial = device.serial,
@@ -270,6 +270,11 @@ impl<S: AsyncFnMut()> Running<S> {
         }
         if by_request { Ok(()) } else { self.sinks.outcome() }
     }
+}
+
+/// The listed devices that are not among those seen.
+fn unheard<'l>(listed: &'l [Device], seen: &BTreeSet<u32>) -> Vec<&'l Device> {
+    listed.iter().filter(|device| !seen.contains(&device.serial)).collect()
 }
 
 /// A capture thread that ended without a word has panicked; the panic has been printed.

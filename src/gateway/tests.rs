@@ -13,9 +13,10 @@ use energi_sinks::runner::AT_ONCE;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use tokio::sync::Notify;
 
-use super::GatewayBuilder;
+use super::{GatewayBuilder, unheard};
 use crate::capture::{CaptureError, Event, Link, Packet, Source};
 use crate::config;
+use crate::pipeline::counters::Counters;
 use crate::platform::exit::{Exit, Failure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -293,4 +294,15 @@ fn a_second_wish_to_end_does_not_wait_for_a_sink_that_hangs() {
         thread::yield_now();
     }
     gateway.ended.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_listed_device_that_was_never_received_is_known() {
+    let text = "capture: {type: simulator}\nsinks: [type: stdout]\n\
+                devices: {list: [{serial: 1}, {serial: 2}]}\n";
+    let config = config::parse(text, Path::new("config.yaml"), &|_| None).unwrap();
+    let counters = Counters::default();
+    counters.seen(2);
+    let missing = unheard(&config.devices.list, &counters.seen_devices());
+    assert_eq!(missing.iter().map(|device| device.serial).collect::<Vec<_>>(), [1]);
 }
