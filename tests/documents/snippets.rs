@@ -10,7 +10,7 @@ use crate::page::{Page, pages};
 use support::gateway::{Sandbox, root, stderr};
 
 /// The languages that pages are written in besides those that tests look at.
-const SHOWN_ONLY: [&str; 5] = ["text", "flux", "promql", "lua", "ini"];
+const SHOWN_ONLY: [&str; 6] = ["text", "csv", "flux", "promql", "lua", "ini"];
 
 /// The languages that tests look at: this one, `commands`, `tutorials` and those of each page.
 const LOOKED_AT: [&str; 6] = ["yaml", "json", "sql", "sh", "console", "rust"];
