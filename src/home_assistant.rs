@@ -243,18 +243,16 @@ impl HomeAssistantApp {
         let text = response.body_mut().read_to_string().map_err(|error| wrong(&error))?;
         let answer: Answer =
             serde_json::from_str(&text).map_err(|_| wrong(&format_args!("status {status}")))?;
-        match (answer.result.as_str(), answer.data) {
-            ("ok", Some(data)) => serde_json::from_value(data).map_err(|error| wrong(&error)),
-            _ => {
-                let message = answer.message.unwrap_or_else(|| format!("status {status}"));
-                // 400 is its answer to a service that nothing provides.
-                Err(if status == 400 {
-                    HomeAssistantError::NoBroker(message)
-                } else {
-                    HomeAssistantError::Supervisor(message)
-                })
-            }
+        if let ("ok", Some(data)) = (answer.result.as_str(), answer.data) {
+            return serde_json::from_value(data).map_err(|error| wrong(&error));
         }
+        let message = answer.message.unwrap_or_else(|| format!("status {status}"));
+        // 400 is its answer to a service that nothing provides.
+        Err(if status == 400 {
+            HomeAssistantError::NoBroker(message)
+        } else {
+            HomeAssistantError::Supervisor(message)
+        })
     }
 }
 

@@ -38,6 +38,8 @@ pub mod stdout;
 mod timestamp_filter;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use sink::{
     Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError, Written,

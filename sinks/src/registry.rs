@@ -97,6 +97,7 @@ sinks! {
     Mqtt "mqtt" => crate::mqtt::MqttConfig,
     Influxdb "influxdb" => crate::influxdb::InfluxdbConfig,
     Postgres "postgres" => crate::postgres::PostgresConfig,
+    Web "web" => crate::web::WebConfig,
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and

@@ -189,6 +189,11 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What works but is likely not meant, such as an output that everybody can read.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What no other sink may write to.
     fn destination(&self) -> Option<Destination> {
         None

@@ -41,6 +41,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for warning in &config.warnings {
         say("warning", &Ok(warning.clone()))?;
     }
+    for sink in &config.sinks {
+        for warning in sink.config.sink().warnings() {
+            say("warning", &Ok(format!("sink {}: {warning}", sink.name)))?;
+        }
+    }
     if args.connect { connect(&config) } else { describe(&config) }
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn hold() -> HeldLogs {
 
 impl HeldLogs {
     /// The newest line, without escapes and line breaks.
+    #[expect(clippy::unused_self, reason = "lines are kept only while it lives")]
     pub(crate) fn newest(&self) -> Option<String> {
         let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         let line = anstream::adapter::strip_bytes(held.as_ref()?.back()?).into_vec();

@@ -1,7 +1,6 @@
 //! Energy reports: a history's days, weeks, months or years as a table, CSV, JSON or a chart.
 
 mod record;
-mod savings;
 mod table;
 
 use std::collections::BTreeMap;
@@ -12,7 +11,7 @@ use energi_sinks::energy::{EnergyDay, PeriodLength};
 use energi_sinks::settings::Tariff;
 use jiff::civil::Date;
 
-pub use savings::{Savings, savings};
+pub use energi_sinks::sqlite::{Savings, savings};
 
 use crate::history::HistoryError;
 

@@ -94,7 +94,9 @@ impl Sink for WatchSink {
         match self {
             Self::Screen(devices) => {
                 let mut devices = lock(devices);
-                batch.iter().for_each(|reading| devices.update(reading));
+                for reading in batch {
+                    devices.update(reading);
+                }
             }
             Self::Lines(printer) => {
                 let mut printer = lock(printer);

@@ -2,7 +2,13 @@
 //! the program's own, and what is shown was seen.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-#![cfg(all(feature = "stdout", feature = "sqlite", feature = "mqtt", feature = "influxdb"))]
+#![cfg(all(
+    feature = "stdout",
+    feature = "sqlite",
+    feature = "mqtt",
+    feature = "influxdb",
+    feature = "web"
+))]
 
 mod commands;
 mod images;

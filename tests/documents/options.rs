@@ -1,6 +1,11 @@
-//! Every option is documented with its default, and nothing else is.
+//! Tables of options are written by the code: which options there are, and their defaults. What an
+//! option means is kept from the page.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test documents` writes them. A new option gets a row that is still
+//! to be explained; the test fails until it is.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use energi_sinks::registry::{KeysOf, SinkType};
 use serde::Serialize;
@@ -8,6 +13,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Value, json};
 
 use support::gateway::root;
+use support::golden::matches_golden;
 
 /// A page, the sink that it is about, and the least that a configuration of one has to say.
 fn pages() -> Vec<(&'static str, &'static str, Value)> {
@@ -21,6 +27,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("docs/sinks/mqtt.md", "mqtt", json!({"url": "mqtt://broker:1883"})),
         ("docs/sinks/postgres.md", "postgres", json!({"url": "postgresql://gateway@db1/energy"})),
+        ("docs/sinks/web.md", "web", json!({})),
     ];
     let is_built = |name| SinkType::built().any(|sink| sink.name() == name);
     pages.into_iter().filter(|(_, name, _)| is_built(*name)).collect()
@@ -40,7 +47,9 @@ fn every_sink_has_a_page() {
 fn the_options_of_a_sink_are_documented_with_their_defaults() {
     for (page, name, minimal) in pages() {
         let text = std::fs::read_to_string(root().join(page)).unwrap();
-        assert_eq!(documented(&text), of_sink(sink(name), &minimal), "{page}");
+        let options = of_sink(sink(name), &minimal);
+        matches_golden(page, &with_options(&text, &options));
+        assert_eq!(documented(&text), options, "{page}");
     }
 }
 
@@ -59,6 +68,41 @@ fn the_example_configuration_shows_every_option_with_its_default() {
             assert!(block.contains(&shown), "{name}: `{shown}` is not shown");
         }
     }
+}
+
+/// The text with the rows and defaults of its first table of options as the code has them. Rows keep
+/// their order, unit and words; new ones come last.
+pub(crate) fn with_options(text: &str, options: &BTreeMap<String, String>) -> String {
+    let start = text.find("| option ").expect("a table of options");
+    let rows = text[start..].lines().take_while(|line| line.starts_with('|'));
+    let (mut table, mut left) = (String::new(), options.clone());
+    let mut end = start;
+    for (index, row) in rows.enumerate() {
+        end += row.len() + 1;
+        let cells: Vec<&str> = row.trim_matches('|').splitn(4, '|').map(str::trim).collect();
+        let option = cells[0].replace('`', "");
+        if index < 2 {
+            writeln!(table, "{row}").unwrap();
+        } else if let Some(default) = left.remove(&option) {
+            // In words, or as it is written in YAML.
+            let shown = if cells[1].replace('`', "") == default {
+                cells[1].to_owned()
+            } else {
+                code_or_words(&default)
+            };
+            let unit = if cells[2].is_empty() { " ".to_owned() } else { format!(" {} ", cells[2]) };
+            let words = cells[3].trim_end();
+            writeln!(table, "| `{option}` | {shown} |{unit}| {words} |").unwrap();
+        }
+    }
+    for (option, default) in left {
+        writeln!(table, "| `{option}` | {} | | |", code_or_words(&default)).unwrap();
+    }
+    format!("{}{table}{}", &text[..start], &text[end..])
+}
+
+fn code_or_words(default: &str) -> String {
+    if matches!(default, "required" | "none") { default.to_owned() } else { format!("`{default}`") }
 }
 
 /// The options in the tables of a text and their defaults.

@@ -1,5 +1,7 @@
 //! The page on faults leaves none out.
 
+use energi_sinks::registry::TYPES;
+
 use crate::page::Page;
 
 #[test]
@@ -9,9 +11,10 @@ fn every_fault_of_the_capture_and_of_each_sink_has_a_line() {
         let (_, rest) = page.split_once(&format!("\n### {title}\n")).unwrap();
         rest.split("\n#").next().unwrap()
     };
-    for part in ["The capture", "`stdout`", "`sqlite`", "`mqtt`", "`influxdb`"] {
+    let sinks = TYPES.iter().map(|name| format!("`{name}`"));
+    for part in std::iter::once("The capture".to_owned()).chain(sinks) {
         for fault in ["slow", "hanging", "crashing", "disk full", "read-only"] {
-            assert!(section(part).contains(&format!("**{fault}**")), "{part}: {fault}");
+            assert!(section(&part).contains(&format!("**{fault}**")), "{part}: {fault}");
         }
     }
     for fault in [

@@ -7,9 +7,10 @@ use energi_gateway::config::{self, Decoders, Device, Devices, Live, Remote, Repl
 use energi_sinks::settings::Tariff;
 use serde_json::json;
 
-use crate::options::{documented, of};
+use crate::options::{documented, of, with_options};
 use crate::page::pages;
 use support::gateway::root;
+use support::golden::matches_golden;
 
 const PAGE: &str = "docs/configuration.md";
 
@@ -77,12 +78,16 @@ fn whole() -> BTreeMap<String, String> {
 
 #[test]
 fn the_page_on_configuration_has_every_key_and_its_default() {
-    let text = std::fs::read_to_string(root().join(PAGE)).unwrap();
+    let mut text = std::fs::read_to_string(root().join(PAGE)).unwrap();
     for (heading, expected) in sections() {
         let start = text.find(&format!("# {heading}\n")).unwrap_or_else(|| panic!("{heading}"));
         let section = text[start..].split("\n#").next().unwrap();
-        assert_eq!(documented(section), expected, "{PAGE}, {heading}");
+        let end = start + section.len();
+        let written = with_options(section, &expected);
+        text = format!("{}{written}{}", &text[..start], &text[end..]);
+        assert_eq!(documented(&written), expected, "{PAGE}, {heading}");
     }
+    matches_golden(PAGE, &text);
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn vacuum_refuses_while_a_gateway_has_the_history_open() {
     household.live(1, jiff::civil::date(2020, 1, 1), 3);
     let error = vacuum(&household.path()).unwrap_err();
     assert_eq!(error.exit, Exit::Unavailable);
-    assert!(error.to_string().contains("a running gateway perhaps; stop it"), "{error}");
+    assert!(error.to_string().contains("running gateway"), "{error}");
     household.live(2, jiff::civil::date(2020, 1, 1), 3);
 }
 
@@ -213,7 +213,7 @@ fn vacuum_names_the_gateway_that_writes() {
     let gateway = WriterLock::take(&db).unwrap();
     let error = vacuum(&db).unwrap_err();
     assert_eq!(error.exit, Exit::Unavailable);
-    assert!(error.to_string().contains("writes to it; stop that one"), "{error}");
+    assert!(error.to_string().contains("writes to it"), "{error}");
     drop(gateway);
     vacuum(&db).unwrap();
     drop(directory);
@@ -289,7 +289,7 @@ fn wrong_input_is_named() {
         backup(&missing, &household.directory().join("copy.db")).unwrap_err(),
     ] {
         assert_eq!(error.exit, Exit::NoInput, "{error}");
-        assert!(error.to_string().contains("missing.db: no such file"), "{error}");
+        assert!(error.to_string().contains("missing.db"), "{error}");
     }
     assert!(!missing.exists());
 
@@ -359,7 +359,7 @@ fn the_history_is_found_through_the_configuration() {
     write("[{type: sqlite, path: nowhere.db}]");
     let error = export().unwrap_err();
     assert_eq!(error.exit, Exit::NoInput);
-    assert!(error.to_string().contains("nowhere.db: no such file in"), "{error}");
+    assert!(error.to_string().contains("nowhere.db"), "{error}");
     assert!(error.to_string().contains("/var/lib/energi-gateway"), "{error}");
     assert!(!Path::new("nowhere.db").exists());
 }

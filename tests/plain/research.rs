@@ -228,7 +228,7 @@ fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
 
     // The owner's notes of when the heater was on, a second late each.
     let flags = decoded(&sandbox, "0x20", "heater1");
-    let mut notes = vec![("".to_owned(), String::new())];
+    let mut notes = vec![(String::new(), String::new())];
     for (time, flag) in flags {
         if notes.last().is_some_and(|(_, last)| *last != flag) {
             notes.push((time, flag));

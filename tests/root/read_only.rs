@@ -57,7 +57,7 @@ fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
     assert!(stdout(&checked).contains(said), "{}", stdout(&checked));
     assert_eq!(checked.status.code(), Some(74));
     let run = sandbox.run(&["run"]);
-    assert!(stderr(&run).contains("is read-only for this process"), "{}", stderr(&run));
+    assert!(stderr(&run).contains("read-only"), "{}", stderr(&run));
     assert_eq!(run.status.code(), Some(74));
     fs::set_permissions(sandbox.path("history"), Permissions::from_mode(0o755)).unwrap();
 }

@@ -158,7 +158,7 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
     });
     assert!(took < Duration::from_secs(22), "this machine is too busy to send: {took:?}");
     let said = recording.ends_well();
-    assert!(said.contains("100,000 frames saved in "), "{said}");
+    assert!(said.contains("100,000 frames"), "{said}");
     assert!(said.contains("records: 0x22 100,000;"), "{said}");
     assert!(said.contains("dropped by the kernel: 0, by a slow disk: 0"), "{said}");
     assert!(whole(&path).into_iter().eq(0..sent), "every frame, in order");
@@ -451,7 +451,7 @@ fn two_recordings_do_not_write_one_file() {
     let second = Recording::launch(&sandbox, &network.home, "-o eddi.pcapng --force");
     let (code, said) = second.end();
     assert_eq!(code, Some(69), "{said}");
-    assert!(said.contains("another process is recording to it"), "{said}");
+    assert!(said.contains("another process"), "{said}");
     send(&mut network.world.sender("eth0"), [1]);
     await_frame(&sandbox.path("eddi.pcapng"), 1);
     first.signal(Signal::TERM);
@@ -504,7 +504,9 @@ fn a_vlan_tag_is_recorded_and_what_the_recording_did_not_make_is_never_removed()
         frame.splice(12..12, tags.iter().copied());
         frame
     });
-    frames.iter().for_each(|frame| sender.send(frame));
+    for frame in &frames {
+        sender.send(frame);
+    }
     // What this machine sends is no device's.
     network.home.sender("eth0").send(&device_frame(9));
     sender.send(&device_frame(2));

@@ -267,7 +267,7 @@ fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before()
     fed.is_said("points wait");
     let purge = fed.sandbox.run(&["queue", "purge"]);
     assert_eq!(purge.status.code(), Some(69), "{}", stderr(&purge));
-    assert!(stderr(&purge).contains("has it open; stop that first"), "{}", stderr(&purge));
+    assert!(stderr(&purge).contains("has it open"), "{}", stderr(&purge));
 
     server.mood(Mood::Takes(204));
     kill_process(Pid::from_child(&fed.gateway.0), Signal::TERM).unwrap();

@@ -11,3 +11,4 @@ mod influxdb;
 mod mqtt;
 mod remote_capture;
 mod strings;
+mod web;

@@ -63,6 +63,11 @@ impl Victoria {
         self.process.as_ref().unwrap()
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

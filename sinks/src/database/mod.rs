@@ -12,7 +12,7 @@ mod trial;
 mod worker;
 
 pub use lock::{LockError, WriterLock};
-pub use read::{ReadError, open_existing, open_for_reading};
+pub use read::{ReadError, open_beside_writer, open_existing, open_for_reading};
 
 pub(crate) use error::{Refusal, StoreError};
 #[cfg(feature = "queue")]

@@ -61,6 +61,24 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, ReadError> {
     }
 }
 
+/// Opens a database for reading that this process may be writing to. SQLite alone touches the file:
+/// POSIX lets go of all of a process's locks on a file that it closes a handle on.
+///
+/// # Errors
+/// As [`open_existing`].
+pub fn open_beside_writer(path: &Path) -> Result<Connection, ReadError> {
+    /// Nobody waits longer for a page.
+    const BUSY: Duration = Duration::from_secs(1);
+    if std::fs::metadata(path)?.is_dir() {
+        return Err(io::Error::from(ErrorKind::IsADirectory).into());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    touch(&connection)?;
+    Ok(connection)
+}
+
 /// Opens an existing database with `flags`, and waits a while for its locks.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ const USUAL: u64 = 16 * 1024 * 1024;
 const LARGE: u64 = 64 * 1024 * 1024;
 
 /// How long after an attempt to empty the log the next one follows.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Watches the log of a database.
 #[derive(Debug, Default)]

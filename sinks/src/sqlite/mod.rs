@@ -21,6 +21,7 @@ mod probe;
 mod reader;
 mod retention;
 mod rollup;
+mod savings;
 mod schema;
 mod store;
 mod values;
@@ -44,6 +45,7 @@ pub use reader::{
     DAILY_ENERGY, DaySelection, History, MinuteMeans, PublicTable, ReadingPages, StoredReading,
     StoredReadings,
 };
+pub use savings::{Savings, savings};
 pub use schema::{APPLICATION_ID, VERSION};
 
 use store::RollupPace;

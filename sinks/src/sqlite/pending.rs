@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use super::changes::BatchChanges;
 use super::daily;
-use super::ids::Ids;
+use super::ids::{Ids, Shape};
 use super::rollup::compute::{QUARTER, reach};
 use super::rollup::{self, coverage::union};
 use crate::database::StoreError;
@@ -51,8 +51,8 @@ impl Pending {
             while let Some(row) = rows.next()? {
                 let (ms, us): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let shape = ids.shape_of(row.get(2)?);
-                let is_confirmed = shape.is_some_and(|shape| shape.is_confirmed());
-                let has_power = shape.is_some_and(|shape| shape.has_power());
+                let is_confirmed = shape.is_some_and(Shape::is_confirmed);
+                let has_power = shape.is_some_and(Shape::has_power);
                 changes.add(ms * 1000 + us, is_confirmed, has_power);
             }
             let times = points.query_map((device, start, end), |row| row.get(0))?;

@@ -25,7 +25,7 @@ const COUNTER_PACKETS: [u8; 2] = [0x1F, 0x20];
 const MOST_PENDING: usize = 5_000;
 
 /// How long readings wait for a rollup at most.
-const ROLLUP_EVERY: Duration = Duration::from_secs(60);
+const ROLLUP_EVERY: Duration = Duration::from_mins(1);
 
 /// The same, by the readings' times.
 const ROLLUP_TIME: SignedDuration = SignedDuration::from_secs(60);

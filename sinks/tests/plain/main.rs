@@ -7,3 +7,4 @@ mod energy_years;
 mod influxdb;
 mod queue;
 mod sqlite_history;
+mod web;

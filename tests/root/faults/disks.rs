@@ -50,9 +50,10 @@ fn a_disk_that_is_read_only_at_the_start_is_said_and_used_once_it_can_be_written
         let of = |sink: &str| format!("sink=\"{sink}\"");
         for sink in ["sqlite", "influxdb"] {
             gateway.waits("it is said", || {
-                gateway.log().lines().any(|line| {
-                    line.contains("is read-only for this process") && line.contains(&of(sink))
-                })
+                gateway
+                    .log()
+                    .lines()
+                    .any(|line| line.contains("read-only") && line.contains(&of(sink)))
             });
         }
         assert!(volume.remount("size=64m,rw"));

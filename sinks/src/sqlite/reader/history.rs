@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::schema::ZONE_KEY;
-use crate::database::{ReadError, open_for_reading};
+use crate::database::{ReadError, open_beside_writer, open_for_reading};
 
 /// A table or view that scripts may rely on.
 #[derive(Debug)]
@@ -50,6 +50,16 @@ impl History {
     /// history.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let history = Self { connection: open_for_reading(path)? };
+        history.require(&DAILY_ENERGY)?;
+        Ok(history)
+    }
+
+    /// Opens the history at `path`, which a sink of this very process may be writing to.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_beside_writer(path: &Path) -> Result<Self, ReadError> {
+        let history = Self { connection: open_beside_writer(path)? };
         history.require(&DAILY_ENERGY)?;
         Ok(history)
     }

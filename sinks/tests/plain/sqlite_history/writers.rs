@@ -87,7 +87,7 @@ async fn a_second_gateway_is_refused_by_name_while_readers_read() {
     let said = format!("process {} (plain", other.id());
     for text in [place.refusal().await, probe(&place.config(), &place).await.unwrap_err()] {
         assert!(text.contains("energi.db") && text.contains(&said), "{text}");
-        assert!(text.contains("writes to it already; stop that one"), "{text}");
+        assert!(text.contains("writes to it"), "{text}");
     }
     assert!(matches!(
         WriterLock::take(&place.path()),
@@ -106,9 +106,9 @@ async fn a_second_sink_on_one_file_is_refused_and_costs_the_first_nothing() {
     write(&mut *first, "2026-01-20T10:00:00Z").await;
     for _ in 0..2 {
         let text = place.refusal().await;
-        assert!(text.contains("energi.db: another sink of this gateway writes to it"), "{text}");
+        assert!(text.contains("energi.db: another sink"), "{text}");
         let text = probe(&place.config(), &place).await.unwrap_err();
-        assert!(text.contains("another sink of this gateway"), "{text}");
+        assert!(text.contains("another sink"), "{text}");
     }
     // The last reader to close a database deletes its log, unless a writer is seen to use it.
     assert_eq!(samples_in_another_process(&place.path()), "Integer(3)");
@@ -131,7 +131,7 @@ async fn one_file_by_two_names_is_one_file_before_it_is_made_too() {
     for name in names {
         let mut first = by_name(name).open(&place.context()).await.unwrap();
         let text = place.refusal().await;
-        assert!(text.contains("another sink of this gateway"), "{name}: {text}");
+        assert!(text.contains("another sink"), "{name}: {text}");
         first.close().await.unwrap();
         for made in ["energi.db", "energi.db.lock"] {
             std::fs::remove_file(directory.join(made)).unwrap();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use energi_sinks::energy::{EnergyDay, Period};
-use energi_sinks::settings::Tariff;
-use energi_sinks::sqlite::{History, ReadError};
 use jiff::civil::{Date, Time, time};
 use jiff::tz::TimeZone;
+
+use super::History;
+use crate::database::ReadError;
+use crate::energy::{EnergyDay, Period};
+use crate::settings::Tariff;
 
 /// Savings by device and date, in the tariff's currency.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,0 +1,109 @@
+//! Server-sent events: the page's live part, and every reading for programs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use energi_decoders::Reading;
+use energi_decoders::json::Json;
+use futures_util::stream::{self, Stream};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+
+use super::page;
+use super::problem::Problem;
+use super::state::Shared;
+
+/// How often a client is sent something at least, so that a lost connection shows.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How far apart two views of the page are at least.
+const APART: Duration = Duration::from_millis(250);
+
+/// How old a view gets without a new value: ages and silent devices change, too.
+const REFRESH: Duration = Duration::from_secs(5);
+
+fn full() -> Problem {
+    let detail = "as many clients follow live values as `max_clients` allows; close another page";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
+}
+
+/// One that follows the page's live part.
+struct Viewer {
+    shared: Arc<Shared>,
+    changed: watch::Receiver<()>,
+    stop: watch::Receiver<bool>,
+    begun: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The part of the page that shows the present, sent again whenever it changes.
+pub(super) async fn page(State(shared): State<Arc<Shared>>) -> Response {
+    let Some(place) = shared.client() else { return full().into_response() };
+    let (changed, stop) = (shared.changed.subscribe(), shared.stop.subscribe());
+    let viewer = Viewer { shared, changed, stop, begun: false, _place: place };
+    answer(stream::unfold(viewer, |mut viewer| async move {
+        if viewer.begun {
+            tokio::select! {
+                () = next_view(&mut viewer.changed) => {}
+                _ = viewer.stop.wait_for(|stop| *stop) => return None,
+            }
+        }
+        viewer.begun = true;
+        let view = page::present(&viewer.shared).into_string();
+        Some((Ok(Event::default().event("now").data(view)), viewer))
+    }))
+}
+
+async fn next_view(changed: &mut watch::Receiver<()>) {
+    tokio::time::sleep(APART).await;
+    // Its sender lives as long as what the viewer shares.
+    let _ = tokio::time::timeout(REFRESH, changed.changed()).await;
+}
+
+/// One that follows every reading.
+struct Follower {
+    readings: broadcast::Receiver<Arc<Reading>>,
+    stop: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Every reading as it comes
+///
+/// Server-sent events. `reading` has the reading as JSON, the same as the stdout sink's lines.
+/// `missed` has the number of readings that a slow client has missed. Nothing is sent again.
+#[utoipa::path(
+    get,
+    path = "/api/v1/stream",
+    tag = "live",
+    responses(
+        (status = 200, description = "Events until the client goes away", content_type = "text/event-stream", body = String),
+        (status = 503, description = "As many clients follow as `max_clients` allows", content_type = "application/problem+json", body = Problem),
+    )
+)]
+pub(super) async fn readings(State(shared): State<Arc<Shared>>) -> Response {
+    let Some(place) = shared.client() else { return full().into_response() };
+    let (readings, stop) = (shared.readings(), shared.stop.subscribe());
+    let follower = Follower { readings, stop, _place: place };
+    answer(stream::unfold(follower, |mut follower| async move {
+        let received = tokio::select! {
+            received = follower.readings.recv() => received,
+            _ = follower.stop.wait_for(|stop| *stop) => return None,
+        };
+        let event = match received {
+            Ok(reading) => Event::default().event("reading").data(Json(&reading).to_string()),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                Event::default().event("missed").data(missed.to_string())
+            }
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((Ok(event), follower))
+    }))
+}

@@ -1,0 +1,418 @@
+//! What the `web` sink promises to browsers and programs, and to nobody else.
+#![cfg(feature = "web")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use energi_sinks::sqlite::SqliteConfig;
+use energi_sinks::status::StatusHandle;
+use energi_sinks::web::WebConfig;
+use energi_sinks::{Backpressure, Context, Sink, SinkConfig};
+use jiff::{SignedDuration, Timestamp, Unit};
+use serde_json::{Value, json};
+use support::process::free_port;
+use support::readings::{Device, SERIAL};
+
+fn context(name: &str, live: bool) -> Context {
+    Context {
+        name: name.to_owned(),
+        site: Some("home".to_owned()),
+        timezone: jiff::tz::TimeZone::UTC,
+        device_names: Arc::new([(SERIAL, "Hot <water>".to_owned())].into()),
+        only_devices: None,
+        layouts: Arc::default(),
+        live,
+        backpressure: Backpressure::DropOldest,
+        tariff: None,
+        status: StatusHandle::default(),
+    }
+}
+
+/// A sink that is open, and where.
+struct Site {
+    sink: Box<dyn Sink>,
+    address: SocketAddr,
+}
+
+impl Site {
+    async fn open(options: Value) -> Self {
+        Self::open_as(options, true).await
+    }
+
+    async fn open_as(mut options: Value, live: bool) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        options["listen"] = json!(address);
+        let config: WebConfig = serde_json::from_value(options).unwrap();
+        assert_eq!(config.validate(), []);
+        Self { sink: config.open(&context("web", live)).await.unwrap(), address }
+    }
+
+    /// Gives it an hour of a household that ends now, and returns the times of its first and last
+    /// reading.
+    async fn lives(&mut self) -> (Timestamp, Timestamp) {
+        let end = Timestamp::now().round(Unit::Second).unwrap();
+        let start = end - SignedDuration::from_mins(60);
+        let readings = Device::default().life(start, SignedDuration::from_mins(60));
+        self.sink.write(&readings).await.unwrap();
+        (start, readings.last().unwrap().time.unwrap())
+    }
+
+    /// Asks by raw text; the answer's status, head and body.
+    async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
+        let (address, request) = (self.address, request.into());
+        tokio::task::spawn_blocking(move || Answer::of(address, &request)).await.unwrap()
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        self.get_with(target, "").await
+    }
+
+    async fn get_with(&self, target: &str, headers: &str) -> Answer {
+        let host = self.address;
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+        self.ask(request).await
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn of(address: SocketAddr, request: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The server may have refused what it has not read.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            body.split("\r\n").filter(|line| usize::from_str_radix(line, 16).is_err()).collect()
+        } else {
+            body.to_owned()
+        };
+        Self { status, head: head.to_ascii_lowercase(), body }
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that it is a clear refusal with this status, and returns what it says.
+    #[track_caller]
+    fn refusal(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.head.contains("application/problem+json"), "{self:?}");
+        self.json()["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A history of an hour that ended at `end`.
+async fn history(path: &Path, end: Timestamp) {
+    let config = SqliteConfig { path: path.to_owned(), ..SqliteConfig::default() };
+    let mut sink = config.open(&context("sqlite", false)).await.unwrap();
+    let hour = SignedDuration::from_mins(60);
+    sink.write(&Device::default().life(end - hour, hour)).await.unwrap();
+    sink.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_api_shows_the_newest_values_and_the_energy_of_today() {
+    let mut site = Site::open(json!({})).await;
+    assert_eq!(site.get("/api/v1/devices").await.json(), json!([]));
+    let (_, last) = site.lives().await;
+
+    let device = site.get(&format!("/api/v1/devices/{SERIAL}")).await.json();
+    assert_eq!(device["name"], "Hot <water>");
+    assert_eq!(device["last_frame"].as_str().unwrap().parse::<Timestamp>().unwrap(), last);
+    for key in ["grid_pwr", "gen_pwr", "divert_pwr", "voltage", "frequency", "diverted_kWh"] {
+        assert!(device["values"][key]["value"].is_number(), "{key}: {device}");
+    }
+    assert!(device["today"]["import_kwh"].is_number(), "{device}");
+    assert_eq!(site.get("/api/v1/devices").await.json(), json!([device]));
+    assert!(site.get("/api/v1/devices/1").await.refusal(404).contains("no device 1"));
+}
+
+#[tokio::test]
+async fn the_history_is_served_as_json_and_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("energi.db");
+    let end: Timestamp = "2026-06-20T12:00:00Z".parse().unwrap();
+    history(&path, end).await;
+    let site = Site::open(json!({"history": path})).await;
+
+    let june = "from=2026-06-01&to=2026-06-30";
+    let days = site.get(&format!("/api/v1/energy?{june}")).await.json();
+    assert_eq!((&days[0]["serial"], &days[0]["period"]), (&json!(SERIAL), &json!("2026-06-20")));
+    let month = site.get(&format!("/api/v1/energy?step=month&{june}")).await.json();
+    assert_eq!((&month[0]["period"], &month[0]["days"]), (&json!("2026-06"), &json!(1)));
+    assert_eq!(month[0]["generation_kwh"], days[0]["generation_kwh"]);
+    let csv = site.get(&format!("/api/v1/energy?format=csv&{june}")).await;
+    let row = format!("{SERIAL},2026-06-20,");
+    assert!(csv.head.contains("text/csv") && csv.body.lines().nth(1).unwrap().starts_with(&row));
+
+    let noon = "from=2026-06-20T11:00:00Z&to=2026-06-20T12:00:00Z";
+    let target = format!("/api/v1/minutes?serial={SERIAL}&key=gen_pwr&{noon}");
+    let minutes = site.get(&target).await.json();
+    assert_eq!(minutes.as_array().unwrap().len(), 60);
+    assert!(minutes[0]["mean"].as_f64().unwrap() > 0.0);
+    let csv = site.get(&format!("{target}&format=csv")).await;
+    assert_eq!(csv.body.lines().count(), 61, "{csv:?}");
+
+    let page = site.get("/?to=2026-06-30").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("<svg") && page.body.contains("2026-06-20"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_gets_a_clear_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("energi.db");
+    history(&path, "2026-06-20T12:00:00Z".parse().unwrap()).await;
+    let site = Site::open(json!({"history": path})).await;
+    for (target, status, keyword) in [
+        ("/api/v1/energy?step=decade", 400, "step"),
+        ("/api/v1/energy?from=2026-07-01&to=2026-06-01", 400, "after"),
+        ("/api/v1/energy?from=yesterday", 400, "from"),
+        ("/api/v1/energy?from=1900-01-01&to=2026-06-01", 400, "years"),
+        ("/api/v1/energy?serial=1", 404, "1"),
+        ("/api/v1/energy?steps=day", 400, "steps"),
+        ("/api/v1/minutes?serial=1", 400, "key"),
+        ("/api/v1/minutes?serial=1&key=grid_pwr", 404, "1"),
+        (
+            "/api/v1/minutes?serial=1&key=a&from=2016-06-20T00:00:00Z&to=2026-06-20T00:00:00Z",
+            400,
+            "7 days",
+        ),
+        ("/api/v1/devices/eddi", 404, "eddi"),
+        ("/api/v1/devices/99999999999", 404, "99999999999"),
+        ("/api/v2/devices", 404, "/api/v2/devices"),
+        ("/../../etc/passwd", 404, "etc/passwd"),
+        ("/assets/..%2f..%2fetc%2fpasswd", 404, "passwd"),
+    ] {
+        let said = site.get(target).await.refusal(status);
+        assert!(said.contains(keyword), "{target}: {said}");
+    }
+    for target in ["/?show=decade", "/?to=tomorrow", "/?device=eddi", "/?device=1"] {
+        let page = site.get(target).await;
+        assert!(matches!(page.status, 400 | 404) && page.body.contains("<h2>"), "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_read_leaves_the_present_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("energi.db");
+    let mut site = Site::open(json!({"history": path})).await;
+    site.lives().await;
+    let ask = || site.get("/api/v1/energy");
+    assert!(ask().await.refusal(503).contains("no history"));
+
+    // Made, locked, of a newer release, damaged, and moved aside.
+    history(&path, Timestamp::now()).await;
+    assert_eq!(ask().await.status, 200);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let locked = ask().await;
+    assert!(matches!(locked.status, 200 | 503), "{locked:?}");
+    drop(other);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA user_version = 99; DROP TABLE daily_energy").unwrap();
+    drop(other);
+    assert!(ask().await.refusal(503).contains("energi.db"));
+    std::fs::write(&path, "no database at all, but long enough to be read as one").unwrap();
+    assert!(ask().await.refusal(503).contains("energi.db"));
+    std::fs::rename(&path, folder.path().join("aside")).unwrap();
+    assert!(ask().await.refusal(503).contains("no history"));
+
+    let page = site.get("/").await;
+    assert!(page.status == 200 && page.body.contains("no history"), "{}", page.body);
+    assert_eq!(site.get("/api/v1/devices").await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_requests_that_mean_this_machine_are_answered() {
+    let site = Site::open(json!({"hosts": ["energy.home"]})).await;
+    let ask = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    for host in ["localhost:1", "energy.home", "192.168.1.7:8088", "[::1]"] {
+        assert_eq!(site.ask(ask(host)).await.status, 200, "{host}");
+    }
+    assert!(site.ask(ask("evil.example")).await.refusal(403).contains("hosts"));
+    assert_eq!(site.ask("GET / HTTP/1.0\r\n\r\n").await.status, 403);
+    let posted = site.ask(format!("POST / HTTP/1.1\r\nHost: {}\r\n\r\n", site.address)).await;
+    posted.refusal(405);
+}
+
+#[tokio::test]
+async fn every_answer_keeps_scripts_and_frames_of_others_out() {
+    let site = Site::open(json!({"origins": ["https://dash.example"]})).await;
+    for target in ["/", "/api/v1/devices", "/nothing", "/assets/page.js"] {
+        let answer = site.get_with(target, "Origin: https://evil.example\r\n").await;
+        for part in
+            ["default-src 'none'", "frame-ancestors 'none'", "nosniff", "referrer-policy: no-ref"]
+        {
+            assert!(answer.head.contains(part), "{target}: {part}: {}", answer.head);
+        }
+        assert!(!answer.head.contains("unsafe-inline"));
+        assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
+    }
+    let listed = site.get_with("/api/v1/devices", "Origin: https://dash.example\r\n").await;
+    assert!(listed.head.contains("access-control-allow-origin: https://dash.example"));
+    // What the network says is text, not markup.
+    let mut site = site;
+    site.lives().await;
+    let page = site.get("/").await.body;
+    assert!(page.contains("Hot &lt;water&gt;") && !page.contains("Hot <water>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_password_guards_everything_but_the_health() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "open sesame\n").unwrap();
+    let options = json!({"username": "me", "password_file": file});
+    let site = Site::open(options).await;
+    // "me:open sesame", "me:open sesam".
+    let right = "Authorization: Basic bWU6b3BlbiBzZXNhbWU=\r\n";
+    let wrong = "Authorization: Basic bWU6b3BlbiBzZXNhbQ==\r\n";
+    for target in ["/", "/metrics", "/live", "/api/v1/devices", "/assets/page.js", "/nothing"] {
+        assert!(site.get(target).await.head.contains("www-authenticate: basic"), "{target}");
+        assert_eq!(site.get_with(target, wrong).await.status, 401, "{target}");
+    }
+    assert_eq!(site.get_with("/", right).await.status, 200);
+    for target in ["/healthz", "/readyz"] {
+        assert_ne!(site.get(target).await.status, 401, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_brings_users_names_and_a_path() {
+    let site = Site::open(json!({
+        "username": "me", "password": "p", "trusted_proxy": ["127.0.0.1"],
+    }))
+    .await;
+    let request = "GET / HTTP/1.1\r\nHost: home.example\r\nX-Ingress-Path: /api/ingress/t\r\n\
+                   Connection: close\r\n\r\n";
+    let page = site.ask(request).await;
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("frame-ancestors 'self'"), "{}", page.head);
+    assert!(page.body.contains("\"/api/ingress/t/assets/page.js"), "{}", page.body);
+
+    let stranger = Site::open(json!({"trusted_proxy": ["192.0.2.1"]})).await;
+    let page = stranger.get_with("/", "X-Ingress-Path: /api/ingress/t\r\n").await;
+    assert!(!page.body.contains("ingress"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
+    let mut site = Site::open(json!({"max_clients": 2})).await;
+    let follow = |target: &'static str| {
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).unwrap();
+        stream
+    };
+    let until = |mut stream: TcpStream, wanted: &'static str| {
+        tokio::task::spawn_blocking(move || {
+            let (mut seen, mut bytes) = (String::new(), [0; 4096]);
+            while !seen.contains(wanted) {
+                let count = stream.read(&mut bytes).unwrap();
+                assert!(count > 0, "{wanted}: {seen}");
+                seen += &String::from_utf8_lossy(&bytes[..count]);
+            }
+            stream
+        })
+    };
+    let page = until(follow("/live"), "No device is received").await.unwrap();
+    let stream = until(follow("/api/v1/stream"), "200 OK").await.unwrap();
+    assert!(site.get("/live").await.refusal(503).contains("max_clients"));
+
+    site.lives().await;
+    let page = until(page, "Hot &lt;water&gt;").await.unwrap();
+    let stream = until(stream, "\"grid_pwr\"").await.unwrap();
+    // A place is free again once a client has gone, and every stream ends with the sink.
+    drop(page);
+    let begun = Instant::now();
+    while site.get("/healthz").await.status != 200 && begun.elapsed() < Duration::from_secs(5) {}
+    site.sink.close().await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut stream = stream;
+        stream.read_to_end(&mut Vec::new())
+    });
+    ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn hostile_clients_are_refused_and_cost_the_others_nothing() {
+    let mut site = Site::open(json!({})).await;
+    // A head without an end, HTTP/2, no HTTP at all.
+    let huge = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
+    assert!(matches!(site.ask(huge).await.status, 431 | 0));
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    assert_ne!(site.ask(preface).await.status, 200);
+    assert_ne!(site.ask("\x16\x03\x01\x02\0\x01\0").await.status, 200);
+
+    // Slow and half-open clients take every connection but a few; they are cut off in time.
+    let mut slow: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(site.address).unwrap()).collect();
+    for (index, stream) in slow.iter_mut().enumerate() {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+        if index % 2 == 0 {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+    site.lives().await;
+    assert_eq!(site.get("/api/v1/devices").await.json().as_array().unwrap().len(), 1);
+    let mut last = slow.pop().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let cut = tokio::task::spawn_blocking(move || last.read_to_end(&mut Vec::new()));
+    assert!(cut.await.unwrap().is_ok(), "a slow client is cut off");
+    assert_eq!(site.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_device_that_falls_silent_disappears() {
+    let mut site = Site::open(json!({"device_timeout": "60s"})).await;
+    let hour = SignedDuration::from_mins(60);
+    let old = Timestamp::now() - hour * 2;
+    site.sink.write(&Device::default().life(old, hour)).await.unwrap();
+    assert_eq!(site.get("/api/v1/devices").await.json(), json!([]));
+    assert!(!site.get("/metrics").await.body.contains("energi_power_watts"));
+
+    // A recording is as old as it is.
+    let mut recording = Site::open_as(json!({}), false).await;
+    recording.sink.write(&Device::default().life(old, hour)).await.unwrap();
+    assert!(recording.get("/metrics").await.body.contains("energi_power_watts"));
+}
+
+#[tokio::test]
+async fn settings_that_would_not_protect_are_refused_and_an_open_page_is_warned_of() {
+    let read = |options| serde_json::from_value::<WebConfig>(options).unwrap();
+    for (options, key) in [
+        (json!({"username": "me"}), "username"),
+        (json!({"password": "p"}), "password"),
+        (json!({"username": "me", "password": "p", "password_file": "f"}), "password_file"),
+        (json!({"hosts": ["http://energy.home"]}), "hosts[0]"),
+        (json!({"origins": ["*"]}), "origins[0]"),
+        (json!({"max_clients": 0}), "max_clients"),
+    ] {
+        let problems = read(options.clone()).validate();
+        assert!(problems.iter().any(|problem| problem.key == key), "{options}: {problems:?}");
+    }
+    let everywhere = json!({"listen": "0.0.0.0:8088"});
+    assert!(read(everywhere.clone()).warnings()[0].contains("password"));
+    assert!(read(json!({})).warnings().is_empty());
+    let guarded = json!({"listen": "0.0.0.0:8088", "username": "me", "password": "p"});
+    assert!(read(guarded).warnings().is_empty());
+}
