@@ -21,6 +21,9 @@ const FEWEST_VALUES: usize = 5;
 /// Shifts that are tried, in periods of the series, either way.
 const MOST_SHIFT: i64 = 3;
 
+/// Periods that a series may have: a year of minutes, twice.
+const MOST_PERIODS: i64 = 1 << 20;
+
 /// Where in a period of the series its values may begin in the records: four phases, so that one of
 /// them is far from every border.
 const PHASES: i64 = 4;
@@ -57,20 +60,27 @@ pub fn search(
 ) -> Vec<ExactMatch> {
     let mut found: Vec<ExactMatch> = Vec::new();
     let times = series.times();
-    for reference in references.iter().filter(|reference| reference.times.len() > FEWEST) {
-        let period = reference.interval.max(1);
-        let origin = reference.times.first().copied().unwrap_or(0);
-        let moved = moved(reference, origin, period);
-        let (Some(first), Some(last)) = (moved.first(), moved.last()) else { continue };
-        let span = (first.0 - MOST_SHIFT, last.0 + MOST_SHIFT);
-        for view in views(series.key.length) {
-            let column = series.column(view);
-            let best = (0..PHASES)
-                .flat_map(|phase| {
-                    let begin = origin + phase * period / PHASES;
-                    let binned = Bins::new(&times, &column, (begin, period), span);
-                    matches(view, reference, &moved, &binned, scales)
-                })
+    let references: Vec<_> = references
+        .iter()
+        .filter_map(Reference::new)
+        .filter(|it| it.moved.len() >= FEWEST)
+        .collect();
+    for view in views(series.key.length) {
+        let column = series.column(view);
+        // The fields of one file have their times in common.
+        let mut binned: Vec<(Periods, Vec<Bins>)> = Vec::new();
+        for reference in &references {
+            let periods = reference.periods;
+            let place = binned.iter().position(|(other, _)| *other == periods);
+            let place = place.unwrap_or_else(|| {
+                let bins = (0..PHASES).map(|phase| Bins::new(&times, &column, periods, phase));
+                binned.push((periods, bins.collect()));
+                binned.len() - 1
+            });
+            let best = binned[place]
+                .1
+                .iter()
+                .flat_map(|bins| matches(view, reference, bins, scales))
                 .max_by(|a, b| {
                     let nearest = b.shift.abs().cmp(&a.shift.abs());
                     a.share.total_cmp(&b.share).then(nearest)
@@ -96,22 +106,45 @@ fn views(length: u8) -> Vec<View> {
     ordered.copied().collect()
 }
 
-/// The value of a series in each of its periods in which it moved, by the period's number.
-fn moved(reference: &KnownMetric, origin: i64, period: i64) -> Vec<(i64, f64)> {
-    let number = |time: i64| (time - origin + period / 2).div_euclid(period);
-    let mut values = Vec::new();
-    let points = reference.times.iter().zip(&reference.values);
-    let mut before = None;
-    for (time, value) in points {
-        let number = number(*time);
-        if before.is_none_or(|(last, old): (i64, f64)| {
-            last + 1 == number && old.to_bits() != value.to_bits()
-        }) {
-            values.push((number, *value));
+/// The periods of a series, by which its points are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Periods {
+    /// When the first point is, in µs.
+    origin: i64,
+    /// The time between two points, in µs.
+    period: i64,
+    /// The number of the last point.
+    last: i64,
+}
+
+/// A series, and the value in each of its periods in which it moved.
+struct Reference<'a> {
+    name: &'a str,
+    periods: Periods,
+    moved: Vec<(i64, f64)>,
+}
+
+impl<'a> Reference<'a> {
+    fn new(known: &'a KnownMetric) -> Option<Self> {
+        let (origin, last) = (*known.times.first()?, *known.times.last()?);
+        let period = known.interval.max(1);
+        let number = |time: i64| (time - origin + period / 2).div_euclid(period);
+        let mut moved = Vec::new();
+        let mut before: Option<(i64, f64)> = None;
+        for (time, value) in known.times.iter().zip(&known.values) {
+            let number = number(*time);
+            if before
+                .is_none_or(|(last, old)| last + 1 == number && old.to_bits() != value.to_bits())
+            {
+                moved.push((number, *value));
+            }
+            before = Some((number, *value));
         }
-        before = Some((number, *value));
+        let periods = Periods { origin, period, last: number(last) };
+        // Times without a rhythm have no periods to compare.
+        (periods.last <= MOST_PERIODS).then_some(())?;
+        Some(Self { name: &known.metric.key, periods, moved })
     }
-    values
 }
 
 /// The numbers of some periods, one after the other.
@@ -122,14 +155,12 @@ struct Bins {
 }
 
 impl Bins {
-    /// The most frequent number in each period that begins at `origin`, for the periods `from` to
-    /// `to`. The times ascend.
-    fn new(
-        times: &[i64],
-        column: &[i64],
-        (origin, period): (i64, i64),
-        (from, to): (i64, i64),
-    ) -> Self {
+    /// The most frequent number in each period, the phase later than the series's own. The times
+    /// ascend.
+    fn new(times: &[i64], column: &[i64], periods: Periods, phase: i64) -> Self {
+        let Periods { origin, period, last } = periods;
+        let origin = origin + phase * period / PHASES;
+        let (from, to) = (-MOST_SHIFT, last + MOST_SHIFT);
         let numbers = vec![None; usize::try_from(to - from + 1).unwrap_or(0)];
         let mut bins = Self { first: from, numbers };
         let number = |time: i64| (time - origin).div_euclid(period);
@@ -157,16 +188,15 @@ impl Bins {
 /// Every scale and shift at which the binned numbers equal the series.
 fn matches(
     view: View,
-    reference: &KnownMetric,
-    moved: &[(i64, f64)],
+    reference: &Reference<'_>,
     binned: &Bins,
     scales: &[f64],
 ) -> Vec<ExactMatch> {
     let mut found = Vec::new();
     for scale in scales {
         for shift in -MOST_SHIFT..=MOST_SHIFT {
-            if let Some((share, points)) = equality(moved, binned, *scale, shift) {
-                let name = reference.metric.key.to_string();
+            if let Some((share, points)) = equality(&reference.moved, binned, *scale, shift) {
+                let name = reference.name.to_owned();
                 found.push(ExactMatch { view, name, scale: *scale, shift, share, points });
             }
         }
