@@ -29,8 +29,8 @@ fn decode(frames: &[(Timestamp, Vec<u8>)], table: &DecoderTable) -> usize {
     for (_, bytes) in frames {
         let Ok(frame) = Frame::parse(bytes) else { continue };
         for record in frame.records() {
-            for decoder in table.decoders(&record) {
-                readings += usize::from(black_box(decoder.decode(&record)).is_ok());
+            for decoded in table.decode(&record) {
+                readings += usize::from(black_box(decoded).is_ok());
             }
         }
     }
@@ -43,7 +43,7 @@ fn readings(frames: &[(Timestamp, Vec<u8>)], table: &DecoderTable) -> Vec<Readin
     for (time, bytes) in frames {
         let Ok(frame) = Frame::parse(bytes) else { continue };
         for record in frame.records() {
-            for mut reading in table.decoders(&record).iter().flat_map(|it| it.decode(&record)) {
+            for mut reading in table.decode(&record).flatten() {
                 reading.time = Some(*time);
                 readings.push(reading);
             }
@@ -64,10 +64,7 @@ fn gate(mut readings: Vec<Reading>) -> Vec<Reading> {
 fn benchmarks(criterion: &mut Criterion) {
     let frames = example_day();
     let confirmed = DecoderTable::confirmed();
-    let mut everything = DecoderTable::confirmed();
-    for length in DecoderTable::experimental_lengths() {
-        everything.switch_on(length).unwrap();
-    }
+    let everything = DecoderTable::built_in();
     let mut group = criterion.benchmark_group("example day");
     group.throughput(Throughput::Elements(frames.len() as u64));
     group.bench_function("decode, confirmed", |b| b.iter(|| decode(&frames, &confirmed)));

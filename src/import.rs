@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::path::Path;
 
-use energi_decoders::DecoderTable;
+use energi_decoders::Switch;
 use energi_sinks::settings::Secret;
 
-use crate::config::{self, ConfigErrors, ExperimentalLength, Fault, scalar};
+use crate::config::{self, ConfigErrors, Fault, scalar};
 
 /// What became of a `config.ini`.
 #[derive(Debug)]
@@ -268,9 +268,10 @@ fn yaml(values: &Values, password_file: Option<&str>) -> String {
     let mut yaml = format!("{HEAD}  interface: {}\n{BELOW_INTERFACE}", scalar(&values.interface));
     if values.debug {
         yaml.push_str(EXPERIMENTAL);
-        let lengths = DecoderTable::experimental_lengths().into_iter();
-        for length in lengths.filter_map(ExperimentalLength::new) {
-            let _infallible = writeln!(yaml, "    \"{length}\": true");
+        // Those that `mqtt-energi` has.
+        let has = |switch: &Switch| matches!(switch, Switch::Length(_));
+        for switch in Switch::all().into_iter().filter(has) {
+            let _infallible = writeln!(yaml, "    \"{switch}\": true");
         }
     }
     let mut line = |before: &str, key: &str, value: Option<&str>| {

@@ -80,12 +80,23 @@ pub fn most_after(elapsed: SignedDuration) -> i64 {
 pub struct CounterFilter {
     accepted: Option<CounterPoint>,
     candidate: Candidate,
+    /// The gate's first reading after a start, until one follows that may.
+    first: First,
     /// How old a reading may be and still vouch for the next; `None` for any age.
     ///
     /// It holds for the candidate too. After a longer gap everything begins as a candidate: if a
     /// transient zero from before it were extended by true readings from after it, the zero would
     /// be accepted with them, as a reset that never was.
     gap: Option<SignedDuration>,
+}
+
+/// What the gate knows of a counter that has proven nothing since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// This filter has no use for it.
+    Settled,
+    /// The newest reading, for the next to follow.
+    Waiting(Option<CounterPoint>),
 }
 
 /// Readings that agree with one another but not with what was accepted. Only changes of value are
@@ -154,18 +165,37 @@ impl CounterFilter {
     /// reading after a start has to prove itself.
     #[must_use]
     pub fn accounting() -> Self {
-        Self { accepted: None, candidate: Candidate::default(), gap: Some(GAP) }
+        Self {
+            accepted: None,
+            candidate: Candidate::default(),
+            first: First::Settled,
+            gap: Some(GAP),
+        }
     }
 
-    /// The filter of the quality gate: the first reading after a start passes, and an accepted one
-    /// vouches at any age.
+    /// The filter of the quality gate: the first reading after a start waits for a second one that
+    /// may follow it, and an accepted one vouches at any age.
     #[must_use]
-    pub fn gate(first: CounterPoint) -> Self {
-        Self { accepted: Some(first), candidate: Candidate::default(), gap: None }
+    pub fn gate() -> Self {
+        Self {
+            accepted: None,
+            candidate: Candidate::default(),
+            first: First::Waiting(None),
+            gap: None,
+        }
     }
 
     /// Judges the next reading, which must lie in the counter's range.
     pub fn judge(&mut self, point: CounterPoint) -> Judgement {
+        if let First::Waiting(before) = self.first {
+            if !self.vouches(before, point) {
+                self.first = First::Waiting(Some(point));
+                return Judgement::Withheld;
+            }
+            self.first = First::Settled;
+            self.accepted = Some(point);
+            return Judgement::Accepted;
+        }
         if self.vouches(self.accepted, point) {
             self.accepted = Some(point);
             self.candidate.clear();
@@ -213,7 +243,22 @@ mod tests {
     }
 
     fn gate_after(energy: i64) -> CounterFilter {
-        CounterFilter::gate(at(-12, energy))
+        let mut filter = CounterFilter::gate();
+        assert_eq!(filter.judge(at(-24, energy)), Judgement::Withheld);
+        assert_eq!(filter.judge(at(-12, energy)), Judgement::Accepted);
+        filter
+    }
+
+    #[test]
+    fn after_a_start_nothing_passes_until_a_second_reading_may_follow_the_first() {
+        for (heard, expected) in [
+            (&[5_000, 5_000, 5_010][..], &[5_000, 5_010][..]),
+            (&[89_000, 5_000, 5_000], &[5_000]),
+            (&[0, 5_000, 0, 5_010, 5_010], &[5_010]),
+            (&[5_000], &[]),
+        ] {
+            assert_eq!(passed(&mut CounterFilter::gate(), heard), expected, "{heard:?}");
+        }
     }
 
     #[test]

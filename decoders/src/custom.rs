@@ -10,9 +10,11 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::entry::{ENTRIES, EntryHead, EntrySelector, STATUS_TYPE};
 use crate::field::{Confidence, Field, Raw};
-use crate::layout::{Layout, SERIAL, Trust};
+use crate::layout::{Layout, RecordTypes, Rules, SERIAL, Trust};
 use crate::metric::{ANY, Class, Metric};
+use crate::product::Product;
 
 /// A number that may be written as `"0x2C"` or as 44.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +96,20 @@ const fn default_serial() -> Hex<u8> {
 pub struct CustomField {
     /// The key, without the prefix of the length byte.
     pub key: String,
-    /// Its offset in the protocol's own count (the record's first byte stands at `0x18`).
-    pub offset: Hex<u8>,
+    /// Its offset in the protocol's own count (the record's first byte stands at `0x18`); either this
+    /// or `entry`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<Hex<u8>>,
+    /// The first byte of the entry that it stands in, such as `"0x08"`, or `"0x?3"` for any kind of
+    /// size 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<DeclaredHead>,
+    /// The channel of that entry; any when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<u8>,
+    /// Where it stands in that entry, 0 the entry's first byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Hex<u8>>,
     /// How its bytes are read; either this or `bit`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub raw: Option<NumberType>,
@@ -118,6 +132,54 @@ pub struct CustomField {
 
 const fn one() -> f64 {
     1.0
+}
+
+/// The first byte of an entry as the configuration writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeclaredHead(pub EntryHead);
+
+impl Serialize for DeclaredHead {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeclaredHead {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeadVisitor)
+    }
+}
+
+struct HeadVisitor;
+
+impl Visitor<'_> for HeadVisitor {
+    type Value = DeclaredHead;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the first byte of an entry such as \"0x08\", or \"0x?3\" for any kind of size 3",
+        )
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        let head = u8::try_from(number).ok().filter(|head| head & 0x0F > 0);
+        head.map(|head| DeclaredHead(EntryHead::Exact(head)))
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if let Some(digit) = text.strip_prefix("0x?") {
+            let size = u8::from_str_radix(digit, 16).ok().filter(|size| (1..=0x0F).contains(size));
+            if let Some(size) = size.filter(|_| digit.len() == 1 && digit != "+") {
+                return Ok(DeclaredHead(EntryHead::Size(size)));
+            }
+        }
+        let head = HexVisitor::<u8>(std::marker::PhantomData).visit_str::<E>(text);
+        let Ok(Hex(head)) = head else {
+            return Err(E::invalid_value(de::Unexpected::Str(text), &self));
+        };
+        self.visit_u64(head.into())
+    }
 }
 
 /// The number types that a custom field may have, little-endian.
@@ -185,6 +247,14 @@ impl CustomDecoder {
             if twin {
                 wrong(at("key"), format!("`{}` is there twice", declared.key));
             }
+            let status = self.record_type.is_none_or(|Hex(wanted)| wanted == STATUS_TYPE);
+            if declared.entry.is_some() && !status {
+                let type_ = Hex(STATUS_TYPE);
+                wrong(
+                    at("entry"),
+                    format!("only records of type {type_} are known to have entries"),
+                );
+            }
             match declared.field(length) {
                 Ok(field) => fields.push(field),
                 Err(problems) => {
@@ -197,12 +267,21 @@ impl CustomDecoder {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let entries = fields.iter().any(|field: &Field| field.entry.is_some());
+        let status = entries.then_some(STATUS_TYPE);
+        let types = self.record_type.map(|Hex(record_type)| record_type).or(status);
         Ok(Layout {
-            length,
+            length: Some(length),
             name: Cow::Owned(self.name.clone()),
             status: Trust::Declared,
-            record_type: self.record_type.map(|Hex(record_type)| record_type),
+            rules: Rules {
+                requires_types: types.map_or(RecordTypes::NONE, RecordTypes::One),
+                ..Rules::ANY
+            },
+            product: Product::Unknown,
             serial: self.serial.0,
+            relay: None,
+            entries: entries.then_some(ENTRIES),
             fields: Cow::Owned(fields),
         })
     }
@@ -255,6 +334,28 @@ impl CustomField {
             (_, "°C") => Class::Temperature,
             _ => Class::Unknown,
         };
+        let (offset, entry) = match (self.offset, self.entry, self.at) {
+            (Some(Hex(offset)), None, None) if self.channel.is_none() => (offset, None),
+            (None, Some(DeclaredHead(head)), Some(Hex(at))) => {
+                if self.channel.is_some_and(|channel| channel > 0x0F) {
+                    problems.push(("channel", "a channel is 0 to 15".to_owned()));
+                }
+                (at, Some(EntrySelector { head, channel: self.channel }))
+            }
+            (None, None, _) => {
+                problems.push(("offset", "give an `offset`, or an `entry` and `at`".to_owned()));
+                (SERIAL, None)
+            }
+            (None, Some(_), None) => {
+                problems.push(("at", "say where in the entry: `at: 4`".to_owned()));
+                (0, self.entry.map(|head| EntrySelector { head: head.0, channel: None }))
+            }
+            (Some(_), ..) => {
+                let both = "give an `offset`, or an `entry` with `at` (and `channel`), not both";
+                problems.push(("offset", both.to_owned()));
+                (SERIAL, None)
+            }
+        };
         let field = Field {
             metric: Metric {
                 key: Cow::Owned(format!("0x{length:02X}/{}", self.key)),
@@ -263,14 +364,21 @@ impl CustomField {
                 class,
                 range,
             },
-            offset: self.offset.0,
+            offset,
+            entry,
             raw,
             divide: self.divide,
             add: self.add,
             confidence: Confidence::C,
         };
         if !field.fits(length) {
-            problems.push(("offset", past_end(self.offset.0, raw.size(), length)));
+            problems.push(match entry {
+                None => ("offset", past_end(offset, raw.size(), length)),
+                Some(EntrySelector { head, .. }) => {
+                    let (size, holds) = (raw.size(), head.size());
+                    ("at", format!("{size} bytes at {offset} do not fit an entry of {holds} bytes"))
+                }
+            });
         }
         if problems.is_empty() { Ok(field) } else { Err(problems) }
     }

@@ -11,23 +11,39 @@ use crate::reading::{LayoutRef, Reading};
 /// Why a decoder did not read a record of its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// The record's type is not the decoder's.
-    #[error("record type {0:#06x} is another decoder's")]
+    /// The record's type is another decoder's.
+    #[error("record type 0x{0:04X} is another decoder's")]
     RecordType(u16),
+    /// The record's product class is another decoder's.
+    #[error("product class {class} is another decoder's (serial {serial})")]
+    Class {
+        /// The device's serial number, where this decoder would have looked for it.
+        serial: u32,
+        /// The product class.
+        class: u8,
+    },
     /// A field lies past the record's end.
     #[error("the record is shorter than its fields")]
     TooShort,
+    /// The record's entries do not follow one another to its end.
+    #[error("an entry has size 0 or reaches past the record's end")]
+    Entries,
+    /// None of the fields is in the record.
+    #[error("none of the decoder's entries is in the record")]
+    Empty,
 }
 
-/// Reads the records of one length.
+/// Reads the records that its layout selects.
 pub trait Decoder: Debug + Send + Sync {
-    /// The table of the fields that it reads.
+    /// The table of the fields that it reads, and of which records.
     fn layout(&self) -> &Layout;
 
-    /// Reads `record`. The caller adds what the frame knows: time and sender.
+    /// Reads `record`, which the layout [selects](Layout::selects):
+    /// [`DecoderTable::decode`](crate::DecoderTable::decode) sees to that, and adds the product.
+    /// The caller adds what the frame knows: time and sender.
     ///
     /// # Errors
-    /// [`DecodeError`] where the record is not this decoder's.
+    /// [`DecodeError`] where the record is not this decoder's after all.
     fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError>;
 }
 
@@ -48,10 +64,6 @@ impl Decoder for TableDecoder {
     }
 
     fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
-        let record_type = record.record_type();
-        if self.0.record_type.is_some_and(|wanted| wanted != record_type) {
-            return Err(DecodeError::RecordType(record_type));
-        }
-        Reading::read(&self.0, record).ok_or(DecodeError::TooShort)
+        Reading::read(&self.0, record)
     }
 }

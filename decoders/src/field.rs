@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::entry::{EntryHead, EntrySelector};
 use crate::frame::{RECORDS, Record};
 use crate::metric::{ANY, Class, Metric};
 use crate::value::{Choice, Value};
@@ -98,8 +99,11 @@ impl Raw {
 pub struct Field {
     /// What the value means.
     pub metric: Metric,
-    /// Its protocol offset (the record's first byte stands at `0x18`).
+    /// Its protocol offset (the record's first byte stands at `0x18`); in an entry, counted from
+    /// the entry's first byte.
     pub offset: u8,
+    /// The entry that it stands in; `None` for a place that is the same in every record.
+    pub entry: Option<EntrySelector>,
     /// How its bytes are read.
     pub raw: Raw,
     /// The value is raw / `divide` + `add`.
@@ -136,7 +140,14 @@ impl Field {
     }
 
     const fn of(metric: Metric, offset: u8, raw: Raw, confidence: Confidence) -> Self {
-        Self { metric, offset, raw, divide: 1.0, add: 0.0, confidence }
+        Self { metric, offset, entry: None, raw, divide: 1.0, add: 0.0, confidence }
+    }
+
+    /// The same field in an entry, its offset counted from there.
+    #[must_use]
+    pub const fn in_entry(mut self, head: EntryHead, channel: Option<u8>) -> Self {
+        self.entry = Some(EntrySelector { head, channel });
+        self
     }
 
     /// The same field with its raw number divided.
@@ -175,30 +186,62 @@ impl Field {
         }
     }
 
-    /// Whether the field lies wholly inside the body and header of a record of `length` bytes.
+    /// Whether the field lies wholly inside the body and header of a record of `length` bytes, or
+    /// inside its entry.
     #[must_use]
     pub const fn fits(&self, length: u8) -> bool {
-        let start = self.offset as usize;
-        start >= RECORDS && start + self.raw.size() as usize <= RECORDS + length as usize
+        let (start, size) = (self.offset as usize, self.raw.size() as usize);
+        match self.entry {
+            Some(entry) => start + size <= entry.head.size() as usize,
+            None => start >= RECORDS && start + size <= RECORDS + length as usize,
+        }
+    }
+
+    /// Whether its words are as many as its bits can say, and plain enough for every output.
+    #[must_use]
+    pub(crate) const fn has_all_words(&self) -> bool {
+        let Class::Choice(options) = self.metric.class else { return true };
+        let count = match self.raw {
+            Raw::Bit(_) => 2,
+            Raw::Bits { count, .. } => 1 << count,
+            _ => return false,
+        };
+        let mut index = 0;
+        while index < options.len() {
+            let (word, mut at) = (options[index].as_bytes(), 0);
+            while at < word.len() {
+                assert!(!matches!(word[at], b'"' | b'\\') && word[at] >= b' ', "not a plain word");
+                at += 1;
+            }
+            index += 1;
+        }
+        options.len() == count
     }
 
     /// The raw number in `record`, sign-extended to 32 bits where it is signed; `None` where the
-    /// record is too short for it.
+    /// record is too short for it, or the field stands in an entry.
     #[must_use]
     #[inline]
     pub fn bits(&self, record: &Record<'_>) -> Option<u32> {
+        if self.entry.is_some() { None } else { self.bits_at(record, self.offset) }
+    }
+
+    /// The raw number at a protocol offset of `record`.
+    #[must_use]
+    #[inline]
+    pub(crate) fn bits_at(&self, record: &Record<'_>, offset: u8) -> Option<u32> {
         Some(match self.raw {
-            Raw::U8 => u8::from_le_bytes(record.at(self.offset)?).into(),
-            Raw::I8 => i32::from(i8::from_le_bytes(record.at(self.offset)?)).cast_unsigned(),
-            Raw::U16 => u16::from_le_bytes(record.at(self.offset)?).into(),
-            Raw::I16 => i32::from(i16::from_le_bytes(record.at(self.offset)?)).cast_unsigned(),
-            Raw::U32 | Raw::I32 => u32::from_le_bytes(record.at(self.offset)?),
+            Raw::U8 => u8::from_le_bytes(record.at(offset)?).into(),
+            Raw::I8 => i32::from(i8::from_le_bytes(record.at(offset)?)).cast_unsigned(),
+            Raw::U16 => u16::from_le_bytes(record.at(offset)?).into(),
+            Raw::I16 => i32::from(i16::from_le_bytes(record.at(offset)?)).cast_unsigned(),
+            Raw::U32 | Raw::I32 => u32::from_le_bytes(record.at(offset)?),
             Raw::Bit(bit) => {
-                let [byte] = record.at(self.offset)?;
+                let [byte] = record.at(offset)?;
                 u32::from(byte >> bit & 1)
             }
             Raw::Bits { first, count } => {
-                let [byte] = record.at(self.offset)?;
+                let [byte] = record.at(offset)?;
                 u32::from(byte >> first) & ((1 << count) - 1)
             }
         })
@@ -208,16 +251,16 @@ impl Field {
     #[must_use]
     #[inline]
     pub fn value(&self, bits: u32) -> Value {
-        let raw = match self.raw {
-            Raw::Bit(_) => return Value::Flag(bits != 0),
-            Raw::U8 | Raw::U16 | Raw::U32 | Raw::Bits { .. } => i64::from(bits),
-            Raw::I8 | Raw::I16 | Raw::I32 => i64::from(bits.cast_signed()),
-        };
         if let Class::Choice(options) = self.metric.class
             && let Some(choice) = Choice::new(options, bits as usize)
         {
             return Value::Choice(choice);
         }
+        let raw = match self.raw {
+            Raw::Bit(_) => return Value::Flag(bits != 0),
+            Raw::U8 | Raw::U16 | Raw::U32 | Raw::Bits { .. } => i64::from(bits),
+            Raw::I8 | Raw::I16 | Raw::I32 => i64::from(bits.cast_signed()),
+        };
         #[expect(clippy::cast_precision_loss, reason = "32 bits, exact in an f64")]
         #[expect(clippy::cast_possible_truncation, reason = "`is_integer` says `add` is whole")]
         if self.is_integer() {

@@ -238,6 +238,13 @@ impl<'a> Record<'a> {
         self.bytes[4]
     }
 
+    /// The product class in bits 3 to 5 of the device number (P, confidence B); see
+    /// [`ZAPPI_CLASS`](crate::product::ZAPPI_CLASS).
+    #[must_use]
+    pub const fn class(&self) -> u8 {
+        self.device() >> 3 & 7
+    }
+
     /// The flags at `0x1D` (P, confidence C).
     #[must_use]
     pub const fn flags(&self) -> u8 {

@@ -71,10 +71,7 @@ impl Gate {
 }
 
 fn may_pass(counters: &mut HashMap<u32, CounterFilter>, serial: u32, point: CounterPoint) -> bool {
-    let Some(filter) = counters.get_mut(&serial) else {
-        counters.insert(serial, CounterFilter::gate(point));
-        return true;
-    };
+    let filter = counters.entry(serial).or_insert_with(CounterFilter::gate);
     filter.judge(point) != Judgement::Withheld
 }
 
@@ -114,7 +111,7 @@ mod tests {
     /// A reading without a time.
     fn untimed(serial: u32, frequency: u16, counter: u16, voltage: u16) -> Reading {
         let table = DecoderTable::confirmed();
-        let decoder = table.iter().find(|decoder| decoder.layout().length == 0x1F).unwrap();
+        let decoder = table.iter().find(|decoder| decoder.layout().length == Some(0x1F)).unwrap();
         decoded(decoder, &payload(serial, frequency, counter, voltage))
     }
 
@@ -122,6 +119,15 @@ mod tests {
         let mut reading = untimed(EDDI, frequency, counter, voltage);
         reading.time = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds));
         reading
+    }
+
+    /// A gate that has heard the counter of the eddi twice, and believes it.
+    fn settled(counter: u16) -> Gate {
+        let mut gate = Gate::default();
+        for seconds in [-24, -12] {
+            withheld(&mut gate, heard(seconds, 50_00, counter, 230_0));
+        }
+        gate
     }
 
     /// The keys that the gate withholds of a reading.
@@ -144,7 +150,7 @@ mod tests {
             (50_00, 655_35, 300_1, &["diverted_kWh", "voltage"]),
         ];
         for (frequency, counter, voltage, expected) in cases {
-            let mut gate = Gate::default();
+            let mut gate = settled(counter);
             let reading = heard(0, frequency, counter, voltage);
             assert_eq!(withheld(&mut gate, reading), expected, "{frequency} {counter} {voltage}");
         }
@@ -167,7 +173,7 @@ mod tests {
         let mut reading = heard(0, 0, 91_00, 0);
         assert_eq!(Gate::default().pass(&mut reading, |_| ()), Verdict::Empty);
         let mut reading = heard(0, 0, 90_00, 0);
-        assert_eq!(Gate::default().pass(&mut reading, |_| ()), Verdict::Pass);
+        assert_eq!(settled(90_00).pass(&mut reading, |_| ()), Verdict::Pass);
     }
 
     #[test]
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_transient_zero_is_withheld_and_the_rest_of_its_reading_passes() {
-        let mut gate = Gate::default();
+        let mut gate = settled(5_00);
         assert!(withheld(&mut gate, heard(0, 50_00, 5_00, 230_0)).is_empty());
         let mut zero = heard(12, 50_00, 0, 230_0);
         assert_eq!(gate.pass(&mut zero, |_| ()), Verdict::Pass);
@@ -191,8 +197,7 @@ mod tests {
 
     #[test]
     fn a_device_that_really_starts_at_zero_is_believed_after_a_minute() {
-        let mut gate = Gate::default();
-        withheld(&mut gate, heard(0, 50_00, 5_00, 230_0));
+        let mut gate = settled(5_00);
         for seconds in [12, 24, 36, 48, 60] {
             assert_eq!(withheld(&mut gate, heard(seconds, 50_00, 0, 230_0)), ["diverted_kWh"]);
         }
@@ -201,11 +206,22 @@ mod tests {
 
     #[test]
     fn each_device_has_a_counter_of_its_own() {
+        let mut gate = settled(5_00);
+        for (seconds, waits) in [(12, true), (24, false)] {
+            let mut other = heard(seconds, 50_00, 0, 230_0);
+            other.serial = EDDI + 1;
+            assert_eq!(!withheld(&mut gate, other).is_empty(), waits);
+        }
+    }
+
+    #[test]
+    fn after_a_start_the_counter_waits_for_a_second_reading_and_the_rest_passes() {
         let mut gate = Gate::default();
-        withheld(&mut gate, heard(0, 50_00, 5_00, 230_0));
-        let mut other = heard(12, 50_00, 0, 230_0);
-        other.serial = EDDI + 1;
-        assert!(withheld(&mut gate, other).is_empty());
+        for (seconds, counter, keys) in
+            [(0, 88_00, &["diverted_kWh"][..]), (12, 5_00, &["diverted_kWh"]), (24, 5_01, &[])]
+        {
+            assert_eq!(withheld(&mut gate, heard(seconds, 50_00, counter, 230_0)), keys);
+        }
     }
 
     #[test]

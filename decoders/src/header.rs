@@ -56,15 +56,21 @@ pub static RECORD: &[HeaderField] = &[
         "differs between sites (0x53, 0xE5): never a reason to refuse a frame",
         A,
     ),
-    HeaderField::new("type", "Record type", (0x1A, 2), "what kind of record, little-endian", B),
-    HeaderField::new("device", "Device", (0x1C, 1), "device number", B),
     HeaderField::new(
-        "flags",
-        "Flags",
-        (0x1D, 1),
-        "0xFF: known device? 0x04: last record? 0x01: unknown",
-        C,
+        "type",
+        "Record type",
+        (0x1A, 2),
+        "what kind of record, little-endian; decoders refuse or require it",
+        A,
     ),
+    HeaderField::new(
+        "device",
+        "Device",
+        (0x1C, 1),
+        "bits 3 to 5 are the product class: 2 is a zappi, the others are unknown",
+        B,
+    ),
+    HeaderField::new("flags", "Flags", (0x1D, 1), "only 0xFF, 0x04 and 0x01 were seen", C),
 ];
 
 #[cfg(test)]

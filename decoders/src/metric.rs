@@ -159,3 +159,62 @@ pub static HEATER1: Metric = Metric::flag("heater1", "Heater 1 active", Class::R
 
 /// The second heater is on.
 pub static HEATER2: Metric = Metric::flag("heater2", "Heater 2 active", Class::Running);
+
+/// Rating of a device or of the heater on its active channel.
+pub static RATING: Metric = Metric::new("rating", "Rating", "W", Class::Rating, (0.0, 25_000.0));
+
+/// An energy whose counter starts again at times that are not known.
+pub static ENERGY: Metric = Metric::new("energy", "Energy", "kWh", Class::Energy, (0.0, 200.0));
+
+/// Power through a current transformer.
+pub static CT_POWER: Metric =
+    Metric::new("ct_power", "CT power", "W", Class::Power, (-30_000.0, 30_000.0));
+
+/// Current through a current transformer.
+pub static CT_CURRENT: Metric =
+    Metric::new("ct_current", "CT current", "A", Class::Current, (-150.0, 150.0));
+
+/// The device's place among those that divert, 0 to 7.
+pub static PRIORITY: Metric = Metric::new("priority", "Priority", "", Class::Unknown, ANY);
+
+/// Which of an eddi's heaters is served first.
+pub static HEATER_PRIORITY: Metric =
+    Metric::flag("heater_priority", "Heater priority", Class::Choice(&["heater 1", "heater 2"]));
+
+/// How often an eddi looks whether the heater that is served first is still hot.
+pub static CHECK_PERIOD: Metric =
+    Metric::new("check_period", "Heater check period", "min", Class::Duration, (0.0, 155.0));
+
+/// What a zappi charges by.
+pub static ZAPPI_MODE: Metric =
+    Metric::flag("mode", "Mode", Class::Choice(&["stop", "fast", "eco", "eco+"]));
+
+/// Power into the car; negative where a car feeds back.
+pub static CHARGE_POWER: Metric =
+    Metric::new("charge_power", "Charge power", "W", Class::Power, (-25_000.0, 25_000.0));
+
+/// Energy of the charging session.
+pub static SESSION_ENERGY: Metric =
+    Metric::new("session_kWh", "Charged in this session", "kWh", Class::Energy, (0.0, 200.0));
+
+/// Charging from the grid at the owner's wish.
+pub static ZAPPI_BOOSTING: Metric = Metric::flag("boosting", "Boosting", Class::Running);
+
+/// The record answers a command.
+pub static COMMAND_ANSWERED: Metric =
+    Metric::flag("command_answered", "Command answered", Class::Flag);
+
+/// The command that is answered was accepted.
+pub static COMMAND_ACCEPTED: Metric =
+    Metric::flag("command_accepted", "Command accepted", Class::Flag);
+
+/// The number of the command that is answered, 0 to 7.
+pub static COMMAND_SEQUENCE: Metric =
+    Metric::new("command_sequence", "Command number", "", Class::Identifier, ANY);
+
+/// Serial number of the device that relays another's records.
+pub static RELAY: Metric = Metric::new("relay", "Relayed by", "", Class::Identifier, ANY);
+
+/// Temperature of the heatsink.
+pub static HEATSINK: Metric =
+    Metric::new("heatsink", "Heatsink temperature", "°C", Class::Temperature, (-40.0, 150.0));

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::decoder::DecodeError;
+use crate::entry::Entries;
 use crate::field::Field;
 use crate::frame::{MacAddress, Record};
 use crate::layout::{Layout, Trust};
+use crate::product::Product;
 use crate::value::Value;
 
 /// The most fields that one decoder may have.
@@ -66,34 +69,47 @@ pub struct Reading {
     pub mac: Option<MacAddress>,
     /// The record type at `0x1A`.
     pub record_type: u16,
+    /// What the device is, as far as the record or the configuration says.
+    pub product: Product,
+    /// The serial number of the device that relays the record for this one.
+    pub relay: Option<u32>,
+    packet: u8,
     layout: LayoutRef,
     /// The raw number of each field of the layout, in its order.
     bits: [u32; MAX_FIELDS],
-    /// Bit `i` is set while field `i` is withheld.
+    /// Bit `i` is set while field `i` is withheld or not in the record.
     withheld: u32,
 }
 
 impl Reading {
-    /// Reads every field of `layout` in `record`.
-    ///
-    /// `None` where the record is too short for one of them, or there are more than
-    /// [`MAX_FIELDS`].
+    /// Reads every field of `layout` in `record`; one whose entry is not there has no value.
     #[inline]
-    pub(crate) fn read(layout: &LayoutRef, record: &Record<'_>) -> Option<Self> {
-        let serial = u32::from_le_bytes(record.at(layout.serial)?);
+    pub(crate) fn read(layout: &LayoutRef, record: &Record<'_>) -> Result<Self, DecodeError> {
+        let serial_at = |offset| record.at(offset).map(u32::from_le_bytes);
+        let serial = serial_at(layout.serial).ok_or(DecodeError::TooShort)?;
         let fields: &[Field] = &layout.fields;
         let mut bits = [0; MAX_FIELDS];
-        for (slot, field) in bits.get_mut(..fields.len())?.iter_mut().zip(fields) {
-            *slot = field.bits(record)?;
-        }
-        Some(Self {
+        let slots = bits.get_mut(..fields.len()).ok_or(DecodeError::TooShort)?;
+        let withheld = match layout.entries {
+            None => {
+                for (slot, field) in slots.iter_mut().zip(fields) {
+                    *slot = field.bits_at(record, field.offset).ok_or(DecodeError::TooShort)?;
+                }
+                0
+            }
+            Some(start) => read_entries(slots, fields, record, start)?,
+        };
+        Ok(Self {
             time: None,
             serial,
             mac: None,
             record_type: record.record_type(),
+            product: layout.product,
+            relay: layout.relay.and_then(serial_at),
+            packet: record.length(),
             layout: layout.clone(),
             bits,
-            withheld: 0,
+            withheld,
         })
     }
 
@@ -105,8 +121,8 @@ impl Reading {
 
     /// The packet-length byte.
     #[must_use]
-    pub fn packet(&self) -> u8 {
-        self.layout.length
+    pub const fn packet(&self) -> u8 {
+        self.packet
     }
 
     /// Whether a decoder made it that is not confirmed.
@@ -149,4 +165,29 @@ impl Reading {
     pub fn is_empty(&self) -> bool {
         self.fields().next().is_none()
     }
+}
+
+/// Reads fields of which some stand in entries, and returns which have no value.
+fn read_entries(
+    slots: &mut [u32],
+    fields: &[Field],
+    record: &Record<'_>,
+    start: u8,
+) -> Result<u32, DecodeError> {
+    let entries = Entries::of(record, start).ok_or(DecodeError::Entries)?;
+    let mut absent = 0_u32;
+    for (index, (slot, field)) in slots.iter_mut().zip(fields).enumerate() {
+        let offset = match field.entry {
+            None => field.offset,
+            Some(selector) => {
+                let Some(entry) = entries.find(selector) else {
+                    absent |= 1 << index;
+                    continue;
+                };
+                entry.saturating_add(field.offset)
+            }
+        };
+        *slot = field.bits_at(record, offset).ok_or(DecodeError::TooShort)?;
+    }
+    if absent.count_ones() as usize == fields.len() { Err(DecodeError::Empty) } else { Ok(absent) }
 }

@@ -1,76 +1,91 @@
 //! The decoder table: 256 slots, indexed by the packet-length byte.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::decoder::{Decoder, TableDecoder};
+use crate::custom::Hex;
+use crate::decoder::{DecodeError, Decoder, TableDecoder};
 use crate::frame::Record;
 use crate::layout::{Layout, Trust};
 use crate::packets;
-use crate::reading::MAX_FIELDS;
+use crate::product::{Product, ZAPPI_CLASS};
+use crate::reading::{MAX_FIELDS, Reading};
+use crate::switch::Switch;
 
 /// Why a decoder cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegisterError {
     /// Two decoders would claim the same records with the same standing.
-    #[error(
-        "{length:#04X}: `{first}` and `{second}` both read it; give them different record types"
-    )]
+    #[error("{place}: `{first}` and `{second}` both read it; give them different record types")]
     Duplicate {
-        /// The length byte.
-        length: u8,
+        /// The length byte or the prefix.
+        place: String,
         /// The decoder that is registered.
         first: String,
         /// The decoder that is refused.
         second: String,
     },
     /// A field does not lie inside a record of the decoder's length.
-    #[error("{length:#04X}: field `{key}` at {offset:#04X} is past the record's end")]
+    #[error("{place}: field `{key}` at {offset:#04X} is past the end of its record or entry")]
     PastEnd {
-        /// The length byte.
-        length: u8,
+        /// The length byte or the prefix.
+        place: String,
         /// The field's key.
         key: String,
         /// The field's offset.
         offset: u8,
     },
     /// More fields than a reading holds.
-    #[error("{length:#04X}: {count} fields; a decoder has at most {MAX_FIELDS}")]
+    #[error("{place}: {count} fields; a decoder has at most {MAX_FIELDS}")]
     TooManyFields {
-        /// The length byte.
-        length: u8,
+        /// The length byte or the prefix.
+        place: String,
         /// How many fields there are.
         count: usize,
     },
     /// A key would mean two things.
-    #[error("{length:#04X}: `{key}` is a key of `{other}` already; give it another name")]
+    #[error("{place}: `{key}` is a key of `{other}` already; give it another name")]
     Key {
-        /// The length byte.
-        length: u8,
+        /// The length byte or the prefix.
+        place: String,
         /// The key.
         key: String,
         /// The decoder that has it.
         other: String,
     },
-    /// There is no experimental decoder for this length.
-    #[error("{0:#04X} has no experimental decoder")]
-    NotExperimental(u8),
+}
+
+/// A decoder as a slot holds it.
+#[derive(Debug, Clone)]
+struct Slot {
+    decoder: Arc<dyn Decoder>,
+    /// Record types that a declared decoder of this length reads in its place.
+    replaced: Vec<u16>,
 }
 
 /// The decoders that are switched on, by the length byte of the records that they read.
+///
+/// A decoder of any length stands in every slot.
 #[derive(Debug)]
 pub struct DecoderTable {
-    slots: Box<[Vec<Box<dyn Decoder>>; 256]>,
+    slots: Box<[Vec<Slot>; 256]>,
+    decoders: Vec<Arc<dyn Decoder>>,
+    products: BTreeMap<u32, Product>,
 }
 
 impl DecoderTable {
     /// The confirmed decoders.
     #[must_use]
     pub fn confirmed() -> Self {
-        let mut table = Self { slots: Box::new([const { Vec::new() }; 256]) };
-        for layout in packets::ALL.iter().filter(|layout| layout.status == Trust::Confirmed) {
-            table.slot_mut(layout.length).push(Box::new(TableDecoder::new(*layout)));
+        let mut table = Self {
+            slots: Box::new([const { Vec::new() }; 256]),
+            decoders: Vec::new(),
+            products: BTreeMap::new(),
+        };
+        for layout in packets::all().filter(|layout| layout.status == Trust::Confirmed) {
+            table.add(Arc::new(TableDecoder::new(layout)));
         }
         table
     }
@@ -79,101 +94,196 @@ impl DecoderTable {
     #[must_use]
     pub fn built_in() -> Self {
         let mut table = Self::confirmed();
-        for layout in packets::ALL.iter().filter(|layout| layout.status == Trust::Experimental) {
-            table.slot_mut(layout.length).push(Box::new(TableDecoder::new(*layout)));
+        for layout in packets::all().filter(|layout| layout.status == Trust::Experimental) {
+            table.add(Arc::new(TableDecoder::new(layout)));
         }
         table
     }
 
-    /// The length bytes of the built-in experimental decoders.
+    /// Says what devices are, by serial number: that overrides the product class of their records.
     #[must_use]
-    pub fn experimental_lengths() -> BTreeSet<u8> {
-        packets::ALL
-            .iter()
-            .filter(|layout| layout.status == Trust::Experimental)
-            .map(|layout| layout.length)
-            .collect()
+    pub fn with_products(mut self, products: impl IntoIterator<Item = (u32, Product)>) -> Self {
+        self.products.extend(products);
+        self
     }
 
-    /// Switches the built-in experimental decoder of `length` on.
+    /// Switches built-in experimental decoders on.
     ///
     /// # Errors
-    /// [`RegisterError::NotExperimental`] where there is none, [`RegisterError::Duplicate`] where
-    /// it is on.
-    pub fn switch_on(&mut self, length: u8) -> Result<(), RegisterError> {
-        let layout = packets::ALL
-            .iter()
-            .find(|layout| layout.length == length && layout.status == Trust::Experimental)
-            .ok_or(RegisterError::NotExperimental(length))?;
-        self.register(Box::new(TableDecoder::new(*layout)))
+    /// [`RegisterError::Duplicate`] where they are on.
+    pub fn switch_on(&mut self, switch: Switch) -> Result<(), RegisterError> {
+        let prefix = switch.prefix();
+        let wanted =
+            |layout: &&Layout| layout.status == Trust::Experimental && layout.prefix() == prefix;
+        packets::all()
+            .filter(wanted)
+            .try_for_each(|layout| self.register(Box::new(TableDecoder::new(layout))))
     }
 
-    /// Adds a decoder after those that its length has.
+    /// Adds a decoder after those that its length has. A declared one replaces an experimental one
+    /// that is built in for its length and type.
     ///
     /// # Errors
     /// [`RegisterError`] says why it cannot stand beside them.
     pub fn register(&mut self, decoder: Box<dyn Decoder>) -> Result<(), RegisterError> {
         let layout = decoder.layout();
-        let length = layout.length;
+        let place = place(layout);
         if layout.fields.len() > MAX_FIELDS {
-            return Err(RegisterError::TooManyFields { length, count: layout.fields.len() });
+            return Err(RegisterError::TooManyFields { place, count: layout.fields.len() });
         }
-        if let Some(field) = layout.fields.iter().find(|field| !field.fits(length)) {
+        let longest = layout.length.unwrap_or(u8::MAX);
+        if let Some(field) = layout.fields.iter().find(|field| !field.fits(longest)) {
             return Err(RegisterError::PastEnd {
-                length,
+                place,
                 key: field.key().to_owned(),
                 offset: field.offset,
             });
         }
-        let rival = self.slot(length).iter().find(|other| {
-            let other = other.layout();
-            other.status == layout.status && other.record_type == layout.record_type
+        let rival = self.iter().map(Decoder::layout).find(|other| {
+            (other.length, other.status, &other.rules, other.prefix())
+                == (layout.length, layout.status, &layout.rules, layout.prefix())
         });
         if let Some(rival) = rival {
             return Err(RegisterError::Duplicate {
-                length,
-                first: rival.layout().name.to_string(),
+                place,
+                first: rival.name.to_string(),
                 second: layout.name.to_string(),
             });
         }
         if let Some((key, other)) = self.taken_key(layout) {
-            return Err(RegisterError::Key { length, key, other });
+            return Err(RegisterError::Key { place, key, other });
         }
-        self.slot_mut(length).push(decoder);
+        self.add(Arc::from(decoder));
         Ok(())
     }
 
-    /// A key of `layout` that another decoder of its length has, unless both are declared and mean
-    /// the same by it.
+    /// A key of `layout` that another decoder has for something else. Built-in decoders agree on
+    /// their keys, and a declared one takes the place of experimental ones.
     fn taken_key(&self, layout: &Layout) -> Option<(String, String)> {
-        self.slot(layout.length).iter().map(|other| other.layout()).find_map(|other| {
-            let declared = (other.status, layout.status) == (Trust::Declared, Trust::Declared);
+        let yields = |other: &&Layout| {
+            !replaces(layout, other)
+                && !replaces(other, layout)
+                && other.prefix() == layout.prefix()
+        };
+        self.iter().map(Decoder::layout).filter(yields).find_map(|other| {
             let clash = layout.fields.iter().find(|field| {
-                other.fields.iter().any(|theirs| {
-                    theirs.key() == field.key() && !(declared && theirs.metric == field.metric)
-                })
+                other
+                    .fields
+                    .iter()
+                    .any(|theirs| theirs.key() == field.key() && theirs.metric != field.metric)
             });
             clash.map(|field| (field.key().to_owned(), other.name.to_string()))
         })
     }
 
-    /// The decoders for a record, the built-in one first.
-    #[must_use]
+    fn add(&mut self, decoder: Arc<dyn Decoder>) {
+        let order =
+            |decoder: &Arc<dyn Decoder>| decoder.layout().length.map_or(usize::MAX, usize::from);
+        let end = self.decoders.partition_point(|other| order(other) <= order(&decoder));
+        self.decoders.insert(end, decoder);
+        // Slots are made again from the list, so that the order of registration does not matter.
+        self.slots.iter_mut().for_each(Vec::clear);
+        for decoder in &self.decoders {
+            let layout = decoder.layout();
+            let Some(replaced) = replaced(layout, &self.decoders) else { continue };
+            let lengths = layout.length.map_or(0..=u8::MAX, |length| length..=length);
+            for length in lengths {
+                let slot = Slot { decoder: Arc::clone(decoder), replaced: replaced.clone() };
+                self.slots[usize::from(length)].push(slot);
+            }
+        }
+        // Of one length: confirmed, then experimental, then declared.
+        for slot in self.slots.iter_mut() {
+            slot.sort_by_key(|slot| slot.decoder.layout().status as u8);
+        }
+    }
+
+    /// What the decoders of its length make of a record: the confirmed one's reading first.
     #[inline]
-    pub fn decoders(&self, record: &Record<'_>) -> &[Box<dyn Decoder>] {
-        self.slot(record.length())
+    pub fn decode<'a>(
+        &'a self,
+        record: &'a Record<'a>,
+    ) -> impl Iterator<Item = Result<Reading, DecodeError>> + 'a {
+        let record_type = record.record_type();
+        self.slots[usize::from(record.length())]
+            .iter()
+            .filter(move |slot| !slot.replaced.contains(&record_type))
+            .map(move |slot| self.read(slot, record))
     }
 
-    /// Every decoder that is on, by length.
+    #[inline]
+    fn read(&self, slot: &Slot, record: &Record<'_>) -> Result<Reading, DecodeError> {
+        let layout = slot.decoder.layout();
+        let listed = self.listed(layout, record);
+        layout.selects(record, listed)?;
+        let mut reading = slot.decoder.decode(record)?;
+        reading.product = match listed {
+            Some(product) => product,
+            None if layout.product == Product::Unknown && record.class() == ZAPPI_CLASS => {
+                Product::Zappi
+            }
+            None => layout.product,
+        };
+        Ok(reading)
+    }
+
+    /// What the configuration says that the device of a record is.
+    #[inline]
+    fn listed(&self, layout: &Layout, record: &Record<'_>) -> Option<Product> {
+        if self.products.is_empty() {
+            return None;
+        }
+        self.products.get(&u32::from_le_bytes(record.at(layout.serial)?)).copied()
+    }
+
+    /// The layouts of the decoders that may read a record.
+    pub fn layouts<'a>(&'a self, record: &'a Record<'a>) -> impl Iterator<Item = &'a Layout> {
+        let record_type = record.record_type();
+        self.slots[usize::from(record.length())]
+            .iter()
+            .filter(move |slot| !slot.replaced.contains(&record_type))
+            .map(|slot| slot.decoder.layout())
+            .filter(move |layout| layout.selects(record, self.listed(layout, record)).is_ok())
+    }
+
+    /// Every decoder that is on, by length; those of any length last.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Decoder> {
-        self.slots.iter().flatten().map(AsRef::as_ref)
+        let stays =
+            |decoder: &&Arc<dyn Decoder>| replaced(decoder.layout(), &self.decoders).is_some();
+        self.decoders.iter().filter(stays).map(AsRef::as_ref)
     }
+}
 
-    fn slot(&self, length: u8) -> &Vec<Box<dyn Decoder>> {
-        &self.slots[usize::from(length)]
-    }
+/// Where a decoder is, for messages.
+fn place(layout: &Layout) -> String {
+    layout.length.map_or_else(|| layout.prefix().to_owned(), |length| Hex(length).to_string())
+}
 
-    fn slot_mut(&mut self, length: u8) -> &mut Vec<Box<dyn Decoder>> {
-        &mut self.slots[usize::from(length)]
+/// Whether `new` is declared for the length and a type of `old`, which is built in and experimental.
+fn replaces(new: &Layout, old: &Layout) -> bool {
+    new.status == Trust::Declared
+        && old.status == Trust::Experimental
+        && old.length.is_some()
+        && old.length == new.length
+        && match new.rules.requires_types.as_slice() {
+            [] => old.rules.requires_types.as_slice().is_empty(),
+            wanted => wanted.iter().any(|record_type| old.rules.admits_type(*record_type)),
+        }
+}
+
+/// The record types of `layout` that declared decoders take over; `None` where that is all of them.
+fn replaced(layout: &Layout, decoders: &[Arc<dyn Decoder>]) -> Option<Vec<u16>> {
+    let mut types = Vec::new();
+    for new in decoders.iter().map(|decoder| decoder.layout()).filter(|new| replaces(new, layout)) {
+        let shares_a_key = || {
+            new.fields.iter().any(|field| layout.fields.iter().any(|old| old.key() == field.key()))
+        };
+        // A key has one meaning: that of the declared decoder.
+        let taken = new.rules.requires_types.as_slice();
+        if taken.is_empty() || shares_a_key() {
+            return None;
+        }
+        types.extend_from_slice(taken);
     }
+    Some(types)
 }

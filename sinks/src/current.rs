@@ -115,7 +115,7 @@ mod tests {
         frame[0x2E..0x32].copy_from_slice(&serial.to_le_bytes());
         let frame = Frame::parse_payload(&frame).unwrap();
         let record = frame.records().next().unwrap();
-        DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap()
+        DecoderTable::confirmed().decode(&record).next().unwrap().unwrap()
     }
 
     #[test]

@@ -1,5 +1,5 @@
 
-local size = { u8 = 1, i8 = 1, u16 = 2, i16 = 2, u32 = 4, i32 = 4, bit = 1 }
+local size = { u8 = 1, i8 = 1, u16 = 2, i16 = 2, u32 = 4, i32 = 4, bit = 1, bits = 1 }
 
 local read = {
   u8 = function(bytes) return bytes:le_uint() end,
@@ -33,14 +33,59 @@ local too_short = ProtoExpert.new(
   "myenergi.too_short.expert", "No record is this short", expert.group.MALFORMED, expert.severity.WARN)
 myenergi.experts = { cut_off, too_short }
 
+-- The entries of a record from an offset on; nil where one has size 0 or reaches past the end.
+local function entries_of(record, start)
+  local at, stop, found = start, RECORDS + record:len(), {}
+  if at > stop then return nil end
+  while at < stop do
+    local head = record(at - RECORDS, 1):uint()
+    local count = head % 16
+    if count == 0 or at + count > stop then return nil end
+    local channel = count > 1 and record(at - RECORDS + 1, 1):bitfield(0, 4) or nil
+    found[#found + 1] = { at = at, head = head, size = count, channel = channel }
+    at = at + count
+  end
+  return found
+end
+
+-- Where the first entry that a field may stand in begins.
+local function entry_of(entries, field)
+  for _, entry in ipairs(entries) do
+    if (not field.head or field.head == entry.head) and (not field.size or field.size == entry.size)
+      and (not field.channel or field.channel == entry.channel) then
+      return entry.at
+    end
+  end
+end
+
+-- Where the fields of a decoder are in a record, as { field, offset }; nil where it does not read it.
+local function places(record, decoder)
+  local stop, found = RECORDS + record:len(), {}
+  if decoder.serial + 4 > stop then return nil end
+  local entries = decoder.entries and entries_of(record, decoder.entries) or {}
+  if decoder.entries and not entries_of(record, decoder.entries) then return nil end
+  for _, field in ipairs(decoder.fields) do
+    local at = field.at
+    if field.head or field.size then
+      local entry = entry_of(entries, field)
+      at = entry and entry + field.at
+    end
+    if at then
+      if at + size[field.as] > stop then return nil end
+      found[#found + 1] = { field = field, at = at }
+    end
+  end
+  return #found > 0 and found or nil
+end
+
 -- The stretches of a record's body that a decoder does not read, as { offset, size }.
-local function gaps(length, decoder)
+local function gaps(length, decoder, fields)
   local taken = {}
   local function take(offset, count)
     for at = offset, offset + count - 1 do taken[at] = true end
   end
   take(decoder.serial, 4)
-  for _, field in ipairs(decoder.fields) do take(field.at, size[field.as]) end
+  for _, place in ipairs(fields) do take(place.at, size[place.field.as]) end
   local found, last = {}, nil
   for at = RECORDS + RECORD_HEADER, RECORDS + length - 1 do
     if taken[at] then
@@ -55,10 +100,6 @@ local function gaps(length, decoder)
   return found
 end
 
-for length, list in pairs(decoders) do
-  for _, decoder in ipairs(list) do decoder.gaps = gaps(length, decoder) end
-end
-
 -- The shortest text that reads back as the same number; a scaled one always has a decimal.
 local function text_of(value, scaled)
   if not scaled then return string.format("%d", value) end
@@ -71,15 +112,21 @@ local function text_of(value, scaled)
 end
 
 -- Adds a field to the tree and returns its text for the info column.
-local function add_field(tree, record, field)
-  local bytes = record(field.at - RECORDS, size[field.as])
+local function add_field(tree, record, field, at)
+  local bytes = record(at - RECORDS, size[field.as])
   local protofield = value_fields[field.id]
   local doubt = field.confidence == "A" and "" or " [confidence " .. field.confidence .. "]"
+  if field.words then
+    local word = field.words[bytes:bitfield(8 - field.bit - (field.count or 1), field.count or 1) + 1]
+    tree:add(protofield, bytes, word):append_text(doubt)
+    return field.key .. "=" .. word
+  end
   if field.as == "bit" then
     tree:add(protofield, bytes):append_text(doubt)
     return bytes:bitfield(7 - field.bit, 1) == 1 and field.key or nil
   end
-  local value = read[field.as](bytes)
+  local value = field.as == "bits" and bytes:bitfield(8 - field.bit - field.count, field.count)
+    or read[field.as](bytes)
   if field.divide then value = value / field.divide end
   if field.add then value = value + field.add end
   local text = text_of(value, field.scaled)
@@ -89,8 +136,48 @@ local function add_field(tree, record, field)
   return field.key .. "=" .. text
 end
 
+-- Whether a decoder's rules admit a record type.
+local function admits(decoder, kind)
+  return (not decoder.types or decoder.types[kind] or false)
+    and not (decoder.other_types and decoder.other_types[kind])
+end
+
+-- Whether a declared decoder of the same length reads a record in an experimental one's place.
+local function is_replaced(decoder, list, kind)
+  if decoder.status ~= "experimental" then return false end
+  for _, other in ipairs(list) do
+    if other.status == "declared" and (other.types and other.types[kind]
+      or not other.types and not decoder.types) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The decoders whose rules a record satisfies.
+local function selected(record)
+  local kind, class = record(2, 2):le_uint(), record(4, 1):bitfield(2, 3)
+  local list, found = decoders[record(0, 1):uint()] or {}, {}
+  local function take(decoder)
+    if admits(decoder, kind)
+      and (not decoder.class or decoder.class == class)
+      and (not decoder.other_class or decoder.other_class ~= class) then
+      found[#found + 1] = decoder
+    end
+  end
+  for _, wanted in ipairs({ "confirmed", "experimental", "declared" }) do
+    for _, decoder in ipairs(list) do
+      if decoder.status == wanted and not is_replaced(decoder, list, kind) then take(decoder) end
+    end
+    for _, decoder in ipairs(decoders_of_any_length) do
+      if decoder.status == wanted then take(decoder) end
+    end
+  end
+  return found
+end
+
 -- Adds what a decoder reads of a record, and returns a summary of it.
-local function add_reading(tree, record, decoder)
+local function add_reading(tree, record, decoder, fields)
   local serial = record(decoder.serial - RECORDS, 4)
   local summary = decoder.name .. ", serial " .. serial:le_uint()
   if decoder.status ~= "confirmed" then
@@ -101,10 +188,10 @@ local function add_reading(tree, record, decoder)
   end
   tree:add_le(shown.serial, serial)
   local values = {}
-  for _, field in ipairs(decoder.fields) do
-    values[#values + 1] = add_field(tree, record, field)
+  for _, place in ipairs(fields) do
+    values[#values + 1] = add_field(tree, record, place.field, place.at)
   end
-  for _, gap in ipairs(decoder.gaps) do
+  for _, gap in ipairs(gaps(record:len(), decoder, fields)) do
     local item = tree:add(shown.unknown, record(gap[1] - RECORDS, gap[2]))
     item:prepend_text(string.format("[0x%02X] ", gap[1]))
   end
@@ -126,9 +213,10 @@ local function add_record(tree, record)
   local item = tree:add(shown.record, record)
   local summaries = {}
   add_header(item:add(record(0, RECORD_HEADER), "Record header"), record, RECORDS, record_header)
-  for _, decoder in ipairs(decoders[length] or {}) do
-    if not decoder.record_type or decoder.record_type == kind then
-      summaries[#summaries + 1] = add_reading(item, record, decoder)
+  for _, decoder in ipairs(selected(record)) do
+    local fields = places(record, decoder)
+    if fields then
+      summaries[#summaries + 1] = add_reading(item, record, decoder, fields)
     end
   end
   if #summaries == 0 then

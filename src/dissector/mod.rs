@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use energi_decoders::frame::{ETHERTYPE, MAGIC, RECORD_HEADER, RECORDS};
-use energi_decoders::{Field, HeaderField, Layout, Raw, Trust, header};
+use energi_decoders::{
+    Class, EntryHead, EntrySelector, Field, HeaderField, Layout, Raw, Trust, header,
+};
 
 use self::lua::Quoted;
 
@@ -101,15 +103,19 @@ fn write_header_fields(f: &mut Formatter<'_>) -> fmt::Result {
 
 /// What Wireshark keeps the values of a metric as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     Flag,
+    Text,
     Int32,
     Uint32,
     Double,
 }
 
-impl Kind {
+impl ValueKind {
     fn of(field: &Field) -> Self {
+        if matches!(field.metric.class, Class::Choice(_)) {
+            return Self::Text;
+        }
         match field.raw {
             Raw::Bit(_) => Self::Flag,
             _ if !field.is_integer() => Self::Double,
@@ -130,7 +136,7 @@ impl Kind {
 struct ValueField<'a> {
     id: String,
     field: &'a Field,
-    kind: Kind,
+    kind: ValueKind,
     /// Where its values come from, a phrase for each record.
     sources: Vec<String>,
 }
@@ -138,7 +144,9 @@ struct ValueField<'a> {
 /// What tells Wireshark's fields apart: a metric's key, and of a flag its bit.
 fn id(field: &Field) -> String {
     match field.raw {
-        Raw::Bit(bit) => format!("{}:{bit}", field.key()),
+        Raw::Bit(bit) if ValueKind::of(field) == ValueKind::Flag => {
+            format!("{}:{bit}", field.key())
+        }
         _ => field.key().to_owned(),
     }
 }
@@ -148,7 +156,7 @@ fn write_value_fields(f: &mut Formatter<'_>, layouts: &[&Layout]) -> fmt::Result
     for (layout, field) in
         layouts.iter().flat_map(|layout| layout.fields.iter().map(move |field| (layout, field)))
     {
-        let kind = Kind::of(field);
+        let kind = ValueKind::of(field);
         let id = id(field);
         let source = source(layout, field);
         if let Some(known) = fields.iter_mut().find(|known| known.id == id) {
@@ -164,10 +172,13 @@ fn write_value_fields(f: &mut Formatter<'_>, layouts: &[&Layout]) -> fmt::Result
         let unit = if metric.unit.is_empty() { "" } else { "; " };
         let note = format!("{}{unit}{}", metric.unit, sources.join("; "));
         let (kind, base) = match (kind, field.raw) {
-            (Kind::Flag, Raw::Bit(bit)) => ("bool", format!(", 8, nil, 0x{:02X}", 1_u8 << bit)),
-            (Kind::Flag | Kind::Double, _) => ("double", String::new()),
-            (Kind::Int32, _) => ("int32", ", base.DEC, nil, 0".to_owned()),
-            (Kind::Uint32, _) => ("uint32", ", base.DEC, nil, 0".to_owned()),
+            (ValueKind::Flag, Raw::Bit(bit)) => {
+                ("bool", format!(", 8, nil, 0x{:02X}", 1_u8 << bit))
+            }
+            (ValueKind::Text, _) => ("string", String::new()),
+            (ValueKind::Flag | ValueKind::Double, _) => ("double", String::new()),
+            (ValueKind::Int32, _) => ("int32", ", base.DEC, nil, 0".to_owned()),
+            (ValueKind::Uint32, _) => ("uint32", ", base.DEC, nil, 0".to_owned()),
         };
         let (id, name, label, note) =
             (Quoted(id), filter_name(field.key()), Quoted(&metric.label), Quoted(&note));
@@ -185,42 +196,81 @@ fn source(layout: &Layout, field: &Field) -> String {
         Trust::Confirmed => String::new(),
         status => format!(", {}", status.name()),
     };
-    format!(
-        "0x{:02X} at 0x{:02X}: {raw}{blank}{scale}, confidence {letter} ({meaning}){standing}",
-        layout.length, field.offset,
-    )
+    let records = layout.length.map_or_else(
+        || format!("{} (any length)", layout.name),
+        |length| format!("0x{length:02X}"),
+    );
+    let place = match field.entry {
+        Some(entry) => format!("{entry} at {}", field.offset),
+        None => format!("at 0x{:02X}", field.offset),
+    };
+    format!("{records} {place}: {raw}{blank}{scale}, confidence {letter} ({meaning}){standing}")
 }
 
 fn write_decoders(f: &mut Formatter<'_>, layouts: &[&Layout]) -> fmt::Result {
     let mut by_length: BTreeMap<u8, Vec<&Layout>> = BTreeMap::new();
     for layout in layouts {
-        by_length.entry(layout.length).or_default().push(layout);
+        if let Some(length) = layout.length {
+            by_length.entry(length).or_default().push(layout);
+        }
     }
     writeln!(f, "\nlocal decoders = {{")?;
-    for (length, layouts) in by_length {
+    for (length, mut layouts) in by_length {
+        layouts.sort_by_key(|layout| layout.status as u8);
         writeln!(f, "  [0x{length:02X}] = {{")?;
         layouts.iter().try_for_each(|layout| write_decoder(f, layout))?;
         writeln!(f, "  }},")?;
     }
+    writeln!(f, "}}\n\nlocal decoders_of_any_length = {{")?;
+    let any = layouts.iter().filter(|layout| layout.length.is_none());
+    any.copied().try_for_each(|layout| write_decoder(f, layout))?;
     writeln!(f, "}}")
+}
+
+/// A list of record types: `{ [0x3510] = true }`.
+fn write_types(f: &mut Formatter<'_>, name: &str, types: &[u16]) -> fmt::Result {
+    if types.is_empty() {
+        return Ok(());
+    }
+    let types: Vec<_> = types.iter().map(|kind| format!("[0x{kind:04X}] = true")).collect();
+    write!(f, ", {name} = {{ {} }}", types.join(", "))
 }
 
 fn write_decoder(f: &mut Formatter<'_>, layout: &Layout) -> fmt::Result {
     let (name, status) = (Quoted(&layout.name), layout.status.name());
     write!(f, "    {{ name = {name}, status = \"{status}\", serial = 0x{:02X}", layout.serial)?;
-    if let Some(record_type) = layout.record_type {
-        write!(f, ", record_type = 0x{record_type:04X}")?;
+    let rules = &layout.rules;
+    write_types(f, "types", rules.requires_types.as_slice())?;
+    write_types(f, "other_types", rules.refuses_types.as_slice())?;
+    for (name, value) in [("class", rules.requires_class), ("other_class", rules.refuses_class)] {
+        value.map_or(Ok(()), |class| write!(f, ", {name} = {class}"))?;
+    }
+    if let Some(entries) = layout.entries {
+        write!(f, ", entries = 0x{entries:02X}")?;
     }
     writeln!(f, ", fields = {{")?;
     for field in &*layout.fields {
         let (id, key, label) = (id(field), Quoted(field.key()), Quoted(&field.metric.label));
         let (id, at) = (Quoted(&id), field.offset);
         write!(f, "      {{ id = {id}, key = {key}, label = {label}, at = 0x{at:02X}")?;
+        if let Some(EntrySelector { head, channel }) = field.entry {
+            match head {
+                EntryHead::Exact(head) => write!(f, ", head = 0x{head:02X}")?,
+                EntryHead::Size(size) => write!(f, ", size = {size}")?,
+            }
+            channel.map_or(Ok(()), |channel| write!(f, ", channel = {channel}"))?;
+        }
         match field.raw {
             Raw::Bit(bit) => write!(f, ", as = \"bit\", bit = {bit}")?,
+            Raw::Bits { first, count } => {
+                write!(f, ", as = \"bits\", bit = {first}, count = {count}")?;
+            }
             raw => write!(f, ", as = \"{}\"", raw.name())?,
         }
-        if !matches!(field.raw, Raw::Bit(_)) {
+        if let Class::Choice(options) = field.metric.class {
+            let words: Vec<_> = options.iter().map(|word| Quoted(word).to_string()).collect();
+            write!(f, ", words = {{ {} }}", words.join(", "))?;
+        } else if !matches!(field.raw, Raw::Bit(_)) {
             write_scale(f, field)?;
         }
         writeln!(f, ", confidence = \"{}\" }},", field.confidence.letter())?;

@@ -92,8 +92,7 @@ impl TrafficStats {
     }
 
     fn record(&mut self, record: &Record<'_>, time: Timestamp) {
-        for decoder in self.decoders.decoders(record) {
-            let Ok(mut reading) = decoder.decode(record) else { continue };
+        for mut reading in self.decoders.decode(record).flatten() {
             let serial = reading.serial;
             let room = self.devices.len() < MOST || self.devices.contains_key(&serial);
             if is_no_device(serial) || !room {
@@ -101,7 +100,7 @@ impl TrafficStats {
             }
             self.devices.entry(serial).or_default().insert(record.length());
             reading.time = Some(time);
-            let confirmed = decoder.layout().status == Trust::Confirmed;
+            let confirmed = !reading.experimental();
             if confirmed && self.gate.pass(&mut reading, |_| {}) != Verdict::Empty {
                 self.values.update(&reading);
             }
@@ -116,7 +115,7 @@ impl TrafficStats {
     }
 
     fn layout(&self, length: u8) -> Option<&Layout> {
-        self.decoders.iter().map(Decoder::layout).find(|layout| layout.length == length)
+        self.decoders.iter().map(Decoder::layout).find(|layout| layout.length == Some(length))
     }
 
     /// What reads records of a length, for people.

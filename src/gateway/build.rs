@@ -138,7 +138,7 @@ impl<'c> GatewayBuilder<'c> {
             source,
             hub: publisher.hub(),
             pipeline: Pipeline {
-                decoders,
+                decoders: decoders.with_products(config.devices.products()),
                 device_filter: device_filter(&config.devices),
                 gate: Gate::new(config.decoders.plausibility),
                 counters,

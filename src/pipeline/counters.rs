@@ -21,6 +21,8 @@ use crate::capture::live::LiveCounters;
 pub(crate) enum Outcome {
     /// No decoder that is on reads it.
     Unknown,
+    /// A rule says that it is another product's than that of each decoder of its length.
+    OtherProduct,
     /// Its device is not to be heard.
     Refused,
     /// Nothing in it was plausible.
@@ -71,7 +73,7 @@ pub(crate) struct Counters {
     /// Frames and pieces of frames that were not usable, by [`Unusable`].
     unusable: [Counter; 6],
     /// Records by length byte and [`Outcome`].
-    records: Box<[[Counter; 5]; 256]>,
+    records: Box<[[Counter; 6]; 256]>,
     /// Rounds of the capture thread: it goes round while nothing comes, and while it waits for
     /// the slowest sink of a recording. Its sign of life, not for people.
     pub(crate) rounds: Counter,
@@ -279,6 +281,7 @@ impl fmt::Display for Counters {
         for (outcome, name) in [
             (Outcome::Decoded, "decoded"),
             (Outcome::Unknown, "without a decoder"),
+            (Outcome::OtherProduct, "of another product"),
             (Outcome::Withheld, "withheld whole"),
             (Outcome::Refused, "refused"),
             (Outcome::Stopped, "left at the end"),

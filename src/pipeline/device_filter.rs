@@ -20,7 +20,12 @@ pub(crate) struct DeviceFilter {
     max: usize,
     seen: HashSet<u32>,
     unlisted: usize,
+    /// Devices that were said to be of another product.
+    other_class: HashSet<u32>,
 }
+
+/// Devices that are said to be of another product; whoever sends made-up frames could fill the log.
+const MOST_OF_OTHER_CLASS: usize = 32;
 
 /// Whether a device may be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +84,13 @@ impl DeviceFilter {
         if self.seen.insert(serial) && !self.listed.contains_key(&serial) {
             self.unlisted += 1;
         }
+    }
+
+    /// Whether it is news that a device's product class is not an eddi's.
+    pub fn is_new_of_other_class(&mut self, serial: u32) -> bool {
+        !is_no_device(serial)
+            && self.other_class.len() < MOST_OF_OTHER_CLASS
+            && self.other_class.insert(serial)
     }
 
     /// How many devices are remembered.

@@ -10,7 +10,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use energi_decoders::{DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict};
+use energi_decoders::{
+    DecodeError, DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict,
+};
 use energi_sinks::Backpressure;
 use energi_sinks::channel::Publisher;
 use jiff::Timestamp;
@@ -100,17 +102,54 @@ impl Pipeline {
         frame: &Frame<'_>,
         time: Option<Timestamp>,
     ) -> Outcome {
+        let Self { decoders, device_filter, gate, counters, publisher, backpressure, stop } = self;
+        let backpressure = *backpressure;
+        let mut intake = Intake { device_filter, gate, counters, publisher, backpressure, stop };
         let mut outcome = Outcome::Unknown;
-        for index in 0..self.decoders.decoders(record).len() {
-            let decoded = self.decoders.decoders(record)[index].decode(record);
-            let Ok(mut reading) = decoded else {
-                continue;
-            };
-            reading.time = time;
-            reading.mac = frame.source();
-            outcome = outcome.max(self.reading(reading));
+        for decoded in decoders.decode(record) {
+            outcome = outcome.max(match decoded {
+                Ok(mut reading) => {
+                    reading.time = time;
+                    reading.mac = frame.source();
+                    intake.reading(reading)
+                }
+                Err(DecodeError::Class { serial, class }) => {
+                    intake.other_class(serial, class);
+                    Outcome::OtherProduct
+                }
+                Err(DecodeError::RecordType(_)) => Outcome::OtherProduct,
+                Err(error) => {
+                    debug!("a record is not read: {error}");
+                    Outcome::Unknown
+                }
+            });
         }
         outcome
+    }
+}
+
+/// The way of a reading from its decoder to the channel.
+struct Intake<'a> {
+    device_filter: &'a mut DeviceFilter,
+    gate: &'a mut Gate,
+    counters: &'a Counters,
+    publisher: &'a mut Publisher,
+    backpressure: Backpressure,
+    stop: &'a Stop,
+}
+
+impl Intake<'_> {
+    /// Says once for each device that its product class keeps a decoder from its records.
+    fn other_class(&mut self, serial: u32, class: u8) {
+        if self.device_filter.is_new_of_other_class(serial) {
+            info!(
+                serial,
+                class,
+                "a device's records are those of another product than an eddi; its values are not \
+                 published as an eddi's. Should it be an eddi, add this line to `devices.list`: \
+                 {{serial: {serial}, product: eddi}}"
+            );
+        }
     }
 
     fn reading(&mut self, mut reading: Reading) -> Outcome {
@@ -120,7 +159,7 @@ impl Pipeline {
             self.refuse(admit, &reading);
             return Outcome::Refused;
         }
-        let counters = &self.counters;
+        let counters = self.counters;
         let received = tracing::enabled!(tracing::Level::DEBUG).then(|| reading.clone());
         let withhold = |key: &str| {
             if let Some(received) = &received {
@@ -150,7 +189,7 @@ impl Pipeline {
 
     /// Waits for the slowest sink. Returns false where the gateway should stop instead.
     fn wait_for_room(&mut self) -> bool {
-        let (stop, rounds) = (&self.stop, &self.counters.rounds);
+        let (stop, rounds) = (self.stop, &self.counters.rounds);
         self.publisher.wait_for_room(|| {
             rounds.add(1);
             !stop.is_raised()

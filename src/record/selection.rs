@@ -38,9 +38,9 @@ impl FrameSelection {
     fn knows(&self, frame: &[u8]) -> bool {
         let Ok(frame) = Frame::parse(frame) else { return false };
         let mut records = frame.records();
-        let read = records.by_ref().all(|record| {
-            self.decoders.decoders(&record).iter().any(|decoder| decoder.decode(&record).is_ok())
-        });
+        let read = records
+            .by_ref()
+            .all(|record| self.decoders.decode(&record).any(|decoded| decoded.is_ok()));
         read && records.rest().first().is_none_or(|byte| *byte == 0)
     }
 }

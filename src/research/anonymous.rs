@@ -53,7 +53,7 @@ impl Identities {
         }
         for record in frame.records() {
             let mut read = false;
-            for layout in self.decoders.decoders(&record).iter().map(|decoder| decoder.layout()) {
+            for layout in self.decoders.layouts(&record) {
                 if let Some(serial) = record.at(layout.serial).map(u32::from_le_bytes) {
                     read = true;
                     if !is_no_device(serial) && !self.serials.contains(&serial) {
@@ -180,7 +180,7 @@ impl Anonymiser {
 
     fn record(&self, place: &mut [u8], record: &Record<'_>) {
         self.replace(place);
-        for layout in self.decoders.decoders(record).iter().map(|decoder| decoder.layout()) {
+        for layout in self.decoders.layouts(record) {
             let serial = record.at(layout.serial).map(u32::from_le_bytes);
             let new = serial.and_then(|serial| self.serials.get(&serial));
             let start = usize::from(layout.serial).saturating_sub(RECORDS);

@@ -47,9 +47,10 @@ pub fn decoder(
     record_type: bool,
 ) -> Option<CustomDecoder> {
     let length = series.key.length;
-    let mut taken = record_types::built_in(length).map_or_else(BTreeSet::new, |layout| {
-        layout.fields.iter().map(|field| field.key().to_owned()).collect()
-    });
+    let mut taken = record_types::built_in(length, series.key.record_type, None)
+        .map_or_else(BTreeSet::new, |layout| {
+            layout.fields.iter().map(|field| field.key().to_owned()).collect()
+        });
     let mut fields: Vec<CustomField> = Vec::new();
     let mut metrics = BTreeSet::new();
     for (index, finding) in findings.iter().enumerate() {
@@ -68,7 +69,10 @@ pub fn decoder(
         let range = [metric.range.0, metric.range.1];
         fields.push(CustomField {
             key,
-            offset: Hex(finding.view.offset),
+            offset: Some(Hex(finding.view.offset)),
+            entry: None,
+            channel: None,
+            at: None,
             raw,
             bit,
             divide: finding.fit.map_or(1.0, |fit| fit.divide),
@@ -157,7 +161,11 @@ pub fn yaml(decoder: &CustomDecoder) -> String {
     }
     let _ = writeln!(text, "      serial: \"{}\"\n      fields:", decoder.serial);
     for field in &decoder.fields {
-        let _ = write!(text, "        - {{key: {}, offset: \"{}\"", field.key, field.offset);
+        let _ = write!(text, "        - {{key: {}, ", field.key);
+        // What is found stands at a fixed place.
+        if let Some(offset) = field.offset {
+            let _ = write!(text, "offset: \"{offset}\"");
+        }
         if let Some(raw) = field.raw {
             let raw = Raw::from(raw);
             let _ = write!(text, ", type: {}", raw.name());

@@ -155,8 +155,7 @@ impl Metrics {
         source: Option<MacAddress>,
     ) {
         let Some(time) = time else { return };
-        for decoder in self.decoders.decoders(record) {
-            let Ok(mut reading) = decoder.decode(record) else { continue };
+        for mut reading in self.decoders.decode(record).flatten() {
             reading.time = Some(time);
             let serial = reading.serial;
             let strange = energi_decoders::reading::is_no_device(serial)

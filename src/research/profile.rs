@@ -116,7 +116,7 @@ fn byte(series: &RecordSeries, view: View) -> ByteProfile {
         entropy: entropy(&counts, column.len()),
         changes: steps.len(),
         wide: wide.filter_map(|view| wider(series, view)).collect(),
-        named: correlate::named(series.key.length, view),
+        named: correlate::named(&series.key, view),
     }
 }
 

@@ -108,10 +108,16 @@ impl RecordTypes {
     }
 }
 
-/// The built-in table of a length, confirmed or not, on or off.
+/// The built-in table of a kind of record, confirmed or not, on or off; one of its own length before
+/// one of any. A product class is judged where one is given.
 #[must_use]
-pub fn built_in(length: u8) -> Option<&'static Layout> {
-    packets::ALL.iter().copied().find(|layout| layout.length == length)
+pub fn built_in(length: u8, record_type: u16, class: Option<u8>) -> Option<&'static Layout> {
+    let reads = |layout: &&Layout| {
+        layout.length.is_none_or(|wanted| wanted == length)
+            && layout.rules.admits_type(record_type)
+            && class.is_none_or(|class| layout.rules.admits_class(class, None))
+    };
+    packets::all().filter(reads).min_by_key(|layout| layout.length.is_none())
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ impl DecoderCheck<'_> {
 #[must_use]
 pub fn check<'a>(
     layout: &Layout,
+    length: u8,
     series: Option<&RecordSeries>,
     records: u64,
     devices: &BTreeSet<u32>,
@@ -91,7 +92,7 @@ pub fn check<'a>(
 ) -> DecoderCheck<'a> {
     let mut check = DecoderCheck {
         name: layout.name.to_string(),
-        length: layout.length,
+        length,
         records,
         fields: Vec::new(),
         warnings: Vec::new(),
@@ -111,13 +112,17 @@ pub fn check<'a>(
             layout.serial
         ));
     }
-    check.fields =
-        layout.fields.iter().map(|field| check_field(field, series, metrics, max_lag)).collect();
+    check.fields = layout
+        .fields
+        .iter()
+        .map(|field| check_field(layout, field, series, metrics, max_lag))
+        .collect();
     check
 }
 
 #[expect(clippy::cast_precision_loss, reason = "records are few")]
 fn check_field<'a>(
+    layout: &Layout,
     field: &Field,
     series: &RecordSeries,
     metrics: &'a [KnownMetric],
@@ -125,7 +130,7 @@ fn check_field<'a>(
 ) -> FieldCheck<'a> {
     let values: Vec<f64> = series
         .records()
-        .filter_map(|(_, record)| Some(field.value(field.bits(&record)?).as_f64()))
+        .filter_map(|(_, record)| Some(layout.value(field, &record)?.as_f64()))
         .collect();
     let count = values.len().max(1) as f64;
     let view = View { offset: field.offset, raw: field.raw };
@@ -144,6 +149,10 @@ fn check_field<'a>(
         line: None,
         warnings: Vec::new(),
     };
+    if values.is_empty() {
+        check.warnings.push("no record has its entry".to_owned());
+        return check;
+    }
     if check.min >= check.max {
         check.warnings.push("never changes".to_owned());
         return check;
@@ -151,6 +160,10 @@ fn check_field<'a>(
     if check.outside > OUTSIDE {
         let share = check.outside * 100.0;
         check.warnings.push(format!("{share:.1} % of its values are outside its range"));
+    }
+    if field.entry.is_some() {
+        // Where it stands differs from record to record.
+        return check;
     }
     let outcome = correlate::among(series, std::iter::once(view), metrics, max_lag);
     check.follows = outcome.findings.into_iter().next();

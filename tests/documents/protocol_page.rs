@@ -1,7 +1,7 @@
 //! What the documents say of the program is so.
 //!
 //! Their tables of fields are written from the code; `UPDATE_GOLDEN=1 cargo test --test protocol_page`
-//! writes them anew.
+//! updates them.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-use energi_decoders::{HeaderField, Layout, header, packets};
+use energi_decoders::{Class, HeaderField, Layout, RecordTypes, Rules, header, packets};
 use support::gateway::{root, stdout};
 use support::golden::matches_golden;
 use support::process::installed;
@@ -27,8 +27,8 @@ fn the_tables_of_the_protocol_are_those_of_the_code() {
         ("frame".to_owned(), header_table(header::FRAME)),
         ("record".to_owned(), header_table(header::RECORD)),
     ];
-    for layout in packets::ALL {
-        tables.push((format!("0x{:02X}", layout.length), field_table(layout)));
+    for layout in packets::all() {
+        tables.push((layout.name.to_string(), field_table(layout)));
     }
     let mut written = String::new();
     let mut rest = text.as_str();
@@ -55,27 +55,50 @@ fn header_table(fields: &[HeaderField]) -> String {
     table
 }
 
+/// Which records a decoder reads, by type and class.
+fn rules(rules: &Rules) -> String {
+    let types = |types: RecordTypes| {
+        let types: Vec<_> = types.as_slice().iter().map(|kind| format!("0x{kind:04X}")).collect();
+        (!types.is_empty()).then(|| types.join(", "))
+    };
+    let said = [
+        types(rules.requires_types).map(|types| format!("type {types}")),
+        types(rules.refuses_types).map(|types| format!("not type {types}")),
+        rules.requires_class.map(|class| format!("class {class}")),
+        rules.refuses_class.map(|class| format!("not class {class}")),
+    ];
+    said.into_iter().flatten().map(|rule| format!("; {rule}")).collect()
+}
+
 fn field_table(layout: &Layout) -> String {
     let Layout { name, status, serial, .. } = layout;
+    let length = layout.length.map_or("any length".to_owned(), |length| format!("0x{length:02X}"));
     let mut table = format!(
-        "*{name}*, {}. `plausible` is the range outside which a value is withheld.\n\n\
+        "*{name}*, {}: {length}{}. `plausible` is the range outside which a value is withheld.\n\n\
          | offset | type | key | scale | unit | plausible | conf. | what |\n\
          |---|---|---|---|---|---|---|---|\n\
          | 0x{serial:02X} | u32 | `serial` | | | | A | Serial number |\n",
         status.name(),
+        rules(&layout.rules),
     );
     for field in &*layout.fields {
         let (metric, (least, most)) = (&field.metric, field.metric.range);
         let range = if least.is_finite() { format!("{least} to {most}") } else { "any".to_owned() };
         let cells = [
-            format!("0x{:02X}", field.offset),
+            match field.entry {
+                None => format!("0x{:02X}", field.offset),
+                Some(entry) => format!("{entry}, +{}", field.offset),
+            },
             field.raw.name().into_owned(),
             format!("`{}`", metric.key),
             field.scale(),
             metric.unit.to_string(),
             range,
             field.confidence.letter().to_string(),
-            metric.label.to_string(),
+            match metric.class {
+                Class::Choice(words) => format!("{}: {}", metric.label, words.join(", ")),
+                _ => metric.label.to_string(),
+            },
         ];
         writeln!(table, "| {} |", cells.join(" | ")).unwrap();
     }

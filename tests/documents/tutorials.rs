@@ -114,7 +114,7 @@ struct Curious(mpsc::Sender<Vec<u8>>);
 #[async_trait]
 impl SinkConfig for Curious {
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        self.0.send(context.layouts.iter().map(|layout| layout.length).collect()).unwrap();
+        self.0.send(context.layouts.iter().filter_map(|layout| layout.length).collect()).unwrap();
         Err(SinkError::Closed)
     }
 

@@ -185,7 +185,7 @@ divide: 10, add: 0, unit: "°C", range: [0, 120]}]}]"#;
     let custom = custom.replace("\ndivide", "\n      divide");
     let text = DOCUMENTED.replace("custom: []", &custom);
     let table = parse(&text).unwrap_or_else(|error| panic!("{error}")).decoders.table().unwrap();
-    assert!(table.iter().any(|decoder| decoder.layout().length == 0x2C));
+    assert!(table.iter().any(|decoder| decoder.layout().length == Some(0x2C)));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_custom_decoder_stands_behind_the_same_table() {
     let table = config::load(&path).unwrap().decoders.table().unwrap();
     let keys: Vec<String> = table
         .iter()
-        .filter(|decoder| decoder.layout().length == 0x2C)
+        .filter(|decoder| decoder.layout().length == Some(0x2C))
         .flat_map(|decoder| decoder.layout().fields.iter().map(|field| field.key().to_owned()))
         .collect();
     assert_eq!(keys, ["0x2C/tank_temp", "0x2C/counter", "0x2C/busy"]);

@@ -76,8 +76,8 @@ impl Device {
         }
         let frame = Frame::parse_payload(&payload).expect("a frame");
         let record = frame.records().next().expect("a record");
-        let decoder = &self.table.decoders(&record)[0];
-        let mut reading = decoder.decode(&record).expect("a reading");
+        let decoded = self.table.decode(&record).next().expect("a decoder");
+        let mut reading = decoded.expect("a reading");
         reading.time = Some(time);
         Arc::new(reading)
     }

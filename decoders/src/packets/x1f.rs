@@ -2,10 +2,11 @@
 
 use crate::field::Confidence::A;
 use crate::field::{Field, Raw::U16};
-use crate::layout::Layout;
+use crate::layout::{Layout, OTHERS};
 use crate::metric::{DIVERTED_KWH, FREQUENCY, VOLTAGE};
+use crate::product::{Product, ZAPPI_CLASS};
 
-pub(super) static LAYOUT: Layout = Layout::confirmed(0x1F, "eddi data 1", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::confirmed(0x1F, "eddi data 1", FIELDS).refuses_types(OTHERS).refuses_class(ZAPPI_CLASS).of(Product::Eddi)];
 
 const FIELDS: &[Field] = &[
     Field::new(&FREQUENCY, 0x22, U16, A).per(100.0),

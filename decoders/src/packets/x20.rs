@@ -6,12 +6,13 @@
 use crate::field::Confidence::{A, B};
 use crate::field::Field;
 use crate::field::Raw::{Bit, U16};
-use crate::layout::Layout;
+use crate::layout::{Layout, OTHERS};
 use crate::metric::{
     BOOST, DIVERT_CUR, DIVERT_PWR, DIVERTED_KWH, FREQUENCY, HEATER1, HEATER2, MAX_POWER, STOPPED,
 };
+use crate::product::{Product, ZAPPI_CLASS};
 
-pub(super) static LAYOUT: Layout = Layout::confirmed(0x20, "eddi data 2", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::confirmed(0x20, "eddi data 2", FIELDS).refuses_types(OTHERS).refuses_class(ZAPPI_CLASS).of(Product::Eddi)];
 
 const FIELDS: &[Field] = &[
     Field::new(&FREQUENCY, 0x22, U16, B).per(100.0),

@@ -4,14 +4,15 @@
 use crate::field::Confidence::B;
 use crate::field::Field;
 use crate::field::Raw::{I8, I16, U16};
-use crate::layout::Layout;
-use crate::metric::{DIVERTED_KWH, FREQUENCY};
+use crate::layout::{Layout, OTHERS};
+use crate::metric::{ENERGY, FREQUENCY};
+use crate::product::{Product, ZAPPI_CLASS};
 
-pub(super) static LAYOUT: Layout = Layout::experimental(0x27, "eddi data 4", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x27, "eddi data 4", FIELDS).refuses_types(OTHERS).refuses_class(ZAPPI_CLASS).of(Product::Eddi)];
 
 const FIELDS: &[Field] = &[
     Field::unconfirmed("0x27/frequency", &FREQUENCY, 0x22, U16, B).per(100.0),
-    Field::unconfirmed("0x27/diverted_kWh", &DIVERTED_KWH, 0x2C, U16, B).per(100.0),
+    Field::unconfirmed("0x27/diverted_kWh", &ENERGY, 0x2C, U16, B).per(100.0),
     Field::unknown("0x27/fw1", "Firmware part 1", 0x38, I16),
     Field::unknown("0x27/fw2", "Firmware part 2", 0x36, I16),
     Field::unknown("0x27/v1", "Unknown v1 (follows the divert power)", 0x3D, I8),

@@ -1,12 +1,15 @@
 //! `0x36`, every 2 s. Experimental: sometimes everything drops to zero. The serial number stands near
-//! the end.
+//! the end. Type `0x5A5A` is a minute history, which `minute_history.rs` explains; this table stays
+//! for those who know its keys from `mqtt-energi`.
 
 use crate::field::Field;
 use crate::field::Raw::I16;
 use crate::layout::Layout;
 
-pub(super) static LAYOUT: Layout =
-    Layout::experimental(0x36, "unknown 0x36", FIELDS).serial_at(0x4A);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x36, "unknown 0x36", FIELDS).serial_at(0x4A).refuses_types(NOT_MINUTES)];
+
+/// Those of [`OTHERS`] that are not minute histories either.
+const NOT_MINUTES: &[u16] = &[0x3730, 0x7979, 0x7C7C];
 
 const FIELDS: &[Field] = &[
     Field::unknown("0x36/v1", "Unknown v1", 0x1C, I16),

@@ -3,9 +3,9 @@
 
 use crate::field::Field;
 use crate::field::Raw::{I8, I16};
-use crate::layout::Layout;
+use crate::layout::{Layout, OTHERS};
 
-pub(super) static LAYOUT: Layout = Layout::experimental(0x37, "unknown 0x37", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x37, "unknown 0x37", FIELDS).refuses_types(OTHERS)];
 
 const FIELDS: &[Field] = &[
     Field::unknown("0x37/v1", "Unknown v1 (diverter power?)", 0x4D, I16),

@@ -2,9 +2,9 @@
 
 use crate::field::Field;
 use crate::field::Raw::I16;
-use crate::layout::Layout;
+use crate::layout::{Layout, OTHERS};
 
-pub(super) static LAYOUT: Layout = Layout::experimental(0x38, "unknown 0x38", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x38, "unknown 0x38", FIELDS).refuses_types(OTHERS)];
 
 const FIELDS: &[Field] = &[
     Field::unknown("0x38/v1", "Unknown v1", 0x20, I16),

@@ -2,9 +2,9 @@
 
 use crate::field::Field;
 use crate::field::Raw::I16;
-use crate::layout::Layout;
+use crate::layout::{Layout, OTHERS};
 
-pub(super) static LAYOUT: Layout = Layout::experimental(0x3A, "unknown 0x3A", FIELDS);
+pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x3A, "unknown 0x3A", FIELDS).refuses_types(OTHERS)];
 
 const FIELDS: &[Field] = &[
     Field::unknown("0x3A/v2", "Unknown v2", 0x22, I16),

@@ -1,9 +1,9 @@
 //! Decoders declared in the configuration: what they read, and what they may not be.
 
-use energi_decoders::custom::{CustomDecoder, CustomField, Hex, NumberType};
+use energi_decoders::custom::{CustomDecoder, CustomField, DeclaredHead, Hex, NumberType};
 use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::json::Json;
-use energi_decoders::{DecoderTable, Frame, RegisterError, TableDecoder};
+use energi_decoders::{DecoderTable, EntryHead, Frame, RegisterError, Switch, TableDecoder};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -12,7 +12,10 @@ use serde::de::value::{self, StrDeserializer};
 fn field(key: &str, offset: u8, raw: NumberType) -> CustomField {
     CustomField {
         key: key.to_owned(),
-        offset: Hex(offset),
+        offset: Some(Hex(offset)),
+        entry: None,
+        channel: None,
+        at: None,
         raw: Some(raw),
         bit: None,
         divide: 1.0,
@@ -41,7 +44,7 @@ fn decode(table: &DecoderTable, length: u8, bytes: &[(usize, &[u8])]) -> Vec<Str
     }
     let frame = Frame::parse_payload(&payload).unwrap();
     let record = frame.records().next().unwrap();
-    let readings = table.decoders(&record).iter().filter_map(|it| it.decode(&record).ok());
+    let readings = table.decode(&record).flatten();
     readings
         .map(|reading| {
             let line = Json(&reading).to_string();
@@ -102,15 +105,48 @@ fn a_value_is_the_raw_number_divided_then_added_to() {
 }
 
 #[test]
-fn it_yields_a_reading_of_its_own_after_the_built_in_one() {
-    let mine = decoder(0x27, "mine", vec![field("tank_temp", 0x30, NumberType::U8)]);
+fn it_yields_a_reading_of_its_own_after_a_confirmed_one() {
+    let mine = decoder(0x1F, "mine", vec![field("tank_temp", 0x30, NumberType::U8)]);
     let mut table = DecoderTable::confirmed();
-    table.switch_on(0x27).unwrap();
     register(&mut table, &mine).unwrap();
-    let lines = decode(&table, 0x27, &[(0x30, &[42])]);
+    let lines = decode(&table, 0x1F, &[(0x30, &[42])]);
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].contains(r#""0x27/frequency":0.0"#));
-    assert_eq!(lines[1], r#"true,"fields":{"0x27/tank_temp":42}}"#);
+    assert!(lines[0].contains(r#""frequency":0.0"#));
+    assert_eq!(lines[1], r#"true,"fields":{"0x1F/tank_temp":42}}"#);
+}
+
+#[test]
+fn it_replaces_an_experimental_one_of_its_length_and_type_whichever_was_first() {
+    let mine = r#"true,"fields":{"0x27/mine":42}}"#;
+    for (record_type, taken, left) in [
+        (None, &[0x3510, 0x1234][..], &[][..]),
+        (Some(0x3510), &[0x3510], &[0x1234]),
+        // A record that the built-in decoder refuses anyway.
+        (Some(0x3730), &[0x3730], &[0x3510, 0x1234]),
+    ] {
+        for declared_first in [true, false] {
+            let mut custom = decoder(0x27, "mine", vec![field("mine", 0x30, NumberType::U8)]);
+            custom.record_type = record_type.map(Hex);
+            let mut table = DecoderTable::confirmed();
+            if declared_first {
+                register(&mut table, &custom).unwrap();
+            }
+            table.switch_on(Switch::Length(0x27)).unwrap();
+            if !declared_first {
+                register(&mut table, &custom).unwrap();
+            }
+            let read = |record_type: u16| {
+                decode(&table, 0x27, &[(0x1A, &record_type.to_le_bytes()), (0x30, &[42])])
+            };
+            for record_type in taken {
+                assert_eq!(read(*record_type), [mine], "{record_type:#06X}");
+            }
+            for record_type in left {
+                let lines = read(*record_type);
+                assert!(lines.len() == 1 && lines[0].contains("0x27/frequency"), "{lines:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -131,11 +167,83 @@ fn a_record_type_tells_decoders_of_one_length_apart() {
 }
 
 #[test]
-fn a_key_of_a_built_in_decoder_cannot_be_taken() {
+fn a_key_of_a_replaced_decoder_means_what_was_declared() {
+    let mut mine = decoder(0x27, "mine", vec![field("v1", 0x30, NumberType::U8)]);
+    mine.record_type = Some(Hex(0x3510));
     let mut table = DecoderTable::confirmed();
-    table.switch_on(0x27).unwrap();
-    let mine = decoder(0x27, "mine", vec![field("v1", 0x30, NumberType::U8)]);
-    assert!(matches!(register(&mut table, &mine), Err(RegisterError::Key { .. })));
+    table.switch_on(Switch::Length(0x27)).unwrap();
+    register(&mut table, &mine).unwrap();
+    let keys: Vec<_> = table.iter().flat_map(|it| it.layout().fields.iter()).collect();
+    assert_eq!(keys.iter().filter(|field| field.key() == "0x27/v1").count(), 1);
+}
+
+#[test]
+fn two_declared_decoders_cannot_mean_different_things_by_one_key() {
+    let mut one = decoder(0x2C, "one", vec![field("level", 0x30, NumberType::U8)]);
+    one.record_type = Some(Hex(1));
+    let mut two = one.clone();
+    (two.name, two.record_type) = ("two".to_owned(), Some(Hex(2)));
+    two.fields[0].unit = "W".to_owned();
+    let mut table = DecoderTable::confirmed();
+    register(&mut table, &one).unwrap();
+    assert!(matches!(register(&mut table, &two), Err(RegisterError::Key { .. })));
+}
+
+#[test]
+fn a_field_may_stand_in_an_entry_wherever_that_is() {
+    let power = CustomField {
+        offset: None,
+        entry: Some(DeclaredHead(EntryHead::Exact(0x08))),
+        channel: Some(2),
+        at: Some(Hex(4)),
+        ..field("power", 0, NumberType::I16)
+    };
+    let mut table = DecoderTable::confirmed();
+    register(&mut table, &decoder(0x2C, "mine", vec![power.clone()])).unwrap();
+    let kind: (usize, &[u8]) = (0x1A, &[0x10, 0x35]);
+    let ct = [0x08, 0x21, 0, 0, 0xE8, 0x03, 0, 0];
+    let (last, other) = ([0x0C, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0x08, 0x31, 0, 0, 1, 1, 0, 0]);
+    for entries in [[&ct[..], &last].concat(), [&last[..], &ct].concat()] {
+        let lines = decode(&table, 0x2C, &[kind, (0x30, &entries)]);
+        assert_eq!(lines, [r#"true,"fields":{"0x2C/power":1000}}"#]);
+    }
+    let nothing: [(&str, Vec<u8>); 4] = [
+        ("another channel alone", [&other[..], &last].concat()),
+        ("an entry of size 0", [&ct[..], &[0; 12]].concat()),
+        ("an entry past the end", [&ct[..], &[0x0F; 12]].concat()),
+        ("another type", [&ct[..], &last].concat()),
+    ];
+    for (what, entries) in nothing {
+        let kind = if what == "another type" { (0x1A, &[0x11, 0x35][..]) } else { kind };
+        assert!(decode(&table, 0x2C, &[kind, (0x30, &entries)]).is_empty(), "{what}");
+    }
+    for (problem, wrong) in [
+        ("at", CustomField { at: None, ..power.clone() }),
+        ("at", CustomField { at: Some(Hex(7)), ..power.clone() }),
+        ("channel", CustomField { channel: Some(16), ..power.clone() }),
+        ("offset", CustomField { offset: Some(Hex(0x30)), ..power.clone() }),
+        ("offset", CustomField { entry: None, ..power.clone() }),
+    ] {
+        let errors = decoder(0x2C, "wrong", vec![wrong]).layout().unwrap_err();
+        assert_eq!(errors[0].path, format!("fields[0].{problem}"));
+    }
+    let mut harvi = decoder(0x2C, "wrong", vec![power]);
+    harvi.record_type = Some(Hex(0x3730));
+    assert_eq!(harvi.layout().unwrap_err()[0].path, "fields[0].entry");
+}
+
+#[test]
+fn the_head_of_an_entry_reads_back_as_it_is_written() {
+    let read = |text: &str| {
+        let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
+        DeclaredHead::deserialize(text)
+    };
+    for text in ["0x08", "0x14", "0x?3"] {
+        assert_eq!(read(text).unwrap().0.to_string(), text);
+    }
+    for text in ["0x10", "0x?0", "0x?33", "?3", "0x?+", ""] {
+        assert!(read(text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -204,11 +312,9 @@ proptest! {
         payload.extend(&bytes[..usize::from(length) - 1]);
         let frame = Frame::parse_payload(&payload).unwrap();
         let record = frame.records().next().unwrap();
-        for decoder in table.decoders(&record) {
-            if let Ok(reading) = decoder.decode(&record) {
-                let line = Json(&reading).to_string();
-                prop_assert!(!line.contains("NaN") && !line.contains("inf"), "no JSON: {}", line);
-            }
+        for reading in table.decode(&record).flatten() {
+            let line = Json(&reading).to_string();
+            prop_assert!(!line.contains("NaN") && !line.contains("inf"), "no JSON: {}", line);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::json::Json;
-use energi_decoders::{DecoderTable, Frame, Reading};
+use energi_decoders::reading::MAX_FIELDS;
+use energi_decoders::{DecoderTable, Frame, Reading, Switch, Trust};
 
 /// A payload of one record of `length`, all zero but for its header and what `bytes` puts at
 /// protocol offsets.
@@ -19,19 +20,15 @@ fn payload(length: u8, bytes: &[(usize, &[u8])]) -> Vec<u8> {
 }
 
 fn everything_on() -> DecoderTable {
-    let mut table = DecoderTable::confirmed();
-    for length in DecoderTable::experimental_lengths() {
-        table.switch_on(length).unwrap();
-    }
-    table
+    DecoderTable::built_in()
 }
 
 fn decode(payload: &[u8]) -> Reading {
     let table = everything_on();
     let frame = Frame::parse_payload(payload).unwrap();
     let record = frame.records().next().unwrap();
-    let [decoder] = table.decoders(&record) else { panic!("one decoder a length") };
-    decoder.decode(&record).unwrap()
+    // The decoder of its own length: these records are not of type 0x3510.
+    table.decode(&record).flatten().next().unwrap()
 }
 
 /// The fields of the only record, as every output writes them.
@@ -183,10 +180,16 @@ fn experimental_numbers_are_signed() {
 
 #[test]
 fn only_confirmed_decoders_are_on_by_default() {
-    let lengths: Vec<_> = DecoderTable::confirmed().iter().map(|d| d.layout().length).collect();
-    assert_eq!(lengths, [0x1F, 0x20, 0x22]);
-    let experimental: Vec<_> = DecoderTable::experimental_lengths().into_iter().collect();
-    assert_eq!(experimental, [0x27, 0x2B, 0x36, 0x37, 0x38, 0x3A]);
+    assert!(DecoderTable::confirmed().iter().all(|it| it.layout().status == Trust::Confirmed));
+    for switch in Switch::all() {
+        let mut table = DecoderTable::confirmed();
+        let before = table.iter().count();
+        table.switch_on(switch).unwrap();
+        assert!(table.iter().count() > before, "{switch}");
+        for decoder in table.iter().filter(|it| it.layout().status != Trust::Confirmed) {
+            assert_eq!(decoder.layout().prefix(), switch.prefix());
+        }
+    }
 }
 
 #[test]
@@ -197,9 +200,11 @@ fn every_key_is_one_metric_and_every_experimental_key_carries_its_prefix() {
         .flat_map(|decoder| decoder.layout().fields.iter().map(move |field| (decoder, field)))
         .collect();
     for (decoder, field) in &fields {
-        let prefix = format!("0x{:02X}/", decoder.layout().length);
-        let experimental = decoder.layout().status == energi_decoders::Trust::Experimental;
-        assert_eq!(field.key().starts_with(&prefix), experimental, "{}", field.key());
+        let layout = decoder.layout();
+        let prefix = field.key().split_once('/').map_or("", |(prefix, _)| prefix);
+        assert_eq!(prefix, layout.prefix(), "{}", field.key());
+        assert_eq!(prefix.is_empty(), layout.status == Trust::Confirmed, "{}", field.key());
+        assert!(layout.fields.len() <= MAX_FIELDS);
         for (_, other) in fields.iter().filter(|(_, other)| other.key() == field.key()) {
             assert_eq!(other.metric, field.metric);
             assert_eq!(other.is_integer(), field.is_integer());

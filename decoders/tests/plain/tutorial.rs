@@ -8,10 +8,10 @@ const FRAME: &[u8] = include_bytes!("../../../fuzz/seeds/frames/day-2c");
 #[test]
 fn the_decoder_that_the_tutorial_builds_in_reads_its_records() {
     let mut table = DecoderTable::built_in();
-    table.register(Box::new(TableDecoder::new(&crate::x2c::LAYOUT))).unwrap();
+    table.register(Box::new(TableDecoder::new(&crate::x2c::LAYOUTS[0]))).unwrap();
     let frame = Frame::parse(FRAME).unwrap();
     let record = frame.records().next().unwrap();
-    let reading = table.decoders(&record)[0].decode(&record).unwrap();
+    let reading = table.decode(&record).next().unwrap().unwrap();
     let keys: Vec<_> = reading.fields().map(|(field, _)| field.key()).collect();
     assert_eq!(keys, ["0x2C/diverted_kWh", "0x2C/divert_pwr"]);
     assert!(reading.experimental());

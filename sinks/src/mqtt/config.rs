@@ -309,7 +309,7 @@ impl MqttConfig {
 /// Returns what is wrong with a deadband, if anything. Keys with a prefix are as the user names them.
 fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
     // A decoder that is off may have a deadband all the same.
-    let mut fields = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+    let mut fields = packets::all().flat_map(|layout| layout.fields.iter());
     match fields.find(|field| field.key() == key) {
         _ if !(width.is_finite() && width >= 0.0) => Some("a number that is not negative"),
         Some(Field { raw: Raw::Bit(_), .. }) => Some("a flag has none: its change goes at once"),

@@ -84,7 +84,7 @@ impl Topics {
 
     /// Every topic of a device, for all keys of the decoders that are built in.
     pub(super) fn known(&self, serial: u32) -> impl Iterator<Item = String> {
-        let keys = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+        let keys = packets::all().flat_map(|layout| layout.fields.iter());
         own().chain(keys.map(Field::key)).map(move |last| self.of(serial, last))
     }
 
@@ -120,7 +120,7 @@ fn own() -> impl Iterator<Item = &'static str> {
 
 /// Whether a device has a topic that ends so, whichever decoders are on.
 fn is_published(last: &str) -> bool {
-    let mut keys = packets::ALL.iter().flat_map(|layout| layout.fields.iter());
+    let mut keys = packets::all().flat_map(|layout| layout.fields.iter());
     // Those of a decoder that was declared once may not be known any more.
     let declared = |(length, key): (&str, &str)| {
         u8::from_str_radix(length, 16).is_ok_and(|byte| format!("{byte:02X}") == length)

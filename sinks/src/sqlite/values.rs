@@ -76,19 +76,13 @@ impl Visitor<'_> for StoredVisitor {
 #[cfg(test)]
 mod tests {
     use energi_decoders::field::Raw;
-    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Trust, Value};
+    use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Value};
 
     #[test]
     fn a_number_without_end_is_stored_as_none() {
         let field = |key| Field::unknown(key, "", 0x1E, Raw::U16);
-        let layout = Layout {
-            length: 0x14,
-            name: "endless".into(),
-            status: Trust::Declared,
-            record_type: None,
-            serial: 0x24,
-            fields: vec![field("endless").per(1e-308), field("plain")].into(),
-        };
+        let mut layout = Layout::experimental(0x14, "endless", &[]).serial_at(0x24);
+        layout.fields = vec![field("endless").per(1e-308), field("plain")].into();
         let mut payload = [0xFF; 0x18 + 0x14];
         payload[..4].copy_from_slice(&[0xCB, 0xDA, 0xE9, 0xF8]);
         payload[0x18] = 0x14;

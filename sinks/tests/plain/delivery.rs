@@ -15,5 +15,5 @@ fn reading(number: u32) -> Arc<Reading> {
     payload[0x18] = 0x22;
     payload[0x2e..0x32].copy_from_slice(&number.to_le_bytes());
     let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
-    Arc::new(DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap())
+    Arc::new(DecoderTable::confirmed().decode(&record).next().unwrap().unwrap())
 }

@@ -41,13 +41,8 @@ impl Gateway {
         if point.energy > MAX_ENERGY {
             return;
         }
-        let passes = if let Some(gate) = &mut self.gate {
-            gate.judge(point) != Judgement::Withheld
-        } else {
-            self.gate = Some(CounterFilter::gate(point));
-            true
-        };
-        if passes {
+        let gate = self.gate.get_or_insert_with(CounterFilter::gate);
+        if gate.judge(point) != Judgement::Withheld {
             store.extend(self.recorder.offer(point).map(|point| (point.time, point)));
         }
     }

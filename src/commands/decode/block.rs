@@ -1,5 +1,6 @@
 //! What the formats for people share: the line above a record, bytes that nothing explains.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -87,9 +88,15 @@ pub(super) fn unknown(
     origin(line, from);
     line.put(BOLD, format_args!("0x{length:02X}")).put(PLAIN, " ");
     // A decoder that is on would have read it.
-    let off = packets::ALL.iter().any(|layout| layout.length == length);
-    if off {
-        let switch = format_args!("not decoded (--experimental 0x{length:02X} is off)");
+    let off: BTreeSet<_> = packets::all()
+        .filter(|layout| layout.length.is_none_or(|wanted| wanted == length))
+        .filter(|layout| layout.selects(record, None).is_ok())
+        .map(Layout::prefix)
+        .filter(|prefix| !prefix.is_empty())
+        .collect();
+    if !off.is_empty() {
+        let off = off.into_iter().collect::<Vec<_>>().join(",");
+        let switch = format_args!("not decoded (--experimental {off} is off)");
         line.put(in_colour(AnsiColor::Yellow), switch);
     } else {
         line.put(in_colour(AnsiColor::Red), "unknown");

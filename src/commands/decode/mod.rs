@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use energi_decoders::frame::RECORDS;
 use energi_decoders::json::{Json, UnknownJson};
-use energi_decoders::{DecoderTable, Frame, FrameError, Reading, Record};
+use energi_decoders::{DecoderTable, Frame, FrameError, Reading, Record, Switch};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::capture::Speed;
 use crate::capture::replay::ReplaySource;
 use crate::capture::{CaptureError, Event, Packet, Source, ethertype};
-use crate::config::Decoders;
+use crate::config::{Decoders, Devices};
 use crate::platform::exit::{Exit, Failure};
 use crate::terminal::style;
 
@@ -36,13 +36,13 @@ pub struct Args {
     /// How the result looks
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Experimental decoders to switch on: `all`, or length bytes such as 0x27,0x36
-    #[arg(long, value_name = "LENGTHS", value_delimiter = ',')]
+    /// Experimental decoders to switch on: `all`, or length bytes and names such as 0x27,zappi
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experimental: Vec<String>,
     /// Also show records that no decoder which is on reads
     #[arg(long)]
     unknown: bool,
-    /// A configuration whose custom decoders to use
+    /// A configuration whose custom decoders and products of devices to use
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -89,26 +89,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// The decoders that the arguments switch on, those that a configuration declares among them.
 fn table(args: &Args) -> Result<DecoderTable, Failure> {
     let mut wanted = Decoders::default();
+    let mut devices = Devices::default();
     if let Some(path) = &args.config {
-        wanted.custom = super::configuration(Some(path))?.decoders.custom;
+        let config = super::configuration(Some(path))?;
+        (wanted.custom, devices) = (config.decoders.custom, config.devices);
     }
-    for length in &args.experimental {
-        for (known, on) in &mut wanted.experimental {
-            *on |= length == "all" || length.eq_ignore_ascii_case(&known.to_string());
+    for given in &args.experimental {
+        if given == "all" {
+            wanted.experimental.values_mut().for_each(|on| *on = true);
+            continue;
         }
-        let known = wanted.experimental.keys().map(ToString::to_string).collect::<Vec<_>>();
-        if length != "all" && !known.iter().any(|known| length.eq_ignore_ascii_case(known)) {
-            let message = format!(
-                "--experimental {length}: write `all`, or length bytes of experimental decoders: {}",
-                known.join(",")
-            );
-            return Err(Failure::message(Exit::Usage, message));
-        }
+        let switch: Switch = given.parse().map_err(|error| {
+            Failure::message(Exit::Usage, format!("--experimental {given}: {error}, or `all`"))
+        })?;
+        wanted.experimental.insert(switch, true);
     }
-    wanted.table().map_err(|problems| {
+    let table = wanted.table().map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Failure::message(Exit::Config, problems.join("\n"))
-    })
+    })?;
+    Ok(table.with_products(devices.products()))
 }
 
 /// Why an input was not decoded to its end.
@@ -288,11 +288,9 @@ impl Output {
         let mut records = frame.records();
         for record in &mut records {
             self.readings.clear();
-            for decoder in self.decoders.decoders(&record) {
-                if let Ok(mut reading) = decoder.decode(&record) {
-                    (reading.time, reading.mac) = (time, from.mac);
-                    self.readings.push(reading);
-                }
+            for mut reading in self.decoders.decode(&record).flatten() {
+                (reading.time, reading.mac) = (time, from.mac);
+                self.readings.push(reading);
             }
             unread += u64::from(self.readings.is_empty());
             if self.unknown || !self.readings.is_empty() {

@@ -50,7 +50,10 @@ pub(super) fn of<'a>(record: &Record<'a>, readings: &'a [Reading]) -> Vec<Span<'
             spans.extend(serial(record, reading, colour()));
         }
         let fields = reading.fields();
-        spans.extend(fields.filter_map(|(field, value)| in_body(record, field, value, colour())));
+        spans.extend(fields.filter_map(|(field, value)| {
+            let place = reading.layout().place(field, record)?;
+            in_body(record, place, field, value, colour())
+        }));
     }
     // Stable: the order of the tables stands where two begin at the same byte.
     spans.sort_by_key(|span| span.start);
@@ -89,6 +92,7 @@ fn serial<'a>(record: &Record<'a>, reading: &Reading, style: Style) -> Option<Sp
 
 fn in_body<'a>(
     record: &Record<'a>,
+    place: u8,
     field: &'a Field,
     value: Value,
     style: Style,
@@ -98,8 +102,8 @@ fn in_body<'a>(
         _ => None,
     };
     Some(Span {
-        start: usize::from(field.offset).checked_sub(RECORDS)?,
-        bytes: record.slice(field.offset, field.raw.size())?,
+        start: usize::from(place).checked_sub(RECORDS)?,
+        bytes: record.slice(place, field.raw.size())?,
         name: field.key(),
         figure: Figure::new(value),
         unit: &field.metric.unit,

@@ -36,6 +36,7 @@ fn fields(
 ) -> io::Result<()> {
     let rows: Vec<(&Field, Figure, String)> =
         reading.fields().map(|(field, value)| (field, Figure::new(value), rule(field))).collect();
+    let layout = reading.layout();
     let width = |of: fn(&Field) -> &str| {
         rows.iter().map(|(field, ..)| of(field).chars().count()).max().unwrap_or_default()
     };
@@ -50,9 +51,10 @@ fn fields(
         line.blank(2).left(keys, PLAIN, field.key()).blank(2);
         figures.add(line, BOLD, figure);
         line.blank(1).left(units, PLAIN, &field.metric.unit).blank(2);
-        line.put(DIM, format_args!("0x{:02X}", field.offset)).blank(1);
+        let place = layout.place(field, record).unwrap_or(field.offset);
+        line.put(DIM, format_args!("0x{place:02X}")).blank(1);
         line.left(rules, DIM, rule).blank(2);
-        let raw = record.slice(field.offset, field.raw.size()).unwrap_or_default();
+        let raw = record.slice(place, field.raw.size()).unwrap_or_default();
         line.left(bytes, DIM, Bytes(raw)).blank(2);
         let confidence = field.confidence;
         line.put(block::style_of_confidence(confidence), confidence.letter()).blank(2);
@@ -61,9 +63,12 @@ fn fields(
     Ok(())
 }
 
-/// How the bytes become the value: `u16 / 100`.
+/// How the bytes become the value: `u16 / 100`, and which entry they stand in.
 fn rule(field: &Field) -> String {
     let mut rule = field.raw.name().into_owned();
+    if let Some(entry) = field.entry {
+        rule = format!("{rule} in {entry}");
+    }
     let scale = field.scale();
     if !scale.is_empty() {
         rule.push(' ');

@@ -1,7 +1,7 @@
 //! `energi-gateway research types`: which kinds of records a capture holds.
 
 use anstyle::AnsiColor;
-use energi_decoders::{Layout, Trust};
+use energi_decoders::{Layout, Record, Trust};
 use serde::Serialize;
 use tracing::warn;
 
@@ -39,7 +39,8 @@ struct Row {
 
 impl Row {
     fn new(key: &RecordKey, kind: &RecordTypeStats) -> Self {
-        let layout = record_types::built_in(key.length);
+        let class = Record::split(&kind.sample).map(|(record, _)| record.class());
+        let layout = record_types::built_in(key.length, key.record_type, class);
         let time = |time: jiff::Timestamp| format!("{time:.6}");
         Self {
             length: format!("0x{:02X}", key.length),

@@ -67,7 +67,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let device = series.and_then(|series| metrics.device_at(series.key.source));
         let known = device.map(|device| metrics.of(device)).unwrap_or_default();
         let max_lag = selected::microseconds(args.max_lag);
-        let check = verify::check(&layout, series, records, metrics.devices(), &known, max_lag);
+        let check = verify::check(
+            &layout,
+            decoder.length.0,
+            series,
+            records,
+            metrics.devices(),
+            &known,
+            max_lag,
+        );
         warnings += check.warnings();
         rows.push(Row::new(&check));
     }

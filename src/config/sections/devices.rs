@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use energi_decoders::MacAddress;
 use energi_decoders::reading::is_no_device;
+use energi_decoders::{MacAddress, Product};
 use energi_sinks::settings::Problem;
 
 /// The devices that the configuration knows.
@@ -35,6 +35,9 @@ pub struct Device {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What it is, where the product class of its records says something else or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
     /// The only sender that may speak for it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "mac")]
     pub mac: Option<MacAddress>,
@@ -46,6 +49,11 @@ impl Devices {
     pub fn names(&self) -> BTreeMap<u32, String> {
         let named = |device: &Device| Some((device.serial, device.name.clone()?));
         self.list.iter().filter_map(named).collect()
+    }
+
+    /// What devices are, by serial number.
+    pub fn products(&self) -> impl Iterator<Item = (u32, Product)> + '_ {
+        self.list.iter().filter_map(|device| Some((device.serial, device.product?)))
     }
 
     /// The serial numbers of the only devices that are heard; `None` where unlisted ones are too.

@@ -7,6 +7,6 @@ mod zone;
 
 pub(in crate::config) use capture::CaptureType;
 pub use capture::{Capture, Live, Remote, Replay, Simulator, Start};
-pub use decoders::{Decoders, ExperimentalLength};
+pub use decoders::Decoders;
 pub use devices::{Device, Devices};
 pub(in crate::config) use zone::Zone;

@@ -78,6 +78,7 @@ use energi_decoders::{Field, Raw};
 pub use self::fit::Fit;
 use self::lag_search::{LagSearch, lags};
 use super::metrics::KnownMetric;
+use super::record_types::RecordKey;
 use super::series::RecordSeries;
 use super::{View, record_types};
 
@@ -192,10 +193,11 @@ fn moving(series: &RecordSeries, views: impl Iterator<Item = View>) -> Vec<View>
     views.filter(moves).collect()
 }
 
-/// The built-in fields, confirmed or not, that share bytes with a view of a record of `length`.
+/// The built-in fields, confirmed or not, that share bytes with a view of a kind of record.
 #[must_use]
-pub fn named(length: u8, view: View) -> Vec<&'static str> {
-    let fields = record_types::built_in(length).map(|layout| layout.fields.iter());
+pub fn named(key: &RecordKey, view: View) -> Vec<&'static str> {
+    let layout = record_types::built_in(key.length, key.record_type, None);
+    let fields = layout.map(|layout| layout.fields.iter().filter(|field| field.entry.is_none()));
     let shares = |field: &&Field| view.overlaps(View { offset: field.offset, raw: field.raw });
     fields.into_iter().flatten().filter(shares).map(Field::key).collect()
 }

@@ -4,6 +4,7 @@ use super::fit::{Fit, MOST_ROWS};
 use super::lag_search::Candidate;
 use super::{Finding, named};
 use crate::research::View;
+use crate::research::record_types::RecordKey;
 use crate::research::series::{RecordSeries, median_step};
 
 /// How much better, in log-likelihood, a reading must be for each byte that it is wider.
@@ -43,7 +44,7 @@ pub(super) fn best<'a>(candidates: Vec<Candidate<'a>>, series: &RecordSeries) ->
                     better.others.push(view);
                 }
             }
-            None => findings.push(fitted.finding(series.key.length)),
+            None => findings.push(fitted.finding(&series.key)),
         }
     }
     for finding in &mut findings {
@@ -125,7 +126,7 @@ impl<'a> Fitted<'a> {
         self.candidate.view.is_signed() != (self.candidate.known.metric.range.0 < 0.0)
     }
 
-    fn finding(self, length: u8) -> Finding<'a> {
+    fn finding(self, key: &RecordKey) -> Finding<'a> {
         let Candidate { view, known, chance, inverted, .. } = self.candidate;
         #[expect(clippy::cast_precision_loss, reason = "some minutes in µs")]
         let lag = self.lag as f64 / 1e6;
@@ -139,7 +140,7 @@ impl<'a> Fitted<'a> {
             inverted,
             others: Vec::new(),
             same: Vec::new(),
-            named: named(length, view),
+            named: named(key, view),
         }
     }
 }

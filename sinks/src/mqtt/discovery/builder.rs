@@ -126,8 +126,8 @@ impl DiscoveryBuilder {
     /// Returns the place of a packet in the list.
     pub(super) fn position(&self, layout: &Layout) -> Option<usize> {
         let same = |other: &Layout| {
-            (other.length, other.status, other.record_type)
-                == (layout.length, layout.status, layout.record_type)
+            (other.length, other.status, &other.name, other.rules)
+                == (layout.length, layout.status, &layout.name, layout.rules)
         };
         self.packets.iter().position(|packet| packet.layout.as_ref().is_some_and(same))
     }

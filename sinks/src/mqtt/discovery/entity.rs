@@ -139,7 +139,7 @@ impl Entity {
         let metric = &field.metric;
         let kind = EntityKind::of_class(metric.class);
         // The labels of several packets are alike.
-        let prefixed = || format!("0x{:02X} {}", layout.length, metric.label);
+        let prefixed = || format!("{} {}", layout.prefix(), metric.label);
         let (kind, name) = match layout.status {
             Trust::Confirmed => (kind, metric.label.to_string()),
             Trust::Declared => (kind.enabled(), prefixed()),

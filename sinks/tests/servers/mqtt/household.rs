@@ -35,7 +35,7 @@ pub(crate) fn reading(
         payload[*offset..][..bytes.len()].copy_from_slice(bytes);
     }
     let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
-    let mut reading = DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap();
+    let mut reading = DecoderTable::confirmed().decode(&record).next().unwrap().unwrap();
     reading.time = time;
     Arc::new(reading)
 }
