@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use energi_decoders::field::Confidence::C;
 use energi_decoders::field::Raw::{I16, U16};
-use energi_decoders::metric::{DIVERT_PWR, DIVERTED_KWH};
+use energi_decoders::metric::{DIVERT_PWR, ENERGY};
 use energi_decoders::{DecodeError, Decoder, Field, Layout, Reading, Record, TableDecoder};
 use energi_gateway::config::{self, Config};
 use energi_gateway::gateway::GatewayBuilder;
@@ -20,12 +20,12 @@ use energi_gateway::platform::signals::Signals;
 static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);
 
 const FIELDS: &[Field] = &[
-    Field::unconfirmed("0x2C/diverted_kWh", &DIVERTED_KWH, 0x22, U16, C).per(100.0),
+    Field::unconfirmed("0x2C/diverted_kWh", &ENERGY, 0x22, U16, C).per(100.0),
     Field::unconfirmed("0x2C/divert_pwr", &DIVERT_PWR, 0x34, I16, C).per(1.0 / 60.0),
 ];
 
 /// The types of record that were seen with these fields; others of that length are left alone.
-const TYPES: [u16; 2] = [0x006C, 0x5A5A];
+const TYPES: [u16; 2] = [0x7878, 0x3510];
 
 /// Reads by the table what is of one of those types.
 #[derive(Debug)]

@@ -15,8 +15,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use energi_decoders::Product;
 use energi_gateway::capture::pcapng;
-use energi_gateway::capture::simulator::{Household, Settings, ZAPPI, truth};
+use energi_gateway::capture::simulator::{Household, Settings, truth};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::civil::Date;
@@ -24,7 +25,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 #[derive(Parser)]
-#[command(about = "Write a capture of a simulated household with an eddi")]
+#[command(about = "Write a capture of a simulated household")]
 struct Arguments {
     /// The capture, pcapng; compressed where its name ends in .gz
     output: PathBuf,
@@ -40,15 +41,18 @@ struct Arguments {
     /// Where the house stands
     #[arg(long, default_value = "Europe/London")]
     timezone: String,
-    /// How many eddis
-    #[arg(long, default_value_t = 1)]
-    devices: u32,
+    /// The devices: eddi, zappi and harvi, any number of each
+    #[arg(long, value_delimiter = ',', default_value = "eddi,zappi,harvi", value_parser = product)]
+    devices: Vec<Product>,
     /// The same seed gives the same household
     #[arg(long, default_value_t = 60)]
     seed: u64,
-    /// A zappi beside the eddis
-    #[arg(long)]
-    zappi: bool,
+}
+
+fn product(name: &str) -> Result<Product> {
+    let known = [Product::Eddi, Product::Zappi, Product::Harvi];
+    let found = known.into_iter().find(|product| product.name() == name);
+    found.context("write eddi, zappi or harvi")
 }
 
 fn main() -> Result<()> {
@@ -60,11 +64,8 @@ fn main() -> Result<()> {
     let end = midnight(last)?;
 
     let mut settings = Settings::new(midnight(first)?, timezone.clone());
-    settings.devices = arguments.devices;
+    settings.of(&arguments.devices);
     settings.seed = arguments.seed;
-    if arguments.zappi {
-        settings.zappi = ZAPPI.to_vec();
-    }
     let mut household = Household::new(settings);
     let place = || arguments.output.display().to_string();
     let file = BufWriter::new(File::create(&arguments.output).with_context(place)?);

@@ -11,10 +11,13 @@ use crate::reading::{LayoutRef, Reading};
 /// Why a decoder did not read a record of its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// The record's type is another decoder's.
+    /// The decoder requires another type or product class.
+    #[error("the decoder requires another record type or product class")]
+    NotWanted,
+    /// The record's type is known to be another decoder's.
     #[error("record type 0x{0:04X} is another decoder's")]
     RecordType(u16),
-    /// The record's product class is another decoder's.
+    /// The record's product class is known to be another decoder's.
     #[error("product class {class} is another decoder's (serial {serial})")]
     Class {
         /// The device's serial number, where this decoder would have looked for it.

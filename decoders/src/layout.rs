@@ -85,9 +85,7 @@ impl Rules {
     #[must_use]
     #[inline]
     pub fn admits_type(&self, record_type: u16) -> bool {
-        let required = self.requires_types.as_slice();
-        (required.is_empty() || required.contains(&record_type))
-            && !self.refuses_types.as_slice().contains(&record_type)
+        self.wants_type(record_type) && !self.refuses_types.as_slice().contains(&record_type)
     }
 
     /// Whether records of a class may be read; `listed` is what the configuration says that the
@@ -95,15 +93,26 @@ impl Rules {
     #[must_use]
     #[inline]
     pub fn admits_class(&self, class: u8, listed: Option<Product>) -> bool {
-        let required = self.requires_class.is_none_or(|wanted| match listed {
+        self.wants_class(class, listed) && !self.refuses_class(class, listed)
+    }
+
+    fn wants_type(&self, record_type: u16) -> bool {
+        let required = self.requires_types.as_slice();
+        required.is_empty() || required.contains(&record_type)
+    }
+
+    fn wants_class(&self, class: u8, listed: Option<Product>) -> bool {
+        self.requires_class.is_none_or(|wanted| match listed {
             None => class == wanted,
             Some(product) => wanted == ZAPPI_CLASS && product == Product::Zappi,
-        });
-        let refused = self.refuses_class.is_some_and(|other| match listed {
+        })
+    }
+
+    fn refuses_class(&self, class: u8, listed: Option<Product>) -> bool {
+        self.refuses_class.is_some_and(|other| match listed {
             None => class == other,
             Some(product) => product != Product::Eddi,
-        });
-        required && !refused
+        })
     }
 }
 
@@ -269,10 +278,13 @@ impl Layout {
     #[inline]
     pub fn selects(&self, record: &Record<'_>, listed: Option<Product>) -> Result<(), DecodeError> {
         let (record_type, class) = (record.record_type(), record.class());
+        if !self.rules.wants_type(record_type) || !self.rules.wants_class(class, listed) {
+            return Err(DecodeError::NotWanted);
+        }
         if !self.rules.admits_type(record_type) {
             return Err(DecodeError::RecordType(record_type));
         }
-        if !self.rules.admits_class(class, listed) {
+        if self.rules.refuses_class(class, listed) {
             let serial = record.at(self.serial).map_or(0, u32::from_le_bytes);
             return Err(DecodeError::Class { serial, class });
         }

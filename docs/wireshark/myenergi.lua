@@ -33,13 +33,13 @@ local header_fields = {
     "differs between sites (0x53, 0xE5): never a reason to refuse a frame. Confidence A, confirmed"),
   ["record.type"] = ProtoField.uint16(
     "myenergi.record.type", "Record type", base.HEX, nil, 0,
-    "what kind of record, little-endian. Confidence B, unconfirmed"),
+    "what kind of record, little-endian; decoders refuse or require it. Confidence A, confirmed"),
   ["record.device"] = ProtoField.uint8(
     "myenergi.record.device", "Device", base.DEC_HEX, nil, 0,
-    "device number. Confidence B, unconfirmed"),
+    "bits 3 to 5 are the product class: 2 is a zappi, the others are unknown. Confidence B, unconfirmed"),
   ["record.flags"] = ProtoField.uint8(
     "myenergi.record.flags", "Flags", base.DEC_HEX, nil, 0,
-    "0xFF: known device? 0x04: last record? 0x01: unknown. Confidence C, a guess"),
+    "only 0xFF, 0x04 and 0x01 were seen. Confidence C, a guess"),
 }
 
 local frame_header = {
@@ -58,6 +58,15 @@ local record_header = {
 }
 
 local value_fields = {
+  ["harvi/relay"] = ProtoField.uint32(
+    "myenergi.harvi.relay", "Relayed by", base.DEC, nil, 0,
+    "0x18 at 0x1E: u32, confidence B (unconfirmed), experimental; 0x20 at 0x1E: u32, confidence B (unconfirmed), experimental; 0x28 at 0x1E: u32, confidence B (unconfirmed), experimental"),
+  ["harvi/ct1_power"] = ProtoField.int32(
+    "myenergi.harvi.ct1_power", "CT power", base.DEC, nil, 0,
+    "W; 0x18 at 0x2A: i16, confidence B (unconfirmed), experimental; 0x20 at 0x2A: i16, confidence B (unconfirmed), experimental; 0x28 at 0x2A: i16, confidence B (unconfirmed), experimental"),
+  ["harvi/ct1_current"] = ProtoField.double(
+    "myenergi.harvi.ct1_current", "CT current",
+    "A; 0x18 at 0x2C: i16 / 100, confidence B (unconfirmed), experimental; 0x20 at 0x2C: i16 / 100, confidence B (unconfirmed), experimental; 0x28 at 0x2C: i16 / 100, confidence B (unconfirmed), experimental"),
   ["frequency"] = ProtoField.double(
     "myenergi.frequency", "Frequency",
     "Hz; 0x1F at 0x22: u16 / 100, confidence A (confirmed); 0x20 at 0x22: u16 / 100, confidence B (unconfirmed)"),
@@ -88,17 +97,32 @@ local value_fields = {
   ["divert_cur"] = ProtoField.double(
     "myenergi.divert_cur", "Divert current",
     "A; 0x20 at 0x36: u16 / 100, confidence B (unconfirmed)"),
+  ["harvi/ct2_power"] = ProtoField.int32(
+    "myenergi.harvi.ct2_power", "CT power", base.DEC, nil, 0,
+    "W; 0x20 at 0x32: i16, confidence B (unconfirmed), experimental; 0x28 at 0x32: i16, confidence B (unconfirmed), experimental"),
+  ["harvi/ct2_current"] = ProtoField.double(
+    "myenergi.harvi.ct2_current", "CT current",
+    "A; 0x20 at 0x34: i16 / 100, confidence B (unconfirmed), experimental; 0x28 at 0x34: i16 / 100, confidence B (unconfirmed), experimental"),
   ["grid_pwr"] = ProtoField.int32(
     "myenergi.grid_pwr", "Grid power", base.DEC, nil, 0,
-    "W; 0x22 at 0x1E: i16, confidence A (confirmed)"),
+    "W; 0x22 at 0x1E: i16, confidence A (confirmed); 0x22 at 0x1E: i16, confidence A (confirmed)"),
   ["gen_pwr"] = ProtoField.int32(
     "myenergi.gen_pwr", "Generation power", base.DEC, nil, 0,
-    "W; 0x22 at 0x22: i16, confidence A (confirmed)"),
+    "W; 0x22 at 0x22: i16, confidence A (confirmed); 0x22 at 0x22: i16, confidence A (confirmed)"),
+  ["zappi/grid_pwr"] = ProtoField.int32(
+    "myenergi.zappi.grid_pwr", "Grid power", base.DEC, nil, 0,
+    "W; 0x23 at 0x1E: i32, confidence B (unconfirmed), experimental"),
+  ["zappi/gen_pwr"] = ProtoField.int32(
+    "myenergi.zappi.gen_pwr", "Generation power", base.DEC, nil, 0,
+    "W; 0x23 at 0x22: i16, confidence C (a guess), experimental"),
+  ["zappi/charge_power"] = ProtoField.int32(
+    "myenergi.zappi.charge_power", "Charge power", base.DEC, nil, 0,
+    "W; 0x23 at 0x31: i16, confidence B (unconfirmed), experimental; zappi status (any length) entry 0x08 of channel 1 at 4: i16, confidence B (unconfirmed), experimental"),
   ["0x27/frequency"] = ProtoField.double(
     "myenergi.x27.frequency", "Frequency",
     "Hz; 0x27 at 0x22: u16 / 100, confidence B (unconfirmed), experimental"),
   ["0x27/diverted_kWh"] = ProtoField.double(
-    "myenergi.x27.diverted_kWh", "Diverted today",
+    "myenergi.x27.diverted_kWh", "Energy",
     "kWh; 0x27 at 0x2C: u16 / 100, confidence B (unconfirmed), experimental"),
   ["0x27/fw1"] = ProtoField.int32(
     "myenergi.x27.fw1", "Firmware part 1", base.DEC, nil, 0,
@@ -127,11 +151,17 @@ local value_fields = {
   ["0x27/v7"] = ProtoField.int32(
     "myenergi.x27.v7", "Unknown v7", base.DEC, nil, 0,
     "0x27 at 0x2E: i16, confidence C (a guess), experimental"),
+  ["harvi/ct3_power"] = ProtoField.int32(
+    "myenergi.harvi.ct3_power", "CT power", base.DEC, nil, 0,
+    "W; 0x28 at 0x3A: i16, confidence B (unconfirmed), experimental"),
+  ["harvi/ct3_current"] = ProtoField.double(
+    "myenergi.harvi.ct3_current", "CT current",
+    "A; 0x28 at 0x3C: i16 / 100, confidence B (unconfirmed), experimental"),
   ["0x2B/frequency"] = ProtoField.double(
     "myenergi.x2B.frequency", "Frequency",
     "Hz; 0x2B at 0x22: u16 / 100, confidence B (unconfirmed), experimental"),
   ["0x2B/diverted_kWh"] = ProtoField.double(
-    "myenergi.x2B.diverted_kWh", "Diverted today",
+    "myenergi.x2B.diverted_kWh", "Energy",
     "kWh; 0x2B at 0x2C: u16 / 100, confidence B (unconfirmed), experimental"),
   ["0x2B/grid_pwr"] = ProtoField.int32(
     "myenergi.x2B.grid_pwr", "Grid power", base.DEC, nil, 0,
@@ -193,6 +223,18 @@ local value_fields = {
   ["0x36/v17"] = ProtoField.int32(
     "myenergi.x36.v17", "Unknown v17", base.DEC, nil, 0,
     "0x36 at 0x48: i16, confidence C (a guess), experimental"),
+  ["minute_history/voltage"] = ProtoField.double(
+    "myenergi.minute_history.voltage", "Voltage",
+    "V; 0x36 at 0x38: u16 / 10, confidence B (unconfirmed), experimental"),
+  ["minute_history/frequency"] = ProtoField.double(
+    "myenergi.minute_history.frequency", "Frequency",
+    "Hz; 0x36 at 0x3A: u16 / 100, confidence B (unconfirmed), experimental"),
+  ["minute_history/heatsink"] = ProtoField.double(
+    "myenergi.minute_history.heatsink", "Heatsink temperature",
+    "°C; 0x36 at 0x3C: i16 / 10, confidence B (unconfirmed), experimental"),
+  ["minute_history/generation"] = ProtoField.int32(
+    "myenergi.minute_history.generation", "Generation power", base.DEC, nil, 0,
+    "W; 0x36 at 0x30: i16, confidence B (unconfirmed), experimental"),
   ["0x37/v1"] = ProtoField.int32(
     "myenergi.x37.v1", "Unknown v1 (diverter power?)", base.DEC, nil, 0,
     "0x37 at 0x4D: i16, confidence C (a guess), experimental"),
@@ -304,18 +346,103 @@ local value_fields = {
   ["0x3A/v15"] = ProtoField.int32(
     "myenergi.x3A.v15", "Unknown v15", base.DEC, nil, 0,
     "0x3A at 0x42: i16, confidence C (a guess), experimental"),
+  ["eddi/priority"] = ProtoField.string(
+    "myenergi.eddi.priority", "Heater priority",
+    "eddi settings (any length) at 0x25: bit 5, confidence B (unconfirmed), experimental"),
+  ["eddi/check_period"] = ProtoField.double(
+    "myenergi.eddi.check_period", "Heater check period",
+    "min; eddi settings (any length) at 0x25: bits 0-4 / 0.2, confidence B (unconfirmed), experimental"),
+  ["status/frequency"] = ProtoField.double(
+    "myenergi.status.frequency", "Frequency",
+    "Hz; device status (any length) at 0x22: u16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/rating"] = ProtoField.int32(
+    "myenergi.status.rating", "Rating", base.DEC, nil, 0,
+    "W; device status (any length) at 0x26: u16, confidence B (unconfirmed), experimental"),
+  ["status/energy"] = ProtoField.double(
+    "myenergi.status.energy", "Energy",
+    "kWh; device status (any length) at 0x2C: u16 / 100, confidence C (a guess), experimental"),
+  ["status/priority"] = ProtoField.int32(
+    "myenergi.status.priority", "Priority", base.DEC, nil, 0,
+    "device status (any length) at 0x2E: bits 0-2, confidence B (unconfirmed), experimental"),
+  ["status/voltage"] = ProtoField.double(
+    "myenergi.status.voltage", "Voltage",
+    "V; device status (any length) entry 0x14 at 2: u16 / 10, confidence A (confirmed), experimental"),
+  ["status/ct1_power"] = ProtoField.int32(
+    "myenergi.status.ct1_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 1 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct1_current"] = ProtoField.double(
+    "myenergi.status.ct1_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 1 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/ct2_power"] = ProtoField.int32(
+    "myenergi.status.ct2_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 2 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct2_current"] = ProtoField.double(
+    "myenergi.status.ct2_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 2 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/ct3_power"] = ProtoField.int32(
+    "myenergi.status.ct3_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 3 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct3_current"] = ProtoField.double(
+    "myenergi.status.ct3_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 3 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/ct4_power"] = ProtoField.int32(
+    "myenergi.status.ct4_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 4 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct4_current"] = ProtoField.double(
+    "myenergi.status.ct4_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 4 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/ct5_power"] = ProtoField.int32(
+    "myenergi.status.ct5_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 5 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct5_current"] = ProtoField.double(
+    "myenergi.status.ct5_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 5 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/ct6_power"] = ProtoField.int32(
+    "myenergi.status.ct6_power", "CT power", base.DEC, nil, 0,
+    "W; device status (any length) entry 0x08 of channel 6 at 4: i16, confidence B (unconfirmed), experimental"),
+  ["status/ct6_current"] = ProtoField.double(
+    "myenergi.status.ct6_current", "CT current",
+    "A; device status (any length) entry 0x08 of channel 6 at 6: i16 / 100, confidence B (unconfirmed), experimental"),
+  ["status/tail"] = ProtoField.int32(
+    "myenergi.status.tail", "Tail (follows the divert power)", base.DEC, nil, 0,
+    "device status (any length) entry 0x?3 at 1: i16, confidence C (a guess), experimental"),
+  ["zappi/mode"] = ProtoField.string(
+    "myenergi.zappi.mode", "Mode",
+    "zappi status (any length) at 0x2F: bits 0-1, confidence B (unconfirmed), experimental"),
+  ["zappi/session_kWh"] = ProtoField.double(
+    "myenergi.zappi.session_kWh", "Charged in this session",
+    "kWh; zappi status (any length) at 0x2C: u16 / 100, confidence C (a guess), experimental"),
+  ["zappi/boosting:4"] = ProtoField.bool(
+    "myenergi.zappi.boosting", "Boosting", 8, nil, 0x10,
+    "zappi status (any length) at 0x2E: bit 4, confidence C (a guess), experimental"),
+  ["zappi/command_answered:7"] = ProtoField.bool(
+    "myenergi.zappi.command_answered", "Command answered", 8, nil, 0x80,
+    "zappi status (any length) at 0x25: bit 7, confidence B (unconfirmed), experimental"),
+  ["zappi/command_accepted:3"] = ProtoField.bool(
+    "myenergi.zappi.command_accepted", "Command accepted", 8, nil, 0x08,
+    "zappi status (any length) at 0x25: bit 3, confidence B (unconfirmed), experimental"),
+  ["zappi/command_sequence"] = ProtoField.int32(
+    "myenergi.zappi.command_sequence", "Command number", base.DEC, nil, 0,
+    "zappi status (any length) at 0x25: bits 0-2, confidence B (unconfirmed), experimental"),
 }
 
 local decoders = {
+  [0x18] = {
+    { name = "harvi, 1 CT", status = "experimental", serial = 0x22, types = { [0x3730] = true }, fields = {
+      { id = "harvi/relay", key = "harvi/relay", label = "Relayed by", at = 0x1E, as = "u32", confidence = "B" },
+      { id = "harvi/ct1_power", key = "harvi/ct1_power", label = "CT power", at = 0x2A, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct1_current", key = "harvi/ct1_current", label = "CT current", at = 0x2C, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+    } },
+  },
   [0x1F] = {
-    { name = "eddi data 1", status = "confirmed", serial = 0x1E, fields = {
+    { name = "eddi data 1", status = "confirmed", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, other_class = 2, fields = {
       { id = "frequency", key = "frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "A" },
       { id = "diverted_kWh", key = "diverted_kWh", label = "Diverted today", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "A" },
       { id = "voltage", key = "voltage", label = "Voltage", at = 0x32, as = "u16", divide = 10, scaled = true, unit = "V", confidence = "A" },
     } },
   },
   [0x20] = {
-    { name = "eddi data 2", status = "confirmed", serial = 0x1E, fields = {
+    { name = "eddi data 2", status = "confirmed", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, other_class = 2, fields = {
       { id = "frequency", key = "frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },
       { id = "stopped:7", key = "stopped", label = "Stopped", at = 0x25, as = "bit", bit = 7, confidence = "A" },
       { id = "max_power", key = "max_power", label = "Heater rating", at = 0x26, as = "u16", unit = "W", confidence = "B" },
@@ -326,18 +453,36 @@ local decoders = {
       { id = "divert_pwr", key = "divert_pwr", label = "Divert power", at = 0x34, as = "u16", unit = "W", confidence = "A" },
       { id = "divert_cur", key = "divert_cur", label = "Divert current", at = 0x36, as = "u16", divide = 100, scaled = true, unit = "A", confidence = "B" },
     } },
+    { name = "harvi, 2 CTs", status = "experimental", serial = 0x22, types = { [0x3730] = true }, fields = {
+      { id = "harvi/relay", key = "harvi/relay", label = "Relayed by", at = 0x1E, as = "u32", confidence = "B" },
+      { id = "harvi/ct1_power", key = "harvi/ct1_power", label = "CT power", at = 0x2A, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct1_current", key = "harvi/ct1_current", label = "CT current", at = 0x2C, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "harvi/ct2_power", key = "harvi/ct2_power", label = "CT power", at = 0x32, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct2_current", key = "harvi/ct2_current", label = "CT current", at = 0x34, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+    } },
   },
   [0x22] = {
-    { name = "CT readings", status = "confirmed", serial = 0x2E, fields = {
+    { name = "CT readings", status = "confirmed", serial = 0x2E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, other_class = 2, fields = {
       { id = "grid_pwr", key = "grid_pwr", label = "Grid power", at = 0x1E, as = "i16", unit = "W", confidence = "A" },
       { id = "gen_pwr", key = "gen_pwr", label = "Generation power", at = 0x22, as = "i16", unit = "W", confidence = "A" },
       { id = "divert_pwr", key = "divert_pwr", label = "Divert power", at = 0x32, as = "i16", unit = "W", confidence = "A" },
     } },
+    { name = "CT readings of a zappi", status = "confirmed", serial = 0x2E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, class = 2, fields = {
+      { id = "grid_pwr", key = "grid_pwr", label = "Grid power", at = 0x1E, as = "i16", unit = "W", confidence = "A" },
+      { id = "gen_pwr", key = "gen_pwr", label = "Generation power", at = 0x22, as = "i16", unit = "W", confidence = "A" },
+    } },
+  },
+  [0x23] = {
+    { name = "zappi summary", status = "experimental", serial = 0x2D, types = { [0x3600] = true, [0x3601] = true }, class = 2, fields = {
+      { id = "zappi/grid_pwr", key = "zappi/grid_pwr", label = "Grid power", at = 0x1E, as = "i32", unit = "W", confidence = "B" },
+      { id = "zappi/gen_pwr", key = "zappi/gen_pwr", label = "Generation power", at = 0x22, as = "i16", unit = "W", confidence = "C" },
+      { id = "zappi/charge_power", key = "zappi/charge_power", label = "Charge power", at = 0x31, as = "i16", unit = "W", confidence = "B" },
+    } },
   },
   [0x27] = {
-    { name = "eddi data 4", status = "experimental", serial = 0x1E, fields = {
+    { name = "eddi data 4", status = "experimental", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, other_class = 2, fields = {
       { id = "0x27/frequency", key = "0x27/frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },
-      { id = "0x27/diverted_kWh", key = "0x27/diverted_kWh", label = "Diverted today", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "B" },
+      { id = "0x27/diverted_kWh", key = "0x27/diverted_kWh", label = "Energy", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "B" },
       { id = "0x27/fw1", key = "0x27/fw1", label = "Firmware part 1", at = 0x38, as = "i16", confidence = "C" },
       { id = "0x27/fw2", key = "0x27/fw2", label = "Firmware part 2", at = 0x36, as = "i16", confidence = "C" },
       { id = "0x27/v1", key = "0x27/v1", label = "Unknown v1 (follows the divert power)", at = 0x3D, as = "i8", confidence = "C" },
@@ -349,17 +494,28 @@ local decoders = {
       { id = "0x27/v7", key = "0x27/v7", label = "Unknown v7", at = 0x2E, as = "i16", confidence = "C" },
     } },
   },
+  [0x28] = {
+    { name = "harvi, 3 CTs", status = "experimental", serial = 0x22, types = { [0x3730] = true }, fields = {
+      { id = "harvi/relay", key = "harvi/relay", label = "Relayed by", at = 0x1E, as = "u32", confidence = "B" },
+      { id = "harvi/ct1_power", key = "harvi/ct1_power", label = "CT power", at = 0x2A, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct1_current", key = "harvi/ct1_current", label = "CT current", at = 0x2C, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "harvi/ct2_power", key = "harvi/ct2_power", label = "CT power", at = 0x32, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct2_current", key = "harvi/ct2_current", label = "CT current", at = 0x34, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "harvi/ct3_power", key = "harvi/ct3_power", label = "CT power", at = 0x3A, as = "i16", unit = "W", confidence = "B" },
+      { id = "harvi/ct3_current", key = "harvi/ct3_current", label = "CT current", at = 0x3C, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+    } },
+  },
   [0x2B] = {
-    { name = "eddi data 3", status = "experimental", serial = 0x1E, fields = {
+    { name = "eddi data 3", status = "experimental", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, other_class = 2, fields = {
       { id = "0x2B/frequency", key = "0x2B/frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },
-      { id = "0x2B/diverted_kWh", key = "0x2B/diverted_kWh", label = "Diverted today", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "B" },
+      { id = "0x2B/diverted_kWh", key = "0x2B/diverted_kWh", label = "Energy", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "B" },
       { id = "0x2B/grid_pwr", key = "0x2B/grid_pwr", label = "Grid power", at = 0x34, as = "i16", unit = "W", confidence = "B" },
       { id = "0x2B/gen_pwr", key = "0x2B/gen_pwr", label = "Generation power", at = 0x3C, as = "i16", unit = "W", confidence = "B" },
       { id = "0x2B/divert_pwr", key = "0x2B/divert_pwr", label = "Divert power", at = 0x41, as = "i16", unit = "W", confidence = "C" },
     } },
   },
   [0x36] = {
-    { name = "unknown 0x36", status = "experimental", serial = 0x4A, fields = {
+    { name = "unknown 0x36", status = "experimental", serial = 0x4A, other_types = { [0x3730] = true, [0x7979] = true, [0x7C7C] = true }, fields = {
       { id = "0x36/v1", key = "0x36/v1", label = "Unknown v1", at = 0x1C, as = "i16", confidence = "C" },
       { id = "0x36/v2", key = "0x36/v2", label = "Unknown v2", at = 0x1E, as = "i16", confidence = "C" },
       { id = "0x36/v3", key = "0x36/v3", label = "Unknown v3", at = 0x20, as = "i16", confidence = "C" },
@@ -378,9 +534,15 @@ local decoders = {
       { id = "0x36/v16", key = "0x36/v16", label = "Unknown v16", at = 0x46, as = "i16", confidence = "C" },
       { id = "0x36/v17", key = "0x36/v17", label = "Unknown v17", at = 0x48, as = "i16", confidence = "C" },
     } },
+    { name = "minute history", status = "experimental", serial = 0x4A, types = { [0x5A5A] = true }, fields = {
+      { id = "minute_history/voltage", key = "minute_history/voltage", label = "Voltage", at = 0x38, as = "u16", divide = 10, scaled = true, unit = "V", confidence = "B" },
+      { id = "minute_history/frequency", key = "minute_history/frequency", label = "Frequency", at = 0x3A, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },
+      { id = "minute_history/heatsink", key = "minute_history/heatsink", label = "Heatsink temperature", at = 0x3C, as = "i16", divide = 10, scaled = true, unit = "°C", confidence = "B" },
+      { id = "minute_history/generation", key = "minute_history/generation", label = "Generation power", at = 0x30, as = "i16", unit = "W", confidence = "B" },
+    } },
   },
   [0x37] = {
-    { name = "unknown 0x37", status = "experimental", serial = 0x1E, fields = {
+    { name = "unknown 0x37", status = "experimental", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, fields = {
       { id = "0x37/v1", key = "0x37/v1", label = "Unknown v1 (diverter power?)", at = 0x4D, as = "i16", confidence = "C" },
       { id = "0x37/v2", key = "0x37/v2", label = "Unknown v2", at = 0x3C, as = "i8", confidence = "C" },
       { id = "0x37/v3", key = "0x37/v3", label = "Unknown v3", at = 0x3A, as = "i16", confidence = "C" },
@@ -391,7 +553,7 @@ local decoders = {
     } },
   },
   [0x38] = {
-    { name = "unknown 0x38", status = "experimental", serial = 0x1E, fields = {
+    { name = "unknown 0x38", status = "experimental", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, fields = {
       { id = "0x38/v1", key = "0x38/v1", label = "Unknown v1", at = 0x20, as = "i16", confidence = "C" },
       { id = "0x38/v2", key = "0x38/v2", label = "Unknown v2", at = 0x22, as = "i16", confidence = "C" },
       { id = "0x38/v3", key = "0x38/v3", label = "Unknown v3 (frequency?)", at = 0x24, as = "i16", confidence = "C" },
@@ -411,7 +573,7 @@ local decoders = {
     } },
   },
   [0x3A] = {
-    { name = "unknown 0x3A", status = "experimental", serial = 0x1E, fields = {
+    { name = "unknown 0x3A", status = "experimental", serial = 0x1E, other_types = { [0x3730] = true, [0x5A5A] = true, [0x7979] = true, [0x7C7C] = true }, fields = {
       { id = "0x3A/v2", key = "0x3A/v2", label = "Unknown v2", at = 0x22, as = "i16", confidence = "C" },
       { id = "0x3A/v3", key = "0x3A/v3", label = "Unknown v3", at = 0x24, as = "i16", confidence = "C" },
       { id = "0x3A/v4", key = "0x3A/v4", label = "Unknown v4", at = 0x26, as = "i16", confidence = "C" },
@@ -430,7 +592,43 @@ local decoders = {
   },
 }
 
-local size = { u8 = 1, i8 = 1, u16 = 2, i16 = 2, u32 = 4, i32 = 4, bit = 1 }
+local decoders_of_any_length = {
+    { name = "eddi settings", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, other_class = 2, fields = {
+      { id = "eddi/priority", key = "eddi/priority", label = "Heater priority", at = 0x25, as = "bit", bit = 5, words = { "heater 1", "heater 2" }, confidence = "B" },
+      { id = "eddi/check_period", key = "eddi/check_period", label = "Heater check period", at = 0x25, as = "bits", bit = 0, count = 5, divide = 0.2, scaled = true, unit = "min", confidence = "B" },
+    } },
+    { name = "device status", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, entries = 0x30, fields = {
+      { id = "status/frequency", key = "status/frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },
+      { id = "status/rating", key = "status/rating", label = "Rating", at = 0x26, as = "u16", unit = "W", confidence = "B" },
+      { id = "status/energy", key = "status/energy", label = "Energy", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "C" },
+      { id = "status/priority", key = "status/priority", label = "Priority", at = 0x2E, as = "bits", bit = 0, count = 3, confidence = "B" },
+      { id = "status/voltage", key = "status/voltage", label = "Voltage", at = 0x02, head = 0x14, as = "u16", divide = 10, scaled = true, unit = "V", confidence = "A" },
+      { id = "status/ct1_power", key = "status/ct1_power", label = "CT power", at = 0x04, head = 0x08, channel = 1, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct1_current", key = "status/ct1_current", label = "CT current", at = 0x06, head = 0x08, channel = 1, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/ct2_power", key = "status/ct2_power", label = "CT power", at = 0x04, head = 0x08, channel = 2, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct2_current", key = "status/ct2_current", label = "CT current", at = 0x06, head = 0x08, channel = 2, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/ct3_power", key = "status/ct3_power", label = "CT power", at = 0x04, head = 0x08, channel = 3, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct3_current", key = "status/ct3_current", label = "CT current", at = 0x06, head = 0x08, channel = 3, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/ct4_power", key = "status/ct4_power", label = "CT power", at = 0x04, head = 0x08, channel = 4, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct4_current", key = "status/ct4_current", label = "CT current", at = 0x06, head = 0x08, channel = 4, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/ct5_power", key = "status/ct5_power", label = "CT power", at = 0x04, head = 0x08, channel = 5, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct5_current", key = "status/ct5_current", label = "CT current", at = 0x06, head = 0x08, channel = 5, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/ct6_power", key = "status/ct6_power", label = "CT power", at = 0x04, head = 0x08, channel = 6, as = "i16", unit = "W", confidence = "B" },
+      { id = "status/ct6_current", key = "status/ct6_current", label = "CT current", at = 0x06, head = 0x08, channel = 6, as = "i16", divide = 100, scaled = true, unit = "A", confidence = "B" },
+      { id = "status/tail", key = "status/tail", label = "Tail (follows the divert power)", at = 0x01, size = 3, as = "i16", confidence = "C" },
+    } },
+    { name = "zappi status", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, class = 2, entries = 0x30, fields = {
+      { id = "zappi/mode", key = "zappi/mode", label = "Mode", at = 0x2F, as = "bits", bit = 0, count = 2, words = { "stop", "fast", "eco", "eco+" }, confidence = "B" },
+      { id = "zappi/charge_power", key = "zappi/charge_power", label = "Charge power", at = 0x04, head = 0x08, channel = 1, as = "i16", unit = "W", confidence = "B" },
+      { id = "zappi/session_kWh", key = "zappi/session_kWh", label = "Charged in this session", at = 0x2C, as = "u16", divide = 100, scaled = true, unit = "kWh", confidence = "C" },
+      { id = "zappi/boosting:4", key = "zappi/boosting", label = "Boosting", at = 0x2E, as = "bit", bit = 4, confidence = "C" },
+      { id = "zappi/command_answered:7", key = "zappi/command_answered", label = "Command answered", at = 0x25, as = "bit", bit = 7, confidence = "B" },
+      { id = "zappi/command_accepted:3", key = "zappi/command_accepted", label = "Command accepted", at = 0x25, as = "bit", bit = 3, confidence = "B" },
+      { id = "zappi/command_sequence", key = "zappi/command_sequence", label = "Command number", at = 0x25, as = "bits", bit = 0, count = 3, confidence = "B" },
+    } },
+}
+
+local size = { u8 = 1, i8 = 1, u16 = 2, i16 = 2, u32 = 4, i32 = 4, bit = 1, bits = 1 }
 
 local read = {
   u8 = function(bytes) return bytes:le_uint() end,
@@ -464,14 +662,59 @@ local too_short = ProtoExpert.new(
   "myenergi.too_short.expert", "No record is this short", expert.group.MALFORMED, expert.severity.WARN)
 myenergi.experts = { cut_off, too_short }
 
+-- The entries of a record from an offset on; nil where one has size 0 or reaches past the end.
+local function entries_of(record, start)
+  local at, stop, found = start, RECORDS + record:len(), {}
+  if at > stop then return nil end
+  while at < stop do
+    local head = record(at - RECORDS, 1):uint()
+    local count = head % 16
+    if count == 0 or at + count > stop then return nil end
+    local channel = count > 1 and record(at - RECORDS + 1, 1):bitfield(0, 4) or nil
+    found[#found + 1] = { at = at, head = head, size = count, channel = channel }
+    at = at + count
+  end
+  return found
+end
+
+-- Where the first entry that a field may stand in begins.
+local function entry_of(entries, field)
+  for _, entry in ipairs(entries) do
+    if (not field.head or field.head == entry.head) and (not field.size or field.size == entry.size)
+      and (not field.channel or field.channel == entry.channel) then
+      return entry.at
+    end
+  end
+end
+
+-- Where the fields of a decoder are in a record, as { field, offset }; nil where it does not read it.
+local function places(record, decoder)
+  local stop, found = RECORDS + record:len(), {}
+  if decoder.serial + 4 > stop then return nil end
+  local entries = decoder.entries and entries_of(record, decoder.entries) or {}
+  if decoder.entries and not entries_of(record, decoder.entries) then return nil end
+  for _, field in ipairs(decoder.fields) do
+    local at = field.at
+    if field.head or field.size then
+      local entry = entry_of(entries, field)
+      at = entry and entry + field.at
+    end
+    if at then
+      if at + size[field.as] > stop then return nil end
+      found[#found + 1] = { field = field, at = at }
+    end
+  end
+  return #found > 0 and found or nil
+end
+
 -- The stretches of a record's body that a decoder does not read, as { offset, size }.
-local function gaps(length, decoder)
+local function gaps(length, decoder, fields)
   local taken = {}
   local function take(offset, count)
     for at = offset, offset + count - 1 do taken[at] = true end
   end
   take(decoder.serial, 4)
-  for _, field in ipairs(decoder.fields) do take(field.at, size[field.as]) end
+  for _, place in ipairs(fields) do take(place.at, size[place.field.as]) end
   local found, last = {}, nil
   for at = RECORDS + RECORD_HEADER, RECORDS + length - 1 do
     if taken[at] then
@@ -486,10 +729,6 @@ local function gaps(length, decoder)
   return found
 end
 
-for length, list in pairs(decoders) do
-  for _, decoder in ipairs(list) do decoder.gaps = gaps(length, decoder) end
-end
-
 -- The shortest text that reads back as the same number; a scaled one always has a decimal.
 local function text_of(value, scaled)
   if not scaled then return string.format("%d", value) end
@@ -502,15 +741,21 @@ local function text_of(value, scaled)
 end
 
 -- Adds a field to the tree and returns its text for the info column.
-local function add_field(tree, record, field)
-  local bytes = record(field.at - RECORDS, size[field.as])
+local function add_field(tree, record, field, at)
+  local bytes = record(at - RECORDS, size[field.as])
   local protofield = value_fields[field.id]
   local doubt = field.confidence == "A" and "" or " [confidence " .. field.confidence .. "]"
+  if field.words then
+    local word = field.words[bytes:bitfield(8 - field.bit - (field.count or 1), field.count or 1) + 1]
+    tree:add(protofield, bytes, word):append_text(doubt)
+    return field.key .. "=" .. word
+  end
   if field.as == "bit" then
     tree:add(protofield, bytes):append_text(doubt)
     return bytes:bitfield(7 - field.bit, 1) == 1 and field.key or nil
   end
-  local value = read[field.as](bytes)
+  local value = field.as == "bits" and bytes:bitfield(8 - field.bit - field.count, field.count)
+    or read[field.as](bytes)
   if field.divide then value = value / field.divide end
   if field.add then value = value + field.add end
   local text = text_of(value, field.scaled)
@@ -520,8 +765,48 @@ local function add_field(tree, record, field)
   return field.key .. "=" .. text
 end
 
+-- Whether a decoder's rules admit a record type.
+local function admits(decoder, kind)
+  return (not decoder.types or decoder.types[kind] or false)
+    and not (decoder.other_types and decoder.other_types[kind])
+end
+
+-- Whether a declared decoder of the same length reads a record in an experimental one's place.
+local function is_replaced(decoder, list, kind)
+  if decoder.status ~= "experimental" then return false end
+  for _, other in ipairs(list) do
+    if other.status == "declared" and (other.types and other.types[kind]
+      or not other.types and not decoder.types) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The decoders whose rules a record satisfies.
+local function selected(record)
+  local kind, class = record(2, 2):le_uint(), record(4, 1):bitfield(2, 3)
+  local list, found = decoders[record(0, 1):uint()] or {}, {}
+  local function take(decoder)
+    if admits(decoder, kind)
+      and (not decoder.class or decoder.class == class)
+      and (not decoder.other_class or decoder.other_class ~= class) then
+      found[#found + 1] = decoder
+    end
+  end
+  for _, wanted in ipairs({ "confirmed", "experimental", "declared" }) do
+    for _, decoder in ipairs(list) do
+      if decoder.status == wanted and not is_replaced(decoder, list, kind) then take(decoder) end
+    end
+    for _, decoder in ipairs(decoders_of_any_length) do
+      if decoder.status == wanted then take(decoder) end
+    end
+  end
+  return found
+end
+
 -- Adds what a decoder reads of a record, and returns a summary of it.
-local function add_reading(tree, record, decoder)
+local function add_reading(tree, record, decoder, fields)
   local serial = record(decoder.serial - RECORDS, 4)
   local summary = decoder.name .. ", serial " .. serial:le_uint()
   if decoder.status ~= "confirmed" then
@@ -532,10 +817,10 @@ local function add_reading(tree, record, decoder)
   end
   tree:add_le(shown.serial, serial)
   local values = {}
-  for _, field in ipairs(decoder.fields) do
-    values[#values + 1] = add_field(tree, record, field)
+  for _, place in ipairs(fields) do
+    values[#values + 1] = add_field(tree, record, place.field, place.at)
   end
-  for _, gap in ipairs(decoder.gaps) do
+  for _, gap in ipairs(gaps(record:len(), decoder, fields)) do
     local item = tree:add(shown.unknown, record(gap[1] - RECORDS, gap[2]))
     item:prepend_text(string.format("[0x%02X] ", gap[1]))
   end
@@ -557,9 +842,10 @@ local function add_record(tree, record)
   local item = tree:add(shown.record, record)
   local summaries = {}
   add_header(item:add(record(0, RECORD_HEADER), "Record header"), record, RECORDS, record_header)
-  for _, decoder in ipairs(decoders[length] or {}) do
-    if not decoder.record_type or decoder.record_type == kind then
-      summaries[#summaries + 1] = add_reading(item, record, decoder)
+  for _, decoder in ipairs(selected(record)) do
+    local fields = places(record, decoder)
+    if fields then
+      summaries[#summaries + 1] = add_reading(item, record, decoder, fields)
     end
   end
   if #summaries == 0 then

@@ -26,7 +26,7 @@ pub use env::{Environment, escape};
 pub use error::{ConfigErrors, Fault};
 pub use load::{find, load, parse};
 pub use sections::{
-    Capture, Decoders, Device, Devices, Live, Remote, Replay, Simulator, Start,
+    Capture, Decoders, Device, Devices, Live, Remote, Replay, SimulatedDevices, Simulator, Start,
 };
 pub use write::{scalar, write_secret};
 

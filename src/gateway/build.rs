@@ -190,7 +190,7 @@ fn open_source(
                 .resolve(Timestamp::now(), &config.timezone)
                 .map_err(|error| Failure::new(Exit::Config, error))?;
             let mut settings = simulator::Settings::new(start, config.timezone.clone());
-            settings.devices = wanted.devices;
+            settings.of(&wanted.devices.products());
             settings.seed = wanted.seed;
             (Box::new(Simulator::new(settings, wanted.speed)), None)
         }

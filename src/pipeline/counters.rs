@@ -34,14 +34,21 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] =
-        [Self::Decoded, Self::Unknown, Self::Withheld, Self::Refused, Self::Stopped];
+    const ALL: [Self; 6] = [
+        Self::Decoded,
+        Self::Unknown,
+        Self::OtherProduct,
+        Self::Withheld,
+        Self::Refused,
+        Self::Stopped,
+    ];
 
     /// The outcome in a word, for metrics.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::OtherProduct => "other_product",
             Self::Refused => "refused",
             Self::Withheld => "withheld",
             Self::Stopped => "stopped",

@@ -120,7 +120,8 @@ fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
     assert!(bench.subscription.try_next().is_none());
     assert_eq!(
         bench.counted(),
-        "2 readings; records decoded: 0x1F 1, 0x22 1; records without a decoder: 0x30 1"
+        "2 readings; records decoded: 0x1F 1, 0x22 1; records without a decoder: 0x30 1; \
+         values withheld: diverted_kWh 1"
     );
 }
 
@@ -133,6 +134,45 @@ fn records_without_a_decoder_are_counted_and_not_logged_one_by_one() {
     }
     assert_eq!(bench.counted(), "0 readings; records without a decoder: 0x27 3, 0x30 3");
     assert_eq!(logs.lines(), [""; 0], "the line of the first minute names them");
+}
+
+/// A zappi's status record in fast mode, of the length that an eddi sends too.
+fn zappi(serial: u32) -> Vec<u8> {
+    let s = serial.to_le_bytes();
+    vec![
+        0x20, 0x53, 0x10, 0x35, 0x50, 0xff, s[0], s[1], s[2], s[3], 0x83, 0x13, 0x80, 0xbc, 0xc0,
+        0x1c, 0, 0, 4, 0, 0xd2, 4, 0x21, 0xa1, 8, 0x11, 2, 0, 0x20, 0x1c, 0xc2, 0x0b,
+    ]
+}
+
+#[test]
+fn a_device_of_another_product_is_counted_and_said_once_with_the_line_that_would_let_it_in() {
+    let logs = Logs::capture();
+    let mut bench = Bench::open(32);
+    for serial in [16_042_300, 16_042_300, 16_042_301] {
+        bench.hear(&frame(&[&zappi(serial)]));
+    }
+    assert_eq!(bench.published(), []);
+    assert_eq!(bench.counted(), "0 readings; records of another product: 0x20 3");
+    let lines = logs.lines();
+    for (line, serial) in lines.iter().zip(["16042300", "16042301"]) {
+        assert!(line.contains(&format!("{{serial: {serial}, product: eddi}}")), "{line}");
+    }
+    assert_eq!(lines.len(), 2);
+
+    let mut bench = Bench::open(32);
+    let eddi = [(16_042_300, energi_decoders::Product::Eddi)];
+    bench.pipeline.decoders = DecoderTable::confirmed().with_products(eddi);
+    bench.hear(&frame(&[&zappi(16_042_300)]));
+    assert_eq!(bench.published(), [(0x20, 16_042_300)]);
+}
+
+#[test]
+fn made_up_serial_numbers_of_another_product_do_not_fill_the_log() {
+    let logs = Logs::capture();
+    let mut bench = Bench::open(32);
+    (1..=1000).for_each(|serial| bench.hear(&frame(&[&zappi(serial)])));
+    assert!(logs.lines().len() < 50);
 }
 
 #[test]
@@ -228,6 +268,7 @@ fn the_counters_say_in_one_line_everything_that_is_not_zero() {
         (3, Outcome::Withheld),
         (4, Outcome::Refused),
         (5, Outcome::Stopped),
+        (6, Outcome::OtherProduct),
     ] {
         for _ in 0..count {
             counters.record(0x22, outcome);
@@ -257,7 +298,7 @@ fn the_counters_say_in_one_line_everything_that_is_not_zero() {
     assert_eq!(
         counters.to_string(),
         "1 readings; records decoded: 0x22 1; records without a decoder: 0x22 2; \
-         records withheld whole: 0x22 3; records refused: 0x22 4; records left at the end: 0x22 5; \
+         records of another product: 0x22 6; records withheld whole: 0x22 3; records refused: 0x22 4; records left at the end: 0x22 5; \
          cut-off frames: 1; frames of other ethertypes: 2; frames of other programs: 3; \
          wrong length bytes: 4; damaged frame ends: 5; without a device: 6; \
          of unlisted devices: 7; from another address: 8; of devices beyond the maximum: 9; \

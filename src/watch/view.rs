@@ -136,7 +136,7 @@ mod tests {
         frame[0x2E] = 7;
         let frame = Frame::parse_payload(&frame).unwrap();
         let record = frame.records().next().unwrap();
-        let reading = DecoderTable::confirmed().decoders(&record)[0].decode(&record).unwrap();
+        let reading = DecoderTable::confirmed().decode(&record).next().unwrap().unwrap();
         let mut values = CurrentValues::default();
         values.update(&reading);
         let age = Some(Duration::from_secs(3));

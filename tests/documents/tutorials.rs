@@ -114,7 +114,10 @@ struct Curious(mpsc::Sender<Vec<u8>>);
 #[async_trait]
 impl SinkConfig for Curious {
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
-        self.0.send(context.layouts.iter().filter_map(|layout| layout.length).collect()).unwrap();
+        let mut lengths: Vec<_> =
+            context.layouts.iter().filter_map(|layout| layout.length).collect();
+        lengths.dedup();
+        self.0.send(lengths).unwrap();
         Err(SinkError::Closed)
     }
 

@@ -7,7 +7,7 @@ mod wrong;
 use std::path::{Path, PathBuf};
 
 use energi_gateway::capture::Speed;
-use energi_gateway::config::{self, Capture, Config, Fault};
+use energi_gateway::config::{self, Capture, Config, Fault, SimulatedDevices};
 use energi_sinks::registry::AnyConfig;
 use proptest::prelude::*;
 
@@ -239,6 +239,11 @@ decoders:
     '0x37': false
     '0x38': false
     '0x3A': false
+    eddi: false
+    harvi: false
+    minute_history: false
+    status: false
+    zappi: false
   custom: []
   plausibility: withhold
 sinks:
@@ -255,7 +260,7 @@ sinks:
 
     let text = "capture: {type: simulator}\nsinks: [type: stdout]\n";
     let Capture::Simulator(simulator) = parse(text).unwrap().capture else { panic!() };
-    assert_eq!((simulator.devices, simulator.seed), (1, 7));
+    assert_eq!((simulator.devices, simulator.seed), (SimulatedDevices::Eddis(1), 7));
     assert_eq!(simulator.speed, Speed::Times(1.0));
 }
 

@@ -270,23 +270,23 @@ fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
 }
 
 #[test]
-fn a_decoder_of_ones_own_comes_after_the_built_in_one() {
+fn a_declared_decoder_comes_after_the_confirmed_one() {
     let sandbox = Sandbox::new();
-    let custom = "decoders:\n  custom:\n    - {length: \"0x27\", name: mine, fields: \
+    let custom = "decoders:\n  custom:\n    - {length: \"0x1F\", name: mine, fields: \
                   [{key: mine, offset: \"0x22\", type: u16}]}";
     sandbox.write("mine.yaml", replay_example(custom, STDOUT));
-    let mut record = vec![0x27, 0x53, 0x10, 0x35, 0, 0xff];
+    let mut record = vec![0x1F, 0x53, 0x10, 0x35, 0, 0xff];
     record.extend(17_589_669_u32.to_le_bytes());
     record.extend([0x88, 0x13]);
-    record.resize(0x27, 0);
+    record.resize(0x1F, 0);
     let payload = [&[0xcb, 0xda, 0xe9, 0xf8][..], &[0; 20], &record].concat();
     sandbox.write("frame.bin", payload);
-    let arguments = ["decode", "-c", "mine.yaml", "--experimental", "0x27", "frame.bin"];
+    let arguments = ["decode", "-c", "mine.yaml", "frame.bin"];
     let output = sandbox.run(&arguments);
     let text = stdout(&output);
     let lines: Vec<_> = text.lines().collect();
     let [built_in, own] = lines[..] else { panic!("{text}{}", stderr(&output)) };
-    assert!(built_in.contains("\"0x27/frequency\":50.0"), "{text}");
+    assert!(built_in.contains("\"frequency\":50.0"), "{text}");
     assert!(own.contains("mine\":5000"), "{text}");
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 
+use energi_decoders::Product;
 use energi_gateway::capture::pcapng::PcapngWriter;
-use energi_gateway::capture::simulator::{Household, Settings, ZAPPI};
+use energi_gateway::capture::simulator::{Household, Settings};
 use flate2::read::GzDecoder;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -133,7 +134,7 @@ fn devices_on_one_lan_stay_apart_and_none_is_named() {
     let sandbox = Sandbox::new();
     let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
     let mut settings = Settings::new(start, TimeZone::UTC);
-    (settings.devices, settings.zappi) = (3, ZAPPI.to_vec());
+    (settings.devices, settings.others) = (3, vec![Product::Zappi]);
     let mut household = Household::new(settings);
     let mut capture = PcapngWriter::new(Vec::new(), None).unwrap();
     let mut macs = BTreeSet::new();

@@ -20,7 +20,7 @@ decoders:
   custom:
     - length: "0x2C"
       name: boiler
-      record_type: "0x006C"
+      record_type: "0x7878"
       fields:
         - {key: tank_temp, offset: "0x28", type: i16, divide: 10, unit: "°C", range: [0, 120]}
         - {key: level, offset: "0x30", type: u8}

@@ -104,14 +104,18 @@ fn by_topic(heard: Vec<Heard>) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames() {
-    publishes_what_mqtt_energi_does(&example_day(), "", mqtt_energi::CONFIRMED);
+    let sandbox = Sandbox::new();
+    let day = sandbox.path("day.pcapng");
+    of_the_eddi(&day, 0..24);
+    publishes_what_mqtt_energi_does(&day, "", mqtt_energi::CONFIRMED);
 }
 
 #[test]
 fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on() {
     let sandbox = Sandbox::new();
     let hour = sandbox.path("hour.pcapng");
-    around_noon(&hour);
+    // Of all packets, a day has too many values for one listener.
+    of_the_eddi(&hour, 12..13);
     let lengths = mqtt_energi::EXPERIMENTAL.iter().map(|(length, ..)| length);
     let on: Vec<_> = lengths.map(|length| format!("\"0x{length:02X}\": true")).collect();
     let decoders = format!(", experimental: {{{}}}", on.join(", "));
@@ -119,15 +123,17 @@ fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on()
     publishes_what_mqtt_energi_does(&hour, &decoders, &packets);
 }
 
-/// Copies an hour out of the middle of the example day: of all packets, a day has too many values
-/// for one listener.
-fn around_noon(path: &Path) {
+/// Copies the eddi's frames of some hours of the example day: `mqtt-energi` takes those of other
+/// devices for an eddi's.
+fn of_the_eddi(path: &Path, hours: std::ops::Range<i64>) {
+    let start: jiff::Timestamp = "2026-06-19T23:00:00Z".parse().unwrap();
     let mut day = ReplaySource::open(&example_day(), Speed::Max).unwrap();
-    let mut hour = PcapngWriter::new(File::create(path).unwrap(), None).unwrap();
-    for place in 0..146_160 / 24 * 13 {
-        let Event::Packet(packet) = day.next().unwrap() else { panic!("a short day") };
-        if place >= 146_160 / 24 * 12 {
-            hour.write(packet.time.unwrap(), packet.bytes).unwrap();
+    let mut some = PcapngWriter::new(File::create(path).unwrap(), None).unwrap();
+    while let Event::Packet(packet) = day.next().unwrap() {
+        let time = packet.time.unwrap();
+        let hour = (time.as_second() - start.as_second()) / 3600;
+        if packet.bytes[6..12] == [0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5] && hours.contains(&hour) {
+            some.write(time, packet.bytes).unwrap();
         }
     }
 }
@@ -171,7 +177,9 @@ fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
     assert!(gateway.ends().success(), "{}", gateway.log());
     listener.wait_for(BRIDGE, "offline");
     let last = listener.of("myenergi/17589669/diverted_kWh");
-    assert_eq!(last.last(), mqtt_energi::last(&example_day(), "diverted_kWh").as_ref());
+    let eddi = sandbox.path("eddi.pcapng");
+    of_the_eddi(&eddi, 0..24);
+    assert_eq!(last.last(), mqtt_energi::last(&eddi, "diverted_kWh").as_ref());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `eddi`: settings in an eddi's status record, type `0x3510`, of any length. Experimental.
 //!
 //! The byte at `0x25` has them beside the bit that says stopped (S, P; confidence B-). A zappi keeps
-//! the answer to a command there, so its class is refused.
+//! the answer to a command there, so its class is refused. The entries are
+//! not read, but walked: a record that has none is no status record.
 
+use crate::entry::ENTRIES;
 use crate::field::Confidence::B;
 use crate::field::Field;
 use crate::field::Raw::{Bit, Bits};
@@ -12,6 +14,7 @@ use crate::product::{Product, ZAPPI_CLASS};
 
 pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental_status("eddi settings", FIELDS)
     .refuses_class(ZAPPI_CLASS)
+    .entries_at(ENTRIES)
     .of(Product::Eddi)];
 
 const FIELDS: &[Field] = &[

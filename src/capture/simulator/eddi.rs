@@ -5,8 +5,8 @@ use energi_decoders::MacAddress;
 use super::STEP;
 use super::day::Day;
 use super::load::Load;
-use super::programme::Programme;
 use super::random::Random;
+use super::schedule::Schedule;
 use super::tank::Tank;
 use super::truth::Ledger;
 
@@ -55,6 +55,39 @@ pub struct DeviceState {
     pub tank: i32,
     /// Temperature of the heatsink, in 0.1 °C.
     pub heatsink: i32,
+    /// Averages of the last whole minute.
+    pub minute: MinuteHistory,
+}
+
+/// Average powers of a minute, in W.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MinuteHistory {
+    /// At the grid: positive from it.
+    pub grid: Average,
+    /// Of the roof.
+    pub generation: Average,
+    /// Into the heaters.
+    pub divert: Average,
+}
+
+/// What flowed each way, in W, both positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Average {
+    /// Of the powers above zero.
+    pub positive: i32,
+    /// Of those below.
+    pub negative: i32,
+}
+
+impl Average {
+    fn add(&mut self, watts: i32) {
+        self.positive += watts.max(0);
+        self.negative += (-watts).max(0);
+    }
+
+    fn over(self, count: i32) -> Self {
+        Self { positive: self.positive / count, negative: self.negative / count }
+    }
 }
 
 #[derive(Debug)]
@@ -65,11 +98,13 @@ pub(super) struct Eddi {
     roof: f64,
     load: Load,
     tanks: [Tank; 2],
-    boosts: Programme,
-    stops: Programme,
+    boosts: Schedule,
+    stops: Schedule,
     /// Since the counter began, in J.
     energy: u64,
     silent_until: i64,
+    /// Sums of the minute that is under way.
+    minute: MinuteHistory,
     pub(super) ledger: Ledger,
 }
 
@@ -100,13 +135,15 @@ impl Eddi {
                 max_power: 3600,
                 tank: 0,
                 heatsink: 200,
+                minute: MinuteHistory::default(),
             },
+            minute: MinuteHistory::default(),
             roof: f64::from(random.between(3000, 4200)),
             random,
             load,
             tanks: [first, second],
-            boosts: Programme::default(),
-            stops: Programme::default(),
+            boosts: Schedule::default(),
+            stops: Schedule::default(),
             energy: 0,
             silent_until: i64::MIN,
             ledger: Ledger::new(serial),
@@ -217,6 +254,21 @@ impl Eddi {
         state.max_power = if rating == 0 { 3600 } else { rating };
         state.tank = rounded(self.tanks[0].temperature * 10.0);
         state.counter = u16::try_from(self.energy / COUNTER_STEP).unwrap_or(u16::MAX);
+        self.take_minute(now);
+    }
+
+    /// Adds two seconds to the minute, and ends it where that is due.
+    fn take_minute(&mut self, now: i64) {
+        const STEPS: i32 = 30;
+        let (state, sums) = (&mut self.state, &mut self.minute);
+        if now.rem_euclid(60) == 0 {
+            let MinuteHistory { grid, generation, divert } = std::mem::take(sums);
+            let [grid, generation, divert] = [grid, generation, divert].map(|sum| sum.over(STEPS));
+            state.minute = MinuteHistory { grid, generation, divert };
+        }
+        sums.grid.add(state.grid);
+        sums.generation.add(state.generation);
+        sums.divert.add(state.divert);
     }
 
     fn generation(&self, light: f64, noise: u64) -> i32 {

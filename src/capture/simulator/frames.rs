@@ -1,28 +1,46 @@
 //! The bytes of each frame. Offsets count from the first byte after the Ethernet header, as in the
 //! decoders. What is not known of a record holds plausible bytes: constants, and values that move.
 
-use energi_decoders::MacAddress;
+use energi_decoders::entry::ENTRIES;
 use energi_decoders::frame::{ETHERTYPE, MAGIC, MULTICAST, RECORDS};
+use energi_decoders::layout::SERIAL;
+use energi_decoders::{MacAddress, Product};
 
 use super::eddi::DeviceState;
 use super::random::Random;
 use super::settings::Oddities;
+use super::zappi::ZappiState;
 
 const ETHERNET_HEADER: usize = 14;
 const NETWORK: u8 = 0x53;
 const KNOWN_DEVICE: u8 = 0xff;
-const SERIAL: u8 = 0x1e;
 
 /// A frame that is being written.
 #[derive(Debug)]
 pub(super) struct Writer {
     bytes: [u8; ETHERNET_HEADER + RECORDS + 256],
     length: usize,
+    /// Where the next entry of a status record goes.
+    entry: u8,
+}
+
+/// What the fixed bytes of a status record hold.
+struct StatusRecord {
+    product: Product,
+    mac: MacAddress,
+    serial: u32,
+    frequency: i32,
+    /// The byte at 0x25.
+    setting: u8,
+    rating: i32,
+    energy: u16,
+    /// The word at 0x2E.
+    status: u16,
 }
 
 impl Writer {
     pub(super) const fn new() -> Self {
-        Self { bytes: [0; ETHERNET_HEADER + RECORDS + 256], length: 0 }
+        Self { bytes: [0; ETHERNET_HEADER + RECORDS + 256], length: 0, entry: ENTRIES }
     }
 
     /// The whole frame, its Ethernet header first.
@@ -30,7 +48,7 @@ impl Writer {
         &self.bytes[..self.length]
     }
 
-    fn begin(&mut self, length: u8, source: MacAddress, record_type: u16) {
+    fn begin(&mut self, length: u8, source: MacAddress, record_type: u16, product: Product) {
         self.length = ETHERNET_HEADER + RECORDS + usize::from(length);
         self.bytes[..self.length].fill(0);
         self.bytes[..6].copy_from_slice(&MULTICAST.0);
@@ -40,7 +58,25 @@ impl Writer {
         self.put(0x14, [0x01]);
         self.put(0x18, [length, NETWORK]);
         self.put(0x1a, record_type.to_le_bytes());
-        self.put(0x1c, [0x01, KNOWN_DEVICE]);
+        // Class 2 is a zappi's; the others are made up.
+        let device = match product {
+            Product::Zappi => 0x50,
+            Product::Harvi => 0x58,
+            Product::Eddi | Product::Unknown => 0x48,
+        };
+        self.put(0x1c, [device, KNOWN_DEVICE]);
+    }
+
+    fn begin_status(&mut self, length: u8, record: &StatusRecord) {
+        self.begin(length, record.mac, 0x3510, record.product);
+        self.put(SERIAL, record.serial.to_le_bytes());
+        self.u16(0x22, record.frequency);
+        self.put(0x25, [record.setting]);
+        self.u16(0x26, record.rating);
+        self.u16(0x2a, 0x0004);
+        self.u16(0x2c, record.energy.into());
+        self.put(0x2e, record.status.to_le_bytes());
+        self.entry = ENTRIES;
     }
 
     fn put<const N: usize>(&mut self, offset: u8, bytes: [u8; N]) {
@@ -58,16 +94,53 @@ impl Writer {
         self.put(offset, u16::try_from(value).unwrap_or_default().to_le_bytes());
     }
 
-    fn i8(&mut self, offset: u8, value: i32) {
-        let value = value.clamp(i8::MIN.into(), i8::MAX.into());
-        self.put(offset, i8::try_from(value).unwrap_or_default().to_le_bytes());
+    /// Adds an entry, and returns where it begins.
+    fn entry<const N: usize>(&mut self, head: [u8; N]) -> u8 {
+        let at = self.entry;
+        self.put(at, head);
+        self.entry += head[0] & 0x0f;
+        at
     }
 
-    /// One reading of a current transformer: `08`, channel, kind, a counter, power, current.
-    fn current_transformer(&mut self, offset: u8, channel: u8, kind: u8, watts: i32, volts: i32) {
-        self.put(offset, [0x08, channel, kind, 0x01]);
-        self.i16(offset + 4, watts);
-        self.i16(offset + 6, hundredths_of_ampere(watts, volts));
+    /// A current transformer: `08`, channel, kind, a counter, power, current.
+    fn ct_at(&mut self, at: u8, channel: u8, watts: i32, volts: i32) {
+        self.put(at, [0x08, channel << 4 | 1, channel, 0x01]);
+        self.i16(at + 4, watts);
+        self.i16(at + 6, watts * 1000 / volts.max(1));
+    }
+
+    fn ct(&mut self, channel: u8, watts: i32, volts: i32) {
+        let at = self.entry([0x08]);
+        self.ct_at(at, channel, watts, volts);
+    }
+
+    fn voltage(&mut self, volts: i32) {
+        let at = self.entry([0x14, 0x01]);
+        self.u16(at + 2, volts);
+    }
+
+    fn tail(&mut self, value: i32) {
+        let at = self.entry([0x23]);
+        self.i16(at + 1, value);
+    }
+
+    /// The entry `6C`, in which mqtt-energi saw firmware.
+    fn firmware(&mut self, state: &DeviceState, noise: &mut Random) {
+        let at = self.entry([0x6c, 0x00]);
+        self.i16(at + 2, state.tank);
+        self.i16(at + 4, state.heatsink);
+        if !noise.chance(0.05) {
+            self.i16(at + 6, 3200);
+            self.i16(at + 8, 2150);
+        }
+        self.i16(at + 10, state.voltage + noise.between(-6, 6));
+    }
+
+    /// The entry `CE`, of which nothing is known.
+    fn unknown_entry(&mut self, noise: &mut Random) {
+        let at = self.entry([0xce, 0x00]);
+        self.i16(at + 4, noise.between(0, 255));
+        self.i16(at + 8, 650);
     }
 
     /// Blanks the record's body.
@@ -77,169 +150,170 @@ impl Writer {
     }
 }
 
-/// Current in 0.01 A from power in W and voltage in 0.1 V.
-fn hundredths_of_ampere(watts: i32, volts: i32) -> i32 {
-    watts * 1000 / volts.max(1)
-}
-
-/// Writes a zappi's frame of the given length byte: the powers that are seen on such sites.
-pub(super) fn zappi(frame: &mut Writer, length: u8, state: &DeviceState) {
-    let source = MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x7a, 0x01]);
-    frame.begin(length, source, 0x3510);
-    if length == 0x33 {
-        frame.i16(0x26, state.grid);
-        frame.i16(0x34, state.generation);
-        frame.i16(0x3c, state.divert);
-    } else {
-        frame.put(0x1e, state.grid.to_le_bytes());
-        frame.i16(0x31, state.generation);
-    }
-}
-
 /// Writes an eddi's frame of the given length byte. `noise` moves what is not known.
 pub(super) fn eddi(frame: &mut Writer, length: u8, state: &DeviceState, noise: &mut Random) {
-    frame.begin(length, state.mac, record_type(length));
     let serial = state.serial.to_le_bytes();
     match length {
-        0x22 => frame.put(0x2e, serial),
-        0x36 => frame.put(0x4a, serial),
-        _ => frame.put(SERIAL, serial),
-    }
-    match length {
-        0x1f => mains(frame, state),
-        0x20 => diverter(frame, state),
-        0x22 => powers(frame, state),
-        0x27 => firmware(frame, state, noise),
-        0x2b => transformers(frame, state),
-        0x36 => internals(frame, state, noise),
-        0x37 => {
-            frame.i16(0x4d, state.divert);
-            frame.i8(0x3c, 2);
-            frame.i16(0x3a, state.tank);
-            frame.i16(0x34, noise.between(880, 912));
-            frame.i16(0x32, 0x0103);
-            frame.i16(0x30, state.counter.into());
-            frame.i16(0x2e, noise.between(0, 255));
+        0x22 => {
+            frame.begin(length, state.mac, 0x3600, Product::Eddi);
+            frame.i16(0x1e, state.grid);
+            frame.i16(0x22, state.generation);
+            frame.put(0x2e, serial);
+            frame.i16(0x32, state.divert);
         }
-        0x38 => {
-            frame.u16(0x24, state.frequency);
-            frame.u16(0x26, state.voltage);
-            for (offset, value) in (0x28..=0x3e).step_by(2).zip([0, 4, 0, 12, 260, 0]) {
-                frame.i16(offset, value);
+        0x36 => {
+            frame.begin(length, state.mac, 0x5a5a, Product::Eddi);
+            minute(frame, state);
+            frame.put(0x4a, serial);
+        }
+        // Whatever else is asked for: a type of which nothing is known.
+        other if entries_of(other).is_none() => {
+            frame.begin(length, state.mac, 0x7878, Product::Eddi);
+            frame.put(SERIAL, serial);
+            frame.u16(0x22, state.counter.into());
+            frame.i16(0x28, state.tank);
+            if length >= 0x1e {
+                frame.i16(0x30, noise.between(0, 255));
+                frame.i16(0x34, state.divert / 60);
             }
-            frame.i16(0x3e, noise.between(-40, 40));
         }
-        0x3a => {
-            for (offset, base) in (0x22..=0x38).step_by(2).zip([3, 0, 17, 400, 0, 60, 650]) {
-                frame.i16(offset, base);
+        _ => {
+            frame.begin_status(length, &eddi_status(state));
+            for entry in entries_of(length).unwrap_or_default() {
+                match entry {
+                    Entry::Voltage => frame.voltage(state.voltage),
+                    Entry::Load => frame.ct(1, state.divert, state.voltage),
+                    Entry::Grid => frame.ct(2, state.grid, state.voltage),
+                    Entry::Generation => frame.ct(3, state.generation, state.voltage),
+                    Entry::Firmware => frame.firmware(state, noise),
+                    Entry::Unknown => frame.unknown_entry(noise),
+                    Entry::Tail => frame.tail(state.divert * 4 / 5),
+                }
             }
-            frame.i16(0x42, state.heatsink);
-            frame.i16(0x44, noise.between(0, 600));
         }
-        _ => history(frame, length, state, noise),
     }
 }
 
-/// Types that were seen on the wire; which length has which is a guess.
-fn record_type(length: u8) -> u16 {
-    match length {
-        0x1f => 0x0114,
-        0x20 => 0x2108,
-        0x22 | 0x2b => 0x3510,
-        0x27 => 0x3601,
-        0x2d => 0x5a5a,
-        0x36 => 0x7878,
-        _ => 0x006c,
-    }
+/// What an entry of an eddi's status record says.
+#[derive(Clone, Copy)]
+enum Entry {
+    Voltage,
+    Load,
+    Grid,
+    Generation,
+    Firmware,
+    Unknown,
+    Tail,
 }
 
-fn mains(frame: &mut Writer, state: &DeviceState) {
-    frame.u16(0x22, state.frequency);
-    frame.u16(0x2c, state.counter.into());
-    frame.u16(0x32, state.voltage);
+/// The entries of an eddi's status record of a length: those that were seen, and for 0x2D, 0x37, 0x38
+/// and 0x3A those that fit the length.
+const fn entries_of(length: u8) -> Option<&'static [Entry]> {
+    use Entry::{Firmware, Generation, Grid, Load, Tail, Unknown, Voltage};
+    Some(match length {
+        0x1f => &[Voltage, Tail],
+        0x20 => &[Load],
+        0x27 => &[Firmware, Tail],
+        0x2b => &[Grid, Generation, Tail],
+        0x2d => &[Unknown, Voltage, Tail],
+        0x37 => &[Firmware, Grid, Generation, Tail],
+        0x38 => &[Firmware, Grid, Generation, Voltage],
+        0x39 => &[Unknown, Grid, Generation, Tail],
+        0x3a => &[Unknown, Grid, Generation, Voltage],
+        _ => return None,
+    })
 }
 
-fn diverter(frame: &mut Writer, state: &DeviceState) {
-    frame.u16(0x22, state.frequency);
-    frame.put(0x25, [u8::from(state.stopped) << 7]);
-    frame.u16(0x26, state.max_power);
-    frame.u16(0x2c, state.counter.into());
-    let mut status = 0x0021_u16;
+fn eddi_status(state: &DeviceState) -> StatusRecord {
     let flags = [
         (state.hot, 0x0008),
         (state.boost, 0x0010),
         (state.heater == Some(1), 0x0100),
         (state.heater == Some(2), 0x0200),
     ];
-    for (set, bit) in flags {
-        status |= if set { bit } else { 0 };
+    let flags = flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit);
+    StatusRecord {
+        product: Product::Eddi,
+        mac: state.mac,
+        serial: state.serial,
+        frequency: state.frequency,
+        // The first heater has priority, and is looked at every 15 minutes.
+        setting: u8::from(state.stopped) << 7 | 3,
+        rating: state.max_power,
+        energy: state.counter,
+        status: flags.fold(0x0021, |status, bit| status | bit),
     }
-    frame.put(0x2e, status.to_le_bytes());
-    frame.current_transformer(0x30, 0x11, 0x03, state.divert, state.voltage);
 }
 
-fn powers(frame: &mut Writer, state: &DeviceState) {
-    frame.i16(0x1e, state.grid);
-    frame.i16(0x22, state.generation);
-    frame.i16(0x32, state.divert);
-}
-
-fn transformers(frame: &mut Writer, state: &DeviceState) {
-    frame.u16(0x22, state.frequency);
-    frame.u16(0x2c, state.counter.into());
-    frame.current_transformer(0x30, 0x11, 0x01, state.grid, state.voltage);
-    frame.current_transformer(0x38, 0x21, 0x02, state.generation, state.voltage);
-    // The third entry begins and does not fit.
-    frame.put(0x40, [0x08, 0x31, 0x03]);
-}
-
-fn firmware(frame: &mut Writer, state: &DeviceState, noise: &mut Random) {
-    frame.u16(0x22, state.frequency);
-    frame.u16(0x2c, state.counter.into());
-    frame.i16(0x2e, noise.between(0, 4095));
-    frame.i16(0x30, noise.between(-300, 300));
-    frame.i16(0x32, state.tank);
-    frame.i16(0x34, state.heatsink);
-    if !noise.chance(0.05) {
-        frame.i16(0x36, 3200);
-        frame.i16(0x38, 2150);
-    }
-    frame.i16(0x3a, state.voltage + noise.between(-6, 6));
-    frame.i8(0x3c, noise.between(0, 9));
-    frame.i8(0x3d, state.divert / 32);
-}
-
-fn internals(frame: &mut Writer, state: &DeviceState, noise: &mut Random) {
-    frame.i16(0x1e, state.divert / 2 + noise.between(-8, 8));
-    frame.i16(0x20, noise.between(-60, 60));
-    frame.i16(0x22, state.max_power);
-    frame.i16(0x24, 0x0102);
-    frame.i16(0x30, noise.between(0, 1023));
-    frame.i16(0x34, state.generation / 4);
-    frame.i16(0x36, state.grid / 4);
+/// The minute history: averages of the last whole minute.
+fn minute(frame: &mut Writer, state: &DeviceState) {
+    let [grid, generation, divert] =
+        [state.minute.grid, state.minute.generation, state.minute.divert];
+    frame.i16(0x30, generation.positive);
+    frame.i16(0x32, generation.negative);
     frame.i16(0x38, state.voltage);
     frame.i16(0x3a, state.frequency);
     frame.i16(0x3c, state.heatsink);
-    frame.i16(0x3e, noise.between(300, 360));
-    frame.i16(0x40, noise.between(480, 520));
-    frame.i16(0x42, 12);
-    frame.i16(0x44, state.tank);
-    frame.i16(0x46, hundredths_of_ampere(state.divert, state.voltage));
-    frame.i16(0x48, -1);
-}
-
-/// 0x2C, 0x2D and 0x39, and whatever else is asked for: nobody knows what is in them.
-fn history(frame: &mut Writer, length: u8, state: &DeviceState, noise: &mut Random) {
-    frame.u16(0x22, state.counter.into());
-    frame.i16(0x28, state.tank);
-    let end = 0x18_u8.saturating_add(length);
-    if end >= 0x36 {
-        frame.i16(0x30, noise.between(0, 255));
-        frame.i16(0x34, state.divert / 60);
+    for (offset, average) in (0x3e..).step_by(4).zip([divert, grid, generation]) {
+        frame.i16(offset, average.positive);
+        frame.i16(offset + 2, average.negative);
     }
 }
 
-/// Makes some frames show what is not so.
+/// Writes a zappi's frame of the given length byte.
+pub(super) fn zappi(frame: &mut Writer, length: u8, state: &ZappiState) {
+    if length == 0x23 {
+        frame.begin(length, state.mac, 0x3601, Product::Zappi);
+        frame.put(0x1e, state.grid.to_le_bytes());
+        frame.i16(0x22, state.generation);
+        frame.put(0x2d, state.serial.to_le_bytes());
+        frame.i16(0x31, state.charge);
+        return;
+    }
+    frame.begin_status(
+        length,
+        &StatusRecord {
+            product: Product::Zappi,
+            mac: state.mac,
+            serial: state.serial,
+            frequency: state.frequency,
+            setting: 0,
+            rating: 7360,
+            energy: state.session,
+            status: 0x0021 | u16::from(state.mode) << 8,
+        },
+    );
+    if length == 0x20 {
+        frame.ct(1, state.charge, state.voltage);
+    } else {
+        frame.ct(2, state.grid, state.voltage);
+        frame.ct(3, state.generation, state.voltage);
+        if length == 0x33 {
+            frame.ct(4, state.charge, state.voltage);
+        }
+        frame.tail(state.voltage);
+    }
+}
+
+/// The device that relays a harvi's records, and what the harvi measures on its circuit.
+pub(super) struct Relay {
+    pub(super) mac: MacAddress,
+    pub(super) serial: u32,
+    pub(super) grid: i32,
+    pub(super) generation: i32,
+    pub(super) voltage: i32,
+}
+
+/// Writes the frame of a harvi that a device relays.
+pub(super) fn harvi(frame: &mut Writer, serial: u32, relay: &Relay) {
+    frame.begin(0x20, relay.mac, 0x3730, Product::Harvi);
+    frame.put(SERIAL, relay.serial.to_le_bytes());
+    frame.put(0x22, serial.to_le_bytes());
+    frame.ct_at(0x26, 1, relay.grid, relay.voltage);
+    frame.ct_at(0x2e, 2, relay.generation, relay.voltage);
+}
+
+/// Makes some of an eddi's frames show what is not so.
 pub(super) fn distort(
     frame: &mut Writer,
     length: u8,

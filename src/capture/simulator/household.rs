@@ -1,31 +1,36 @@
-//! The house: its sky, its eddis and the frames that they send.
+//! The house: its roof, its devices and the frames that they send.
 
 use std::collections::VecDeque;
 
+use energi_decoders::Product;
 use jiff::Timestamp;
 
 use super::STEP;
 use super::day::Day;
 use super::eddi::{DeviceState, Eddi};
-use super::frames;
+use super::frames::{self, Relay};
 use super::load::Load;
 use super::random::Random;
 use super::settings::{Restart, Settings};
-use super::sky::Sky;
+use super::solar::Solar;
 use super::timetable::{Due, Sender, Timetable};
 use super::truth::DayTruth;
+use super::zappi::{Zappi, ZappiState};
 
 /// Streams of random numbers, one a purpose, so that one purpose's draws never shift another's:
 /// what happens does not depend on which frames are sent, or on how many devices there are.
 #[derive(Clone, Copy)]
 enum Stream {
-    Sky,
+    Solar,
     Mains,
     Timetable,
     Noise,
     Oddities,
     Eddi,
     Load,
+    OtherTimes,
+    Zappi,
+    ZappiLoad,
 }
 
 /// A simulated house, without end.
@@ -35,11 +40,12 @@ pub struct Household {
     /// The second that the timetable counts from.
     base: i64,
     timetable: Timetable,
-    sky: Sky,
+    solar: Solar,
     mains: Random,
     /// In 0.01 Hz.
     frequency: i32,
     eddis: Vec<Eddi>,
+    zappis: Vec<Zappi>,
     /// Cuts to come, in order.
     restarts: VecDeque<Restart>,
     /// By the house's clock, and by the devices'.
@@ -66,15 +72,24 @@ impl Household {
                 Eddi::new(index, stream(Stream::Eddi, index), load)
             })
             .collect();
+        let zappis = settings.others.iter().filter(|product| **product == Product::Zappi);
+        let zappis = (0..).zip(zappis).map(|(index, _)| {
+            let load = Load::new(stream(Stream::ZappiLoad, index));
+            Zappi::new(index, stream(Stream::Zappi, index), load)
+        });
         let mut restarts = settings.restarts.clone();
         restarts.sort_by_key(|restart| restart.time);
         Self {
             base,
-            timetable: Timetable::new(&settings, stream(Stream::Timetable, 0)),
-            sky: Sky::new(stream(Stream::Sky, 0)),
+            timetable: Timetable::new(
+                &settings,
+                [stream(Stream::Timetable, 0), stream(Stream::OtherTimes, 0)],
+            ),
+            solar: Solar::new(stream(Stream::Solar, 0)),
             mains: stream(Stream::Mains, 0),
             frequency: 5000,
             eddis,
+            zappis: zappis.collect(),
             restarts: restarts.into(),
             days: None,
             until: base - base.rem_euclid(STEP.into()),
@@ -129,10 +144,7 @@ impl Household {
     fn write(&mut self, due: Due, second: i64) -> bool {
         let Due { sender, length, .. } = due;
         match sender {
-            Sender::Zappi => {
-                let Some(eddi) = self.eddis.first() else { return false };
-                frames::zappi(&mut self.frame, length, eddi.state());
-            }
+            Sender::Other(index) => return self.write_other(index, length),
             Sender::Eddi(index) => {
                 let Some(eddi) = self.eddis.get(index) else { return false };
                 if eddi.is_silent(second) {
@@ -145,6 +157,36 @@ impl Household {
             }
         }
         true
+    }
+
+    /// Writes a frame of a zappi or harvi; false where no device is there to relay a harvi's.
+    fn write_other(&mut self, index: usize, length: u8) -> bool {
+        let others = &self.settings.others;
+        let of = |product| others.iter().take(index).filter(|other| **other == product).count();
+        let (zappis, harvis) = (of(Product::Zappi), of(Product::Harvi));
+        match others.get(index) {
+            Some(Product::Zappi) => {
+                let Some(zappi) = self.zappis.get(zappis) else { return false };
+                frames::zappi(&mut self.frame, length, &zappi.state);
+            }
+            _ => {
+                let Some(relay) = self.relay() else { return false };
+                let serial = 10_645_200 + u32::try_from(harvis).unwrap_or_default();
+                frames::harvi(&mut self.frame, serial, &relay);
+            }
+        }
+        true
+    }
+
+    /// Who relays the harvis' records: a zappi, or else an eddi.
+    fn relay(&self) -> Option<Relay> {
+        if let Some(Zappi { state, .. }) = self.zappis.first() {
+            let ZappiState { mac, serial, grid, generation, voltage, .. } = *state;
+            return Some(Relay { mac, serial, grid, generation, voltage });
+        }
+        let DeviceState { mac, serial, grid, generation, voltage, .. } =
+            *self.eddis.first()?.state();
+        Some(Relay { mac, serial, grid, generation, voltage })
     }
 
     /// Two seconds of life.
@@ -161,12 +203,16 @@ impl Household {
             }
             self.restarts.pop_front();
         }
-        let light = self.sky.light(now);
+        let light = self.solar.light(now);
         if self.mains.chance(0.2) {
             self.frequency += self.mains.between(-1, 1) - (self.frequency - 5000) / 8;
         }
         for eddi in &mut self.eddis {
             eddi.step(now, light, self.frequency);
+        }
+        let voltage = self.eddis.first().map_or(2400, |eddi| eddi.state().voltage);
+        for zappi in &mut self.zappis {
+            zappi.step(now, light, self.frequency, voltage);
         }
     }
 
@@ -185,9 +231,12 @@ impl Household {
         };
         let (house, new) = begun(house, 0);
         if new {
-            self.sky.begin_day(&house, timezone);
+            self.solar.begin_day(&house, timezone);
             for eddi in &mut self.eddis {
-                eddi.begin_local_day(&house, self.sky.is_winter());
+                eddi.begin_local_day(&house, self.solar.is_winter());
+            }
+            for zappi in &mut self.zappis {
+                zappi.begin_local_day(&house);
             }
         }
         let (device, new) = begun(device, ahead);

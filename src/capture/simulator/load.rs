@@ -1,8 +1,8 @@
 //! What a house draws, without the eddi.
 
 use super::day::Day;
-use super::programme::Programme;
 use super::random::Random;
+use super::schedule::Schedule;
 
 const MINUTE: i32 = 60;
 const HOUR: i32 = 60 * MINUTE;
@@ -17,13 +17,13 @@ pub(super) struct Load {
     cooling: i64,
     /// A slow wander around `base`, in W.
     wander: i32,
-    appliances: Programme,
+    appliances: Schedule,
 }
 
 impl Load {
     pub(super) fn new(mut random: Random) -> Self {
         let (base, cooling) = (random.between(120, 240), random.between(900, 1500).into());
-        Self { random, base, cooling, wander: 0, appliances: Programme::default() }
+        Self { random, base, cooling, wander: 0, appliances: Schedule::default() }
     }
 
     pub(super) fn begin_day(&mut self, day: &Day) {

@@ -1,5 +1,5 @@
-//! A plausible household with an eddi, made up as it goes: sun and clouds, what the house draws,
-//! what the eddi diverts, and the frames that it sends, with the oddities of real ones.
+//! A plausible household with an eddi, and if wanted a zappi and harvis: sun and clouds, what the
+//! house draws, what the eddi diverts, and the frames that are sent, with the oddities of real ones.
 //!
 //! The same settings give the same frames on every machine: whole numbers wherever they do, and no
 //! function of the mathematics library, whose last digits differ.
@@ -9,19 +9,20 @@ mod eddi;
 mod frames;
 mod household;
 mod load;
-mod programme;
 mod random;
+mod schedule;
 mod settings;
-mod sky;
+mod solar;
 mod tank;
 mod timetable;
 pub mod truth;
+mod zappi;
 
 use jiff::Timestamp;
 
 pub use self::eddi::DeviceState;
 pub use self::household::Household;
-pub use self::settings::{EDDI, Oddities, Rate, Restart, Settings, ZAPPI};
+pub use self::settings::{EDDI, Oddities, Rate, Restart, Settings};
 use super::pacer::Pacer;
 use super::{CaptureError, Event, Link, Packet, Source};
 use crate::capture::Speed;

@@ -1,5 +1,6 @@
 //! What is simulated.
 
+use energi_decoders::Product;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,8 +33,11 @@ pub const EDDI: &[Rate] = &[
     rate(0x3A, 60),
 ];
 
-/// What a site with a zappi shows beside.
-pub const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x33, 12)];
+/// What a zappi sends beside them.
+const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x20, 12), rate(0x2B, 12), rate(0x33, 12)];
+
+/// What is sent for a harvi.
+const HARVI: &[Rate] = &[rate(0x20, 5)];
 
 /// A power cut of one device: it is silent for a while, and its daily counter begins at zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +77,10 @@ impl Default for Oddities {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How many eddis. Each watches a circuit of its own, as on a house of several phases, under
-    /// the same sky.
+    /// the same sun.
     pub devices: u32,
+    /// Zappis and harvis beside them, on circuits of their own: what the eddis see is the same.
+    pub others: Vec<Product>,
     /// The same seed gives the same frames, on every machine.
     pub seed: u64,
     /// When the simulation begins; the next whole second is taken.
@@ -89,16 +95,31 @@ pub struct Settings {
     pub oddities: Oddities,
     /// What each eddi sends. A second's frames of one device keep their order whatever the rates.
     pub rates: Vec<Rate>,
-    /// What a zappi beside them sends; none by default.
-    pub zappi: Vec<Rate>,
 }
 
 impl Settings {
+    /// A household of these products.
+    pub fn of(&mut self, products: &[Product]) {
+        let is_eddi = |product: &&Product| **product == Product::Eddi;
+        self.devices = u32::try_from(products.iter().filter(is_eddi).count()).unwrap_or(u32::MAX);
+        self.others = products.iter().filter(|product| !is_eddi(product)).copied().collect();
+    }
+
+    /// What a device other than an eddi sends.
+    pub(super) const fn rates_of(product: Product) -> &'static [Rate] {
+        match product {
+            Product::Zappi => ZAPPI,
+            Product::Harvi => HARVI,
+            Product::Eddi | Product::Unknown => &[],
+        }
+    }
+
     /// One eddi with seed 7, a right clock and the documented rates.
     #[must_use]
     pub fn new(start: Timestamp, timezone: TimeZone) -> Self {
         Self {
             devices: 1,
+            others: Vec::new(),
             seed: 7,
             start,
             timezone,
@@ -106,7 +127,6 @@ impl Settings {
             restarts: Vec::new(),
             oddities: Oddities::default(),
             rates: EDDI.to_vec(),
-            zappi: Vec::new(),
         }
     }
 }

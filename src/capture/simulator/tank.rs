@@ -1,6 +1,6 @@
 //! A tank of water with a heater in it.
 
-use super::{STEP, programme::Programme};
+use super::{STEP, schedule::Schedule};
 
 /// What surrounds the tank, in °C.
 const ROOM: f64 = 18.0;
@@ -18,7 +18,7 @@ pub(super) struct Tank {
     /// The thermostat is open.
     pub(super) hot: bool,
     /// Heat that is drawn, in W.
-    pub(super) drawn: Programme,
+    pub(super) drawn: Schedule,
 }
 
 impl Tank {
@@ -29,7 +29,7 @@ impl Tank {
             loss: 2.0,
             limit,
             hot: false,
-            drawn: Programme::default(),
+            drawn: Schedule::default(),
         }
     }
 

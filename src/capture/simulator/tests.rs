@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use energi_decoders::{Frame, MacAddress};
+use energi_decoders::{DecoderTable, Frame, MacAddress, Product};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -78,19 +78,64 @@ fn a_day_is_146_160_frames_at_the_documented_rates_and_no_two_share_a_time() {
 }
 
 #[test]
-fn a_zappi_beside_the_eddi_sends_the_other_documented_lengths() {
+fn a_zappi_and_a_harvi_send_what_the_decoders_read_and_leave_the_eddi_as_it_is() {
     let day = date(2026, 6, 20);
-    let mut household = Household::new(Settings { zappi: ZAPPI.to_vec(), ..settings(day) });
-    let mut counts = BTreeMap::new();
-    watch(&mut household, midnight(day) + SignedDuration::from_mins(1), |household, _| {
-        let (frame, state) = (household.frame(), household.device(0).unwrap());
-        if length(frame) == 0x23 {
-            assert_eq!(i16_at(frame, 0x1e), state.grid);
-            assert_ne!(Frame::parse(frame).unwrap().source(), Some(state.mac));
+    let end = midnight(day) + SignedDuration::from_hours(21);
+    let frames = |settings: Settings| {
+        let mut household = Household::new(settings);
+        let mut frames = Vec::new();
+        watch(&mut household, end, |household, time| {
+            frames.push((time, household.frame().to_vec()));
+        });
+        frames
+    };
+    let mut together = settings(day);
+    together.of(&[Product::Eddi, Product::Zappi, Product::Harvi]);
+    let table = DecoderTable::built_in();
+    let (mut eddis, mut words) = (Vec::new(), BTreeSet::new());
+    for (time, frame) in frames(together) {
+        let parsed = Frame::parse(&frame).unwrap();
+        let record = parsed.records().next().unwrap();
+        let readings: Vec<_> = table.decode(&record).flatten().collect();
+        let known = readings.iter().filter(|reading| reading.product != Product::Unknown);
+        if parsed.source() == Some(MacAddress([0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5])) {
+            assert!(known.clone().all(|reading| reading.product == Product::Eddi));
+            eddis.push((time, frame));
+            continue;
         }
-        *counts.entry(length(frame)).or_insert(0) += 1;
+        assert!(known.clone().all(|reading| reading.experimental()));
+        for reading in known {
+            let from_harvi = reading.product == Product::Harvi;
+            assert_eq!(reading.relay.is_some(), from_harvi);
+            let fields = reading.fields().filter(|(field, _)| field.key() == "zappi/mode");
+            words.extend(fields.map(|(_, value)| value.to_string()));
+            words.insert(reading.product.to_string());
+        }
+    }
+    assert_eq!(eddis, frames(settings(day)));
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    assert_eq!(words, ["eco", "fast", "harvi", "stop", "zappi"]);
+}
+
+#[test]
+fn the_minute_history_is_the_average_of_the_minute_before() {
+    let day = date(2026, 6, 20);
+    let mut household = Household::new(settings(day));
+    let mut sums = BTreeMap::new();
+    let end = midnight(day) + SignedDuration::from_hours(12);
+    let mut minutes = 0;
+    watch(&mut household, end, |household, time| {
+        let (frame, minute) = (household.frame(), time.as_second() / 60);
+        match length(frame) {
+            0x22 => *sums.entry(minute).or_insert(0) += i16_at(frame, 0x32),
+            0x36 if u16_at(frame, 0x38) > 2000 && minute > midnight(day).as_second() / 60 => {
+                // Within the wild values that are sent now and then.
+                minutes += i32::from(i16_at(frame, 0x3e) == sums[&(minute - 1)] / 30);
+            }
+            _ => {}
+        }
     });
-    assert_eq!((counts[&0x23], counts[&0x33], counts[&0x22]), (60, 5, 30));
+    assert!(minutes > 20_000, "{minutes}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::settings::{Rate, Settings};
 pub(super) enum Sender {
     /// The eddi of this number.
     Eddi(usize),
-    Zappi,
+    /// The other device of this number.
+    Other(usize),
 }
 
 #[derive(Debug)]
@@ -39,9 +40,12 @@ pub(super) struct Timetable {
     slots: Vec<Slot>,
     second: i64,
     index: usize,
+    /// When the last frame was sent, in µs from the start.
+    last: i64,
     /// How late a frame may be, in µs.
     lateness: i32,
-    random: Random,
+    /// Of the eddis and of the others, whose frames leave those of the eddis as they are.
+    random: [Random; 2],
 }
 
 /// Frames keep clear of the second's ends, so that lateness never moves one into the next.
@@ -49,20 +53,22 @@ const MARGIN: i64 = 20_000;
 const USED: i64 = 1_000_000 - 2 * MARGIN;
 
 impl Timetable {
-    pub(super) fn new(settings: &Settings, mut random: Random) -> Self {
+    pub(super) fn new(settings: &Settings, mut random: [Random; 2]) -> Self {
         let eddis = (0..usize::try_from(settings.devices).unwrap_or(usize::MAX))
             .flat_map(|device| settings.rates.iter().map(move |rate| (Sender::Eddi(device), rate)));
-        let zappi = settings.zappi.iter().map(|rate| (Sender::Zappi, rate));
-        let mut slots: Vec<_> =
-            eddis.chain(zappi).map(|(sender, rate)| slot(sender, *rate, &mut random)).collect();
-        let spacing = USED / i64::try_from(slots.len()).unwrap_or(i64::MAX).max(1);
-        let mut microsecond = MARGIN;
-        for slot in &mut slots {
-            slot.microsecond = microsecond;
-            microsecond += spacing;
-        }
-        let lateness = i32::try_from(spacing / 2).unwrap_or(i32::MAX).min(1500);
-        Self { slots, second: 0, index: 0, lateness, random }
+        let others = settings.others.iter().enumerate().flat_map(|(index, product)| {
+            Settings::rates_of(*product).iter().map(move |rate| (Sender::Other(index), rate))
+        });
+        let [own, other] = &mut random;
+        let mut slots: Vec<_> = eddis.map(|(sender, rate)| slot(sender, *rate, own)).collect();
+        let spacing = place(&mut slots, MARGIN);
+        let mut more: Vec<_> = others.map(|(sender, rate)| slot(sender, *rate, other)).collect();
+        // Between two of an eddi's: those keep their times whoever is there beside them.
+        let between = place(&mut more, MARGIN + spacing / 2 + 1);
+        slots.append(&mut more);
+        slots.sort_by_key(|slot| slot.microsecond);
+        let lateness = i32::try_from(spacing.min(between) / 4).unwrap_or(i32::MAX).min(1500);
+        Self { slots, second: 0, index: 0, last: -1, lateness, random }
     }
 
     /// The next frame; `None` where nothing is ever sent.
@@ -79,16 +85,29 @@ impl Timetable {
             self.index += 1;
             if slot.next == self.second {
                 slot.next += slot.every;
+                let stream = usize::from(matches!(slot.sender, Sender::Other(_)));
+                let late = self.random[stream].between(0, self.lateness);
+                let whole = self.second.saturating_mul(1_000_000);
+                let time = whole.saturating_add(slot.microsecond + i64::from(late));
+                self.last = time.max(self.last.saturating_add(1));
                 return Some(Due {
                     sender: slot.sender,
                     length: slot.length,
                     second: self.second,
-                    microsecond: slot.microsecond
-                        + i64::from(self.random.between(0, self.lateness)),
+                    microsecond: self.last - whole,
                 });
             }
         }
     }
+}
+
+/// Gives each slot its own place in the second, and returns how far apart they are.
+fn place(slots: &mut [Slot], first: i64) -> i64 {
+    let spacing = USED / i64::try_from(slots.len()).unwrap_or(i64::MAX).max(1);
+    for (place, slot) in (0..).zip(slots) {
+        slot.microsecond = first + spacing * place;
+    }
+    spacing
 }
 
 fn slot(sender: Sender, rate: Rate, random: &mut Random) -> Slot {

@@ -19,7 +19,7 @@ pub(super) struct Records {
     /// The length byte, such as 0x2C
     #[arg(long, value_name = "LENGTH", value_parser = hex::<u8>)]
     length: Hex<u8>,
-    /// Only this record type, such as 0x2108
+    /// Only this record type, such as 0x3510
     #[arg(long, value_name = "TYPE", value_parser = hex::<u16>)]
     record_type: Option<Hex<u16>>,
     /// Only this sender [default: the one with the most such records]

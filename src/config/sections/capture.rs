@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use energi_decoders::Product;
 use energi_sinks::Backpressure;
 use energi_sinks::settings::Problem;
 
@@ -175,8 +176,8 @@ impl Replay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Simulator {
-    /// How many eddis there are.
-    pub devices: u32,
+    /// How many eddis there are, or which products.
+    pub devices: SimulatedDevices,
     /// The same seed gives the same household.
     pub seed: u64,
     /// How fast its time passes.
@@ -186,17 +187,49 @@ pub struct Simulator {
 }
 
 /// More devices than any household has; each takes memory in every sink.
-const MOST_DEVICES: u32 = 100;
+const MOST_DEVICES: usize = 100;
+
+/// The devices of a simulated household.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number of eddis, or a list of `eddi`, `zappi` and `harvi`")]
+pub enum SimulatedDevices {
+    /// So many eddis.
+    Eddis(u32),
+    /// These products.
+    Products(Vec<Product>),
+}
+
+impl SimulatedDevices {
+    /// The products.
+    #[must_use]
+    pub fn products(&self) -> Vec<Product> {
+        match self {
+            Self::Eddis(count) => {
+                vec![Product::Eddi; usize::try_from(*count).unwrap_or(MOST_DEVICES)]
+            }
+            Self::Products(products) => products.clone(),
+        }
+    }
+}
 
 impl Default for Simulator {
     fn default() -> Self {
-        Self { devices: 1, seed: 7, speed: Speed::Times(1.0), start: Start::Now }
+        Self {
+            devices: SimulatedDevices::Eddis(1),
+            seed: 7,
+            speed: Speed::Times(1.0),
+            start: Start::Now,
+        }
     }
 }
 
 impl Simulator {
     fn validate(&self) -> Vec<Problem> {
-        if (1..=MOST_DEVICES).contains(&self.devices) {
+        let count = match &self.devices {
+            SimulatedDevices::Eddis(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+            SimulatedDevices::Products(products) => products.len(),
+        };
+        if (1..=MOST_DEVICES).contains(&count) {
             return Vec::new();
         }
         vec![Problem::new("devices", format!("simulate 1 to {MOST_DEVICES} devices"))]

@@ -6,7 +6,7 @@ mod devices;
 mod zone;
 
 pub(in crate::config) use capture::CaptureType;
-pub use capture::{Capture, Live, Remote, Replay, Simulator, Start};
+pub use capture::{Capture, Live, Remote, Replay, SimulatedDevices, Simulator, Start};
 pub use decoders::Decoders;
 pub use devices::{Device, Devices};
 pub(in crate::config) use zone::Zone;

@@ -157,7 +157,8 @@ fn as_pasted(
     let [pasted] = &pasted.decoders.custom[..] else { panic!("{what}: one decoder") };
     assert_eq!(pasted, &decoder, "{what}");
     let layout = pasted.layout().unwrap();
-    let check = verify::check(&layout, LENGTH, Some(series), series.count, &devices, metrics, MINUTE);
+    let check =
+        verify::check(&layout, LENGTH, Some(series), series.count, &devices, metrics, MINUTE);
     assert_eq!(check.warnings(), 0, "{what}: {check:?}");
     assert_eq!(check.fields[0].follows.as_ref().unwrap().known.metric.key, key, "{what}");
 }

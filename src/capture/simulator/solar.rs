@@ -31,7 +31,7 @@ enum Weather {
 
 /// The light on the roof.
 #[derive(Debug)]
-pub(super) struct Sky {
+pub(super) struct Solar {
     random: Random,
     weather: Weather,
     /// The day's greatest light, and when it lasts.
@@ -44,7 +44,7 @@ pub(super) struct Sky {
     until: i64,
 }
 
-impl Sky {
+impl Solar {
     pub(super) fn new(random: Random) -> Self {
         Self {
             random,

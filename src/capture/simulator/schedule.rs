@@ -2,7 +2,7 @@
 
 /// Spans of time, each with a weight.
 #[derive(Debug, Default)]
-pub(super) struct Programme {
+pub(super) struct Schedule {
     events: Vec<Event>,
     level: i32,
     /// Until when `level` holds.
@@ -16,7 +16,7 @@ struct Event {
     weight: i32,
 }
 
-impl Programme {
+impl Schedule {
     /// Adds a span of `seconds`.
     pub(super) fn add(&mut self, begins: i64, seconds: i32, weight: i32) {
         self.events.push(Event { begins, ends: begins.saturating_add(seconds.into()), weight });
