@@ -220,7 +220,7 @@ impl Counters {
 
     /// Keeps the values of a reading, for the line of each minute.
     pub(crate) fn keep_values(&self, reading: &Reading) {
-        if SHOWN_PACKETS.contains(&reading.layout().length) {
+        if SHOWN_PACKETS.contains(&reading.packet()) {
             self.current.lock().unwrap_or_else(PoisonError::into_inner).update(reading);
         }
     }

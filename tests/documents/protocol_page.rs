@@ -67,7 +67,8 @@ fn rules(rules: &Rules) -> String {
         rules.requires_class.map(|class| format!("class {class}")),
         rules.refuses_class.map(|class| format!("not class {class}")),
     ];
-    said.into_iter().flatten().map(|rule| format!("; {rule}")).collect()
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
 }
 
 fn field_table(layout: &Layout) -> String {

@@ -173,9 +173,7 @@ fn a_reading_knows_its_device_and_who_relays_it() {
         assert!(readings.iter().all(|reading| reading.serial == serial));
         let relay = (product == Product::Harvi).then_some(16_042_300);
         assert!(readings.iter().all(|reading| reading.relay == relay));
-        assert!(
-            readings.iter().all(|reading| u32::from(reading.packet()) == record.len() as u32 / 2)
-        );
+        assert!(readings.iter().all(|reading| usize::from(reading.packet()) == record.len() / 2));
     }
 }
 
@@ -183,13 +181,14 @@ fn a_reading_knows_its_device_and_who_relays_it() {
 fn grid_and_generation_are_the_houses_but_a_zappis_power_is_not_diverted() {
     let confirmed = DecoderTable::confirmed();
     let record = |class: u8| {
-        let mut record = vec![0; 0x22];
+        let mut record = [0; 0x22];
         record[..6].copy_from_slice(&[0x22, 0x53, 0x00, 0x36, class << 3, 0xFF]);
         record[6..8].copy_from_slice(&(-1432_i16).to_le_bytes());
         record[10..12].copy_from_slice(&552_i16.to_le_bytes());
         record[22..26].copy_from_slice(&16_042_300_u32.to_le_bytes());
         record[26..28].copy_from_slice(&1480_i16.to_le_bytes());
-        record.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        let pairs: Vec<_> = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        pairs.concat()
     };
     for class in 0..8 {
         let mut expected = vec!["grid_pwr -1432", "gen_pwr 552"];

@@ -164,16 +164,13 @@ impl Household {
         let others = &self.settings.others;
         let of = |product| others.iter().take(index).filter(|other| **other == product).count();
         let (zappis, harvis) = (of(Product::Zappi), of(Product::Harvi));
-        match others.get(index) {
-            Some(Product::Zappi) => {
-                let Some(zappi) = self.zappis.get(zappis) else { return false };
-                frames::zappi(&mut self.frame, length, &zappi.state);
-            }
-            _ => {
-                let Some(relay) = self.relay() else { return false };
-                let serial = 10_645_200 + u32::try_from(harvis).unwrap_or_default();
-                frames::harvi(&mut self.frame, serial, &relay);
-            }
+        if others.get(index) == Some(&Product::Zappi) {
+            let Some(zappi) = self.zappis.get(zappis) else { return false };
+            frames::zappi(&mut self.frame, length, &zappi.state);
+        } else {
+            let Some(relay) = self.relay() else { return false };
+            let serial = 10_645_200 + u32::try_from(harvis).unwrap_or_default();
+            frames::harvi(&mut self.frame, serial, &relay);
         }
         true
     }

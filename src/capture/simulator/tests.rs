@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use energi_decoders::{DecoderTable, Frame, MacAddress, Product};
+use energi_decoders::{DecoderTable, Frame, MacAddress, Product, Reading};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -103,7 +103,7 @@ fn a_zappi_and_a_harvi_send_what_the_decoders_read_and_leave_the_eddi_as_it_is()
             eddis.push((time, frame));
             continue;
         }
-        assert!(known.clone().all(|reading| reading.experimental()));
+        assert!(known.clone().all(Reading::experimental));
         for reading in known {
             let from_harvi = reading.product == Product::Harvi;
             assert_eq!(reading.relay.is_some(), from_harvi);

@@ -94,12 +94,12 @@ pub(super) fn unknown(
         .map(Layout::prefix)
         .filter(|prefix| !prefix.is_empty())
         .collect();
-    if !off.is_empty() {
+    if off.is_empty() {
+        line.put(in_colour(AnsiColor::Red), "unknown");
+    } else {
         let off = off.into_iter().collect::<Vec<_>>().join(",");
         let switch = format_args!("not decoded (--experimental {off} is off)");
         line.put(in_colour(AnsiColor::Yellow), switch);
-    } else {
-        line.put(in_colour(AnsiColor::Red), "unknown");
     }
     kind(line, from.number, record);
     line.end(out)
