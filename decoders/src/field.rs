@@ -228,7 +228,8 @@ impl Field {
 
     /// The raw number at a protocol offset of `record`.
     #[must_use]
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call for each field would double the time of a record")]
+    #[inline(always)]
     pub(crate) fn bits_at(&self, record: &Record<'_>, offset: u8) -> Option<u32> {
         Some(match self.raw {
             Raw::U8 => u8::from_le_bytes(record.at(offset)?).into(),

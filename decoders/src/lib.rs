@@ -41,5 +41,5 @@ pub use metric::{Class, Metric};
 pub use product::Product;
 pub use reading::Reading;
 pub use switch::Switch;
-pub use table::{DecoderTable, RegisterError};
+pub use table::{DecoderTable, RecordDecoder, RegisterError};
 pub use value::{Choice, Value};

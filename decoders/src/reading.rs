@@ -71,8 +71,6 @@ pub struct Reading {
     pub record_type: u16,
     /// What the device is, as far as the record or the configuration says.
     pub product: Product,
-    /// The serial number of the device that relays the record for this one.
-    pub relay: Option<u32>,
     packet: u8,
     layout: LayoutRef,
     /// The raw number of each field of the layout, in its order.
@@ -85,32 +83,41 @@ impl Reading {
     /// Reads every field of `layout` in `record`; one whose entry is not there has no value.
     #[inline]
     pub(crate) fn read(layout: &LayoutRef, record: &Record<'_>) -> Result<Self, DecodeError> {
-        let serial_at = |offset| record.at(offset).map(u32::from_le_bytes);
-        let serial = serial_at(layout.serial).ok_or(DecodeError::TooShort)?;
         let fields: &[Field] = &layout.fields;
-        let mut bits = [0; MAX_FIELDS];
-        let slots = bits.get_mut(..fields.len()).ok_or(DecodeError::TooShort)?;
-        let withheld = match layout.entries {
-            None => {
-                for (slot, field) in slots.iter_mut().zip(fields) {
-                    *slot = field.bits_at(record, field.offset).ok_or(DecodeError::TooShort)?;
-                }
-                0
-            }
-            Some(start) => read_entries(slots, fields, record, start)?,
-        };
-        Ok(Self {
+        let Some(serial) = record.at(layout.serial) else { return Err(DecodeError::TooShort) };
+        let mut reading = Self {
             time: None,
-            serial,
+            serial: u32::from_le_bytes(serial),
             mac: None,
             record_type: record.record_type(),
             product: layout.product,
-            relay: layout.relay.and_then(serial_at),
             packet: record.length(),
             layout: layout.clone(),
-            bits,
-            withheld,
-        })
+            bits: [0; MAX_FIELDS],
+            withheld: 0,
+        };
+        let Some(slots) = reading.bits.get_mut(..fields.len()) else {
+            return Err(DecodeError::TooShort);
+        };
+        if let Some(start) = layout.entries {
+            reading.withheld = read_entries(slots, fields, record, start)?;
+            return Ok(reading);
+        }
+        for (slot, field) in slots.iter_mut().zip(fields) {
+            let Some(bits) = field.bits_at(record, field.offset) else {
+                return Err(DecodeError::TooShort);
+            };
+            *slot = bits;
+        }
+        Ok(reading)
+    }
+
+    /// Serial number of the device that relays the record for this one.
+    #[must_use]
+    pub fn relay(&self) -> Option<u32> {
+        let place = self.layout.relay?;
+        let fields = self.layout.fields.iter().zip(self.bits);
+        fields.filter(|(field, _)| field.offset == place).map(|(_, bits)| bits).next()
     }
 
     /// The table that the reading was read by.
@@ -168,6 +175,7 @@ impl Reading {
 }
 
 /// Reads fields of which some stand in entries, and returns which have no value.
+#[inline(never)]
 fn read_entries(
     slots: &mut [u32],
     fields: &[Field],

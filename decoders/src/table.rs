@@ -63,6 +63,42 @@ struct Slot {
     decoder: Arc<dyn Decoder>,
     /// Record types that a declared decoder of this length reads in its place.
     replaced: Vec<u16>,
+    /// The product classes whose records need no other look at the rules, a bit each.
+    plain_classes: u8,
+    /// The record types that do need one, by [`type_bit`].
+    special_types: u64,
+}
+
+/// A bit for a record type: several types share one.
+const fn type_bit(record_type: u16) -> u64 {
+    1 << ((record_type ^ record_type >> 8) & 63)
+}
+
+impl Slot {
+    fn new(decoder: &Arc<dyn Decoder>, replaced: Vec<u16>) -> Self {
+        let Layout { rules, product, .. } = decoder.layout();
+        let class = |class: Option<u8>| class.map_or(0, |class| 1_u8 << (class & 7));
+        let plain_classes = match rules.requires_types.as_slice() {
+            [] if rules.requires_class.is_none() => !class(rules.refuses_class),
+            _ => 0,
+        };
+        // Such a record says what its device is.
+        let told = if *product == Product::Unknown { 1 << ZAPPI_CLASS } else { 0 };
+        let types = rules.refuses_types.as_slice().iter();
+        Self {
+            decoder: Arc::clone(decoder),
+            replaced,
+            plain_classes: plain_classes & !told,
+            special_types: types.fold(0, |bits, record_type| bits | type_bit(*record_type)),
+        }
+    }
+
+    /// Whether the rules surely let a record pass: a quick look that nearly always decides.
+    #[inline]
+    fn is_plain(&self, record: &Record<'_>) -> bool {
+        self.plain_classes >> record.class() & 1 == 1
+            && self.special_types & type_bit(record.record_type()) == 0
+    }
 }
 
 /// The decoders that are switched on, by the length byte of the records that they read.
@@ -188,8 +224,7 @@ impl DecoderTable {
             let Some(replaced) = replaced(layout, &self.decoders) else { continue };
             let lengths = layout.length.map_or(0..=u8::MAX, |length| length..=length);
             for length in lengths {
-                let slot = Slot { decoder: Arc::clone(decoder), replaced: replaced.clone() };
-                self.slots[usize::from(length)].push(slot);
+                self.slots[usize::from(length)].push(Slot::new(decoder, replaced.clone()));
             }
         }
         // Of one length: confirmed, then experimental, then declared.
@@ -199,32 +234,43 @@ impl DecoderTable {
     }
 
     /// What the decoders of its length make of a record: the confirmed one's reading first.
-    #[inline]
     pub fn decode<'a>(
         &'a self,
         record: &'a Record<'a>,
     ) -> impl Iterator<Item = Result<Reading, DecodeError>> + 'a {
+        self.decoders(record).map(move |decoder| decoder.decode(record))
+    }
+
+    /// The decoders of a record's length; their rules are still to be asked, which
+    /// [`RecordDecoder::decode`] does.
+    #[inline]
+    pub fn decoders<'a>(
+        &'a self,
+        record: &Record<'_>,
+    ) -> impl Iterator<Item = RecordDecoder<'a>> + use<'a> {
         let record_type = record.record_type();
         self.slots[usize::from(record.length())]
             .iter()
-            .filter(move |slot| !slot.replaced.contains(&record_type))
-            .map(move |slot| self.read(slot, record))
+            .filter(move |slot| slot.replaced.is_empty() || !slot.replaced.contains(&record_type))
+            .map(move |slot| RecordDecoder { table: self, slot })
     }
 
-    #[inline]
+    /// Reads a record where every rule says that it may be read.
     fn read(&self, slot: &Slot, record: &Record<'_>) -> Result<Reading, DecodeError> {
         let layout = slot.decoder.layout();
         let listed = self.listed(layout, record);
         layout.selects(record, listed)?;
-        let mut reading = slot.decoder.decode(record)?;
-        reading.product = match listed {
-            Some(product) => product,
-            None if layout.product == Product::Unknown && record.class() == ZAPPI_CLASS => {
-                Product::Zappi
-            }
-            None => layout.product,
-        };
-        Ok(reading)
+        let mut decoded = slot.decoder.decode(record);
+        if let Ok(reading) = &mut decoded {
+            reading.product = match listed {
+                Some(product) => product,
+                None if layout.product == Product::Unknown && record.class() == ZAPPI_CLASS => {
+                    Product::Zappi
+                }
+                None => layout.product,
+            };
+        }
+        decoded
     }
 
     /// What the configuration says that the device of a record is.
@@ -251,6 +297,28 @@ impl DecoderTable {
         let stays =
             |decoder: &&Arc<dyn Decoder>| replaced(decoder.layout(), &self.decoders).is_some();
         self.decoders.iter().filter(stays).map(AsRef::as_ref)
+    }
+}
+
+/// A decoder of a table, for records of one length.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordDecoder<'a> {
+    table: &'a DecoderTable,
+    slot: &'a Slot,
+}
+
+impl RecordDecoder<'_> {
+    /// Reads `record`, where every rule says that it may be read.
+    ///
+    /// # Errors
+    /// [`DecodeError`] says why not.
+    #[inline]
+    pub fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
+        if self.table.products.is_empty() && self.slot.is_plain(record) {
+            self.slot.decoder.decode(record)
+        } else {
+            self.table.read(self.slot, record)
+        }
     }
 }
 

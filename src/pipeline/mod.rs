@@ -106,8 +106,8 @@ impl Pipeline {
         let backpressure = *backpressure;
         let mut intake = Intake { device_filter, gate, counters, publisher, backpressure, stop };
         let mut outcome = Outcome::Unknown;
-        for decoded in decoders.decode(record) {
-            outcome = outcome.max(match decoded {
+        for decoder in decoders.decoders(record) {
+            outcome = outcome.max(match decoder.decode(record) {
                 Ok(mut reading) => {
                     reading.time = time;
                     reading.mac = frame.source();

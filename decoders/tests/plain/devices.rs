@@ -172,7 +172,7 @@ fn a_reading_knows_its_device_and_who_relays_it() {
         assert!(readings.iter().any(|reading| reading.product == product));
         assert!(readings.iter().all(|reading| reading.serial == serial));
         let relay = (product == Product::Harvi).then_some(16_042_300);
-        assert!(readings.iter().all(|reading| reading.relay == relay));
+        assert!(readings.iter().all(|reading| reading.relay() == relay));
         assert!(readings.iter().all(|reading| usize::from(reading.packet()) == record.len() / 2));
     }
 }

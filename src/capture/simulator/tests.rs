@@ -106,7 +106,7 @@ fn a_zappi_and_a_harvi_send_what_the_decoders_read_and_leave_the_eddi_as_it_is()
         assert!(known.clone().all(Reading::experimental));
         for reading in known {
             let from_harvi = reading.product == Product::Harvi;
-            assert_eq!(reading.relay.is_some(), from_harvi);
+            assert_eq!(reading.relay().is_some(), from_harvi);
             let fields = reading.fields().filter(|(field, _)| field.key() == "zappi/mode");
             words.extend(fields.map(|(_, value)| value.to_string()));
             words.insert(reading.product.to_string());
