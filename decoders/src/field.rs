@@ -228,7 +228,10 @@ impl Field {
 
     /// The raw number at a protocol offset of `record`.
     #[must_use]
-    #[expect(clippy::inline_always, reason = "a call for each field would double the time of a record")]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call for each field would double the time of a record"
+    )]
     #[inline(always)]
     pub(crate) fn bits_at(&self, record: &Record<'_>, offset: u8) -> Option<u32> {
         Some(match self.raw {

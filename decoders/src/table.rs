@@ -282,16 +282,6 @@ impl DecoderTable {
         self.products.get(&u32::from_le_bytes(record.at(layout.serial)?)).copied()
     }
 
-    /// The layouts of the decoders that may read a record.
-    pub fn layouts<'a>(&'a self, record: &'a Record<'a>) -> impl Iterator<Item = &'a Layout> {
-        let record_type = record.record_type();
-        self.slots[usize::from(record.length())]
-            .iter()
-            .filter(move |slot| !slot.replaced.contains(&record_type))
-            .map(|slot| slot.decoder.layout())
-            .filter(move |layout| layout.selects(record, self.listed(layout, record)).is_ok())
-    }
-
     /// Every decoder that is on, by length; those of any length last.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Decoder> {
         let stays =

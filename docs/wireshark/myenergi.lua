@@ -593,7 +593,7 @@ local decoders = {
 }
 
 local decoders_of_any_length = {
-    { name = "eddi settings", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, other_class = 2, fields = {
+    { name = "eddi settings", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, other_class = 2, entries = 0x30, fields = {
       { id = "eddi/priority", key = "eddi/priority", label = "Heater priority", at = 0x25, as = "bit", bit = 5, words = { "heater 1", "heater 2" }, confidence = "B" },
       { id = "eddi/check_period", key = "eddi/check_period", label = "Heater check period", at = 0x25, as = "bits", bit = 0, count = 5, divide = 0.2, scaled = true, unit = "min", confidence = "B" },
     } },

@@ -53,8 +53,8 @@ impl Identities {
         }
         for record in frame.records() {
             let mut read = false;
-            for layout in self.decoders.layouts(&record) {
-                if let Some(serial) = record.at(layout.serial).map(u32::from_le_bytes) {
+            for reading in self.decoders.decode(&record).flatten() {
+                for serial in [Some(reading.serial), reading.relay()].into_iter().flatten() {
                     read = true;
                     if !is_no_device(serial) && !self.serials.contains(&serial) {
                         self.serials.push(serial);
@@ -180,10 +180,14 @@ impl Anonymiser {
 
     fn record(&self, place: &mut [u8], record: &Record<'_>) {
         self.replace(place);
-        for layout in self.decoders.layouts(record) {
-            let serial = record.at(layout.serial).map(u32::from_le_bytes);
+        let readings = self.decoders.decode(record).flatten();
+        for offset in readings.flat_map(|reading| {
+            let layout = reading.layout();
+            [Some(layout.serial), layout.relay].into_iter().flatten()
+        }) {
+            let serial = record.at(offset).map(u32::from_le_bytes);
             let new = serial.and_then(|serial| self.serials.get(&serial));
-            let start = usize::from(layout.serial).saturating_sub(RECORDS);
+            let start = usize::from(offset).saturating_sub(RECORDS);
             if let (Some(new), Some(place)) = (new, place.get_mut(start..start + 4)) {
                 place.copy_from_slice(&new.to_le_bytes());
             }

@@ -115,7 +115,10 @@ pub fn exact(
         let divide = unit.map_or(1.0, |unit| unit.per) / found.scale;
         fields.push(CustomField {
             key,
-            offset: Hex(found.view.offset),
+            offset: Some(Hex(found.view.offset)),
+            entry: None,
+            channel: None,
+            at: None,
             raw: number_type(found.view.raw),
             bit: None,
             // 1 / 60 and its like are no exact numbers.

@@ -20,7 +20,7 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
         options.insert("type".to_owned(), "required".to_owned());
         options
     };
-    let field = json!({"key": "k", "offset": "0x20"});
+    let field = json!({"key": "k"});
     vec![
         ("Top level", whole()),
         ("tariff", of::<Tariff>(&json!({"import": 0.27, "currency": "GBP"}))),

@@ -73,7 +73,7 @@ fn a_recording_is_shown_with_its_times_and_senders() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || lines.next().unwrap().unwrap();
     let head = "2026-06-19T23:00:00.020370Z  70:b3:d5:0c:65:a5  0x22 CT readings, confirmed  \
-                type 0x3510  serial 17589669";
+                type 0x3600  serial 17589669";
     assert_eq!(next(), head);
     assert_eq!(next(), "  grid_pwr    224 W  0x1E i16  E0 00  A  Grid power");
     drop(lines);

@@ -41,7 +41,7 @@ fn the_kinds_of_records_are_listed_with_their_rates_and_decoders() {
     assert_eq!(kind("0x22"), ("0x22".into(), 43_200, 2.0, "confirmed".into()));
     assert_eq!(kind("0x36"), ("0x36".into(), 43_200, 2.0, "experimental".into()));
     assert_eq!(kind("0x2C"), ("0x2C".into(), 7200, 12.0, "unknown".into()));
-    assert_eq!(kinds.len(), 12);
+    assert!(kinds.len() > 12, "those of an eddi, and of other devices: {kinds:?}");
     assert_eq!(rows[0]["sample"].as_str().unwrap().len(), 2 + 2 * 0x1F);
 }
 
