@@ -87,7 +87,7 @@ impl DeviceFilter {
     }
 
     /// Whether it is news that a device's product class is not an eddi's.
-    pub fn is_new_of_other_class(&mut self, serial: u32) -> bool {
+    pub(super) fn is_new_of_other_class(&mut self, serial: u32) -> bool {
         !is_no_device(serial)
             && self.other_class.len() < MOST_OF_OTHER_CLASS
             && self.other_class.insert(serial)

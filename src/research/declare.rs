@@ -103,7 +103,7 @@ pub fn exact(
     let length = series.key.length;
     let mut fields: Vec<CustomField> = Vec::new();
     for found in matches {
-        let taken = |field: &CustomField| field.offset.0 == found.view.offset;
+        let taken = |field: &CustomField| field.offset == Some(Hex(found.view.offset));
         if fields.iter().any(taken) {
             continue;
         }

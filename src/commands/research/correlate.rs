@@ -19,6 +19,7 @@ use crate::research::correlate::{self, Finding, Fit, SearchOutcome};
 use crate::research::declare;
 use crate::research::exact::{self, ExactMatch};
 use crate::research::metrics::{KnownMetric, Metrics};
+use crate::research::record_types::RecordKey;
 
 /// Arguments of `research correlate`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +106,7 @@ fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(),
     let text = match args.format {
         Format::Json => {
             let rows: Vec<_> =
-                matches.iter().map(|found| EqualRow::new(found, series.key.length)).collect();
+                matches.iter().map(|found| EqualRow::new(found, &series.key)).collect();
             output::json(&rows)?
         }
         Format::Table if matches.is_empty() => "No word equals any of the series.\n".to_owned(),
@@ -120,7 +121,7 @@ fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(),
                 Column::numbers("Points").spare(2),
                 Column::text("Field").spare(1),
             ];
-            let rows = matches.iter().map(|found| EqualRow::new(found, series.key.length).cells());
+            let rows = matches.iter().map(|found| EqualRow::new(found, &series.key).cells());
             let serial = declare::serial_offset(series, selected.metrics.devices());
             let cloud = args.known.cloud.is_some();
             let decoder = declare::exact(series, &matches, serial, selected.other_types, cloud);
@@ -152,7 +153,7 @@ struct EqualRow {
 }
 
 impl EqualRow {
-    fn new(found: &ExactMatch, length: u8) -> Self {
+    fn new(found: &ExactMatch, key: &RecordKey) -> Self {
         Self {
             offset: format!("0x{:02X}", found.view.offset),
             r#type: found.view.raw.name().into_owned(),
@@ -161,7 +162,7 @@ impl EqualRow {
             shift: found.shift,
             equal: found.share,
             points: found.points,
-            fields: correlate::named(length, found.view),
+            fields: correlate::named(key, found.view),
         }
     }
 
