@@ -70,6 +70,7 @@ impl Line {
     }
 
     /// The line as text, without a line break; a new one begins.
+    #[cfg(feature = "research")]
     pub(super) fn take(&mut self) -> String {
         self.blanks = 0;
         std::mem::take(&mut self.text)

@@ -37,7 +37,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
 use crate::platform::exit::{Exit, Failure};
-#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
+#[cfg(any(feature = "queue", feature = "mqtt"))]
 use crate::terminal::prompt;
 
 /// The configuration at `path`, or else the first where one is looked for.
@@ -56,7 +56,7 @@ fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 /// Whether to go on with what cannot be undone: asked on a terminal, unless `yes` says so.
-#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
+#[cfg(any(feature = "queue", feature = "mqtt"))]
 fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
     prompt::confirm(question, yes).map_err(|error| Failure::new(Exit::Io, error))
 }

@@ -79,6 +79,7 @@ impl InterfaceInfo {
 
     /// Every interface of this machine, the likeliest to receive the devices first; none where they
     /// cannot be listed.
+    #[cfg(feature = "mqtt")]
     #[must_use]
     pub fn all() -> Vec<Self> {
         let all = all(None).unwrap_or_default().into_iter();

@@ -16,6 +16,7 @@ pub(crate) fn is_possible() -> bool {
 ///
 /// # Errors
 /// The terminal cannot be read.
+#[cfg(any(feature = "queue", feature = "mqtt"))]
 pub(crate) fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
     if yes || !is_possible() {
         return Ok(true);
