@@ -78,7 +78,8 @@ fn the_log_says_at_the_start_what_is_wrong_and_that_points_wait() {
     for (url, expected, _player) in players.into_iter().chain([unreachable]) {
         let sandbox = Sandbox::new();
         let file = sandbox.write("nothing.hex", nothing());
-        sandbox.write("config.yaml", config(file.to_str().unwrap(), "max", &url, ", token: a-token"));
+        sandbox
+            .write("config.yaml", config(file.to_str().unwrap(), "max", &url, ", token: a-token"));
         let said = stderr(&sandbox.run(&["run"]));
         let line = said.lines().find(|line| line.contains(&expected));
         let line = line.unwrap_or_else(|| panic!("{expected}: {said}"));
