@@ -70,6 +70,7 @@ const RULES: &[Rule] = &[
                 "sw",
                 "hw",
                 "suggested_area",
+                "via_device",
                 "configuration_url",
             ];
             let strange = device.keys().filter(|key| !known.contains(&key.as_str())).cloned();
@@ -167,6 +168,7 @@ const RULES: &[Rule] = &[
                         "power" => unit == Some("W"),
                         "energy" => unit == Some("kWh"),
                         "temperature" => unit == Some("°C"),
+                        "duration" => matches!(unit, Some("s" | "min" | "h")),
                         "enum" => unit.is_none(),
                         "" => unit != Some(""),
                         _ => false,
@@ -196,7 +198,8 @@ const RULES: &[Rule] = &[
                 match text(component, "state_class") {
                     "total_increasing" => class == "energy",
                     "measurement" => !matches!(class, "energy" | "enum"),
-                    "" => class != "energy",
+                    // No statistics: an energy that starts again at unknown times among them.
+                    "" => true,
                     _ => false,
                 }
             })
@@ -257,7 +260,7 @@ const RULES: &[Rule] = &[
             each(it, |component| {
                 let own = component.contains_key("availability");
                 let silent = text(component, "unique_id").ends_with("problem_silent");
-                if text(component, "device_class") == "energy" || silent {
+                if text(component, "state_class") == "total_increasing" || silent {
                     availability(component) == bridge && !component.contains_key("expire_after")
                 } else {
                     !own

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use energi_decoders::{Layout, Trust};
+use energi_decoders::{Layout, Product, Reading, Trust};
 use serde::Serialize;
 use tracing::warn;
 
@@ -22,8 +22,13 @@ use crate::sink::Context;
 /// What is known of one device.
 #[derive(Debug, Default)]
 pub(super) struct AnnouncedDevice {
-    /// Packets whose metrics are announced, by their place in the builder's list.
+    /// Packets that were received or announced, by their place in the builder's list.
     packets: BTreeSet<usize>,
+    /// Entities that are announced: the packet's place, and that among its entities.
+    entities: BTreeSet<(usize, usize)>,
+    product: Product,
+    /// The device that relays this one.
+    relay: Option<u32>,
     /// Entities that were announced before and are not any more: ids and platforms.
     removed: BTreeMap<String, String>,
     /// Topics with announcements in the other style.
@@ -44,6 +49,21 @@ impl AnnouncedDevice {
         self.announced
     }
 
+    /// The device that relays this one.
+    pub(super) const fn relay(&self) -> Option<u32> {
+        self.relay
+    }
+
+    /// Takes in what a device is. Returns whether that is new.
+    fn identify(&mut self, product: Product, relay: Option<u32>) -> bool {
+        let before = (self.product, self.relay);
+        if product != Product::Unknown {
+            self.product = product;
+        }
+        self.relay = relay.or(self.relay);
+        before != (self.product, self.relay)
+    }
+
     /// Notes that the device has been announced. Returns whether something was removed by it.
     pub(super) fn announced(&mut self) -> bool {
         self.announced = true;
@@ -55,15 +75,40 @@ impl AnnouncedDevice {
 /// The entities of one packet.
 #[derive(Debug)]
 struct Packet {
-    /// `None` for the values that the sink works out itself.
-    layout: Option<Layout>,
+    source: EntitySource,
     entities: Vec<Entity>,
 }
 
+/// Where entities come from.
+#[derive(Debug)]
+enum EntitySource {
+    /// A decoder's table.
+    Decoder(Layout),
+    /// The sink, for each device that sends confirmed packets.
+    Received,
+    /// The sink, for each eddi.
+    Eddi,
+}
+
 impl Packet {
-    /// Whether the entities are announced as soon as any confirmed packet is received.
-    fn is_confirmed(&self) -> bool {
-        self.layout.as_ref().is_none_or(|layout| layout.status == Trust::Confirmed)
+    fn is_of(&self, layout: &Layout) -> bool {
+        matches!(&self.source, EntitySource::Decoder(own)
+            if (own.length, own.status, &own.name, own.rules)
+                == (layout.length, layout.status, &layout.name, layout.rules))
+    }
+
+    /// Whether each record has another part of the fields.
+    fn is_partial(&self) -> bool {
+        matches!(&self.source, EntitySource::Decoder(layout) if layout.entries.is_some())
+    }
+
+    /// Whether a device that sends a confirmed packet has these entities too.
+    fn comes_with(&self, product: Product) -> bool {
+        match &self.source {
+            EntitySource::Decoder(own) => own.status == Trust::Confirmed && own.product == product,
+            EntitySource::Received => true,
+            EntitySource::Eddi => product == Product::Eddi,
+        }
     }
 }
 
@@ -92,19 +137,20 @@ impl DiscoveryBuilder {
             .iter()
             .map(|layout| Packet {
                 entities: layout.fields.iter().map(|field| Entity::of(field, layout)).collect(),
-                layout: Some(layout.clone()),
+                source: EntitySource::Decoder(layout.clone()),
             })
             .collect();
-        let mut own = vec![Entity::of_status()];
-        own.extend(
-            energy::KEYS.into_iter().zip(energy::LABELS).map(|(k, l)| Entity::of_energy(k, l)),
-        );
+        let energy = energy::KEYS.into_iter().zip(energy::LABELS);
+        let mut received: Vec<_> =
+            energy.map(|(key, label)| Entity::of_energy(key, label)).collect();
+        let mut eddi = vec![Entity::of_status()];
         if config.problems.is_some() {
-            own.push(Entity::of_problem(problems::SILENT, "Not received", Validity::Gateway));
+            received.push(Entity::of_problem(problems::SILENT, "Not received", Validity::Gateway));
             let label = "Exporting instead of diverting";
-            own.push(Entity::of_problem(problems::NOT_DIVERTING, label, Validity::Device));
+            eddi.push(Entity::of_problem(problems::NOT_DIVERTING, label, Validity::Device));
         }
-        packets.push(Packet { layout: None, entities: own });
+        packets.push(Packet { source: EntitySource::Received, entities: received });
+        packets.push(Packet { source: EntitySource::Eddi, entities: eddi });
         warn_of_twins(&context.name, packets.iter().flat_map(|packet| &packet.entities));
         Self {
             discovery: discovery.clone(),
@@ -123,27 +169,39 @@ impl DiscoveryBuilder {
         self.names.keys()
     }
 
-    /// Returns the place of a packet in the list.
-    pub(super) fn position(&self, layout: &Layout) -> Option<usize> {
-        let same = |other: &Layout| {
-            (other.length, other.status, &other.name, other.rules)
-                == (layout.length, layout.status, &layout.name, layout.rules)
+    /// Takes in what a reading shows of a device. Returns whether that is new to Home Assistant.
+    pub(super) fn observe(&self, device: &mut AnnouncedDevice, reading: &Reading) -> bool {
+        let layout = reading.layout();
+        let Some(place) = self.packets.iter().position(|packet| packet.is_of(layout)) else {
+            return false;
         };
-        self.packets.iter().position(|packet| packet.layout.as_ref().is_some_and(same))
-    }
-
-    /// Notes that a device has sent a packet. Returns whether that is new to Home Assistant.
-    pub(super) fn observe(&self, device: &mut AnnouncedDevice, packet: usize) -> bool {
-        let first = !std::mem::replace(&mut device.received, true);
-        let mut new = device.packets.insert(packet);
-        if self.packets.get(packet).is_some_and(Packet::is_confirmed) {
-            // Who sends one of them sends all, each at its time.
-            let confirmed = self.packets.iter().enumerate().filter(|(_, it)| it.is_confirmed());
-            for (place, _) in confirmed {
-                new |= device.packets.insert(place);
+        let mut new = !std::mem::replace(&mut device.received, true);
+        new |= device.identify(reading.product, reading.relay());
+        if self.packets[place].is_partial() {
+            for (index, (_, value)) in reading.slots().enumerate() {
+                new |= value.is_some() && device.entities.insert((place, index));
             }
         }
-        new || first
+        if device.packets.insert(place) {
+            new |= self.add(device, place);
+            if layout.status == Trust::Confirmed {
+                // Who sends one of them sends all, each at its time.
+                for (other, packet) in self.packets.iter().enumerate() {
+                    new |= packet.comes_with(layout.product) && self.add(device, other);
+                }
+            }
+        }
+        new
+    }
+
+    /// Adds the entities of a packet; those of a partial one come with their values.
+    fn add(&self, device: &mut AnnouncedDevice, place: usize) -> bool {
+        let packet = &self.packets[place];
+        let known = device.entities.len();
+        if !packet.is_partial() {
+            device.entities.extend((0..packet.entities.len()).map(|index| (place, index)));
+        }
+        device.entities.len() > known
     }
 
     /// Adds the packets whose entities were announced before, under `topic`; what no packet has any
@@ -155,19 +213,19 @@ impl DiscoveryBuilder {
         topic: &str,
     ) -> bool {
         let mut platforms = recalled.platforms;
-        let mut new = false;
+        let mut new = device.identify(recalled.product, recalled.relay);
+        let mut taken_up = BTreeSet::new();
         for (place, packet) in self.packets.iter().enumerate() {
-            let mut sent = false;
-            for entity in &packet.entities {
-                sent |= platforms.contains_key(&entity.id);
-                if platforms.get(&entity.id).is_some_and(|platform| platform == entity.platform()) {
-                    platforms.remove(&entity.id);
+            for (index, entity) in packet.entities.iter().enumerate() {
+                let Some(platform) = platforms.get(&entity.id) else { continue };
+                // What has become something else is removed first, and then announced.
+                if platform == entity.platform() {
+                    taken_up.insert(entity.id.clone());
                 }
-            }
-            if sent {
-                new |= device.packets.insert(place);
+                new |= self.add(device, place) || device.entities.insert((place, index));
             }
         }
+        platforms.retain(|id, _| !taken_up.contains(id));
         if recalled.style != self.discovery.style {
             return device.other_style.insert(topic.to_owned()) || new;
         }
@@ -193,7 +251,14 @@ impl DiscoveryBuilder {
     }
 
     /// Messages that announce a device, and take back what was announced of it before.
-    pub(super) fn messages(&self, serial: u32, device: &AnnouncedDevice) -> Vec<Message> {
+    ///
+    /// `relay` is the device that relays this one, if it is announced.
+    pub(super) fn messages(
+        &self,
+        serial: u32,
+        device: &AnnouncedDevice,
+        relay: Option<u32>,
+    ) -> Vec<Message> {
         let migrations = device
             .other_style
             .iter()
@@ -203,7 +268,7 @@ impl DiscoveryBuilder {
             [self.bridge[0].clone(), AvailabilityTopic { topic: self.topics.availability(serial) }];
         let name = self.names.get(&serial).map(String::as_str);
         let head = DiscoveryHead {
-            dev: DeviceInfo::new(serial, name, self.site.as_deref()),
+            dev: DeviceInfo::new(serial, device.product, name, self.site.as_deref(), relay),
             o: DiscoveryOrigin::THIS,
             availability: &availability,
             availability_mode: "all",
@@ -268,8 +333,11 @@ impl DiscoveryBuilder {
     fn entities<'a>(&'a self, device: &'a AnnouncedDevice) -> impl Iterator<Item = &'a Entity> {
         // What becomes something else is in the next message.
         let mut present: BTreeSet<_> = device.removed.keys().map(String::as_str).collect();
-        let packets = device.packets.iter().filter_map(|place| self.packets.get(*place));
-        packets.flat_map(|packet| &packet.entities).filter(move |it| present.insert(it.id.as_str()))
+        let entities = device.entities.iter();
+        let entities = entities.filter_map(|(place, index)| {
+            self.packets.get(*place).and_then(|packet| packet.entities.get(*index))
+        });
+        entities.filter(move |it| present.insert(it.id.as_str()))
     }
 }
 

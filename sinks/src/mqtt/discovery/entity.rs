@@ -138,8 +138,14 @@ impl Entity {
     pub(super) fn of(field: &Field, layout: &Layout) -> Self {
         let metric = &field.metric;
         let kind = EntityKind::of_class(metric.class);
-        // The labels of several packets are alike.
-        let prefixed = || format!("{} {}", layout.prefix(), metric.label);
+        // The labels of several packets are alike, and those of several channels.
+        let labels = layout.fields.iter().map(|field| &field.metric.label);
+        let label = if labels.filter(|label| **label == metric.label).count() > 1 {
+            field.key().rsplit('/').next().unwrap_or_default().replace('_', " ")
+        } else {
+            metric.label.to_string()
+        };
+        let prefixed = || format!("{} {label}", layout.prefix());
         let (kind, name) = match layout.status {
             Trust::Confirmed => (kind, metric.label.to_string()),
             Trust::Declared => (kind.enabled(), prefixed()),

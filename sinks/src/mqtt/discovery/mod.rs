@@ -143,10 +143,9 @@ impl Announcer {
 
     /// Takes in what a reading shows: a device, and a packet that it sends.
     pub(super) fn observe(&mut self, reading: &Reading, now: Instant) {
-        let Some(layout) = self.builder.position(reading.layout()) else { return };
         self.look_for(reading.serial, now);
         let device = self.devices.entry(reading.serial).or_default();
-        if self.builder.observe(device, layout) {
+        if self.builder.observe(device, reading) {
             self.schedule.soon(now);
         }
     }
@@ -236,12 +235,19 @@ impl Announcer {
     fn announce(&mut self, now: Instant) -> Vec<Message> {
         let dismissed = std::mem::take(&mut self.dismissed).into_iter();
         let mut messages: Vec<_> = dismissed.map(|topic| Message::lasting(topic, "")).collect();
-        for (serial, device) in &mut self.devices {
-            if let Some(ready) = self.looked_for.get(serial).filter(|ready| **ready > now) {
-                self.schedule.at(*ready);
-                continue;
-            }
-            messages.extend(self.builder.messages(*serial, device));
+        let is_ready = |serial: &u32| self.looked_for.get(serial).is_none_or(|ready| *ready <= now);
+        let ready: BTreeSet<u32> = self.devices.keys().copied().filter(is_ready).collect();
+        let waiting = self.devices.keys().filter_map(|serial| self.looked_for.get(serial));
+        if let Some(next) = waiting.filter(|ready| **ready > now).min() {
+            self.schedule.at(*next);
+        }
+        // A device comes after the one that relays it.
+        let mut devices: Vec<_> = self.devices.iter_mut().collect();
+        devices.retain(|(serial, _)| ready.contains(serial));
+        devices.sort_by_key(|(_, device)| device.relay().is_some());
+        for (serial, device) in devices {
+            let relay = device.relay().filter(|relay| ready.contains(relay));
+            messages.extend(self.builder.messages(*serial, device, relay));
             // The removal is announced; the next message does without the removed ones.
             if device.announced() {
                 self.schedule.soon(now);

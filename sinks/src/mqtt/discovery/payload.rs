@@ -3,12 +3,15 @@
 //! Sources: <https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>,
 //! <https://www.home-assistant.io/integrations/mqtt/#single-component-discovery-payload>.
 
+use energi_decoders::Product;
 use serde::{Serialize, Serializer};
 
 use crate::mqtt::message::QoS;
 
 /// Name of the program in Home Assistant's log, and the mark of its announcements.
 pub(super) const ORIGIN: &str = "energi-gateway";
+
+const MANUFACTURER: &str = "myenergi";
 
 /// Message that has Home Assistant keep the settings of an entity whose announcement moves to
 /// another topic.
@@ -54,19 +57,32 @@ pub(super) struct DeviceInfo<'a> {
     ids: [String; 1],
     name: String,
     mf: &'static str,
-    mdl: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mdl: Option<&'static str>,
     sn: String,
+    /// Identifier of the device that relays this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via_device: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested_area: Option<&'a str>,
 }
 
 impl<'a> DeviceInfo<'a> {
-    pub(super) fn new(serial: u32, name: Option<&str>, site: Option<&'a str>) -> Self {
+    pub(super) fn new(
+        serial: u32,
+        product: Product,
+        name: Option<&str>,
+        site: Option<&'a str>,
+        relay: Option<u32>,
+    ) -> Self {
+        let model = (product != Product::Unknown).then(|| product.name());
+        let kind = model.unwrap_or(MANUFACTURER);
         Self {
             ids: [object_id(serial)],
-            name: name.map_or_else(|| format!("eddi {serial}"), str::to_owned),
-            mf: "myenergi",
-            mdl: "eddi",
+            name: name.map_or_else(|| format!("{kind} {serial}"), str::to_owned),
+            mf: MANUFACTURER,
+            mdl: model,
+            via_device: relay.map(object_id),
             sn: serial.to_string(),
             suggested_area: site,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use energi_decoders::Product;
 use serde::Deserialize;
 
 use super::payload::{ORIGIN, object_id};
@@ -24,6 +25,9 @@ pub(in crate::mqtt) struct Recalled {
     /// The device that it announced.
     pub(in crate::mqtt) serial: u32,
     pub(super) style: DiscoveryStyle,
+    pub(super) product: Product,
+    /// The device that relays it.
+    pub(super) relay: Option<u32>,
     /// Platform of each of its entities, by the entity's id.
     pub(super) platforms: BTreeMap<String, String>,
 }
@@ -32,12 +36,31 @@ pub(in crate::mqtt) struct Recalled {
 #[derive(Deserialize)]
 struct RetainedDevice {
     o: RetainedOrigin,
+    dev: RetainedInfo,
     cmps: BTreeMap<String, RetainedEntity>,
 }
 
 #[derive(Deserialize)]
 struct RetainedOrigin {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct RetainedInfo {
+    mdl: Option<String>,
+    via_device: Option<String>,
+}
+
+impl RetainedInfo {
+    fn product(&self) -> Product {
+        let products = [Product::Eddi, Product::Zappi, Product::Harvi].into_iter();
+        let is_it = |product: &Product| self.mdl.as_deref() == Some(product.name());
+        products.into_iter().find(is_it).unwrap_or_default()
+    }
+
+    fn relay(&self) -> Option<u32> {
+        self.via_device.as_ref()?.strip_prefix("energi_")?.parse().ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,6 +72,7 @@ struct RetainedEntity {
 #[derive(Deserialize)]
 struct RetainedComponent {
     o: RetainedOrigin,
+    dev: RetainedInfo,
     state_topic: String,
 }
 
@@ -103,25 +127,35 @@ impl DiscoveryTopics {
         let serial = parts.get(1)?.strip_prefix("energi_")?.parse().ok()?;
         let base = topics.device(serial);
         let ours = |topic: &str| topic.strip_prefix(&base).is_some_and(|it| it.starts_with('/'));
-        // Not a serial number in some other spelling.
-        let recalled = |style, platforms| {
-            (parts[1] == object_id(serial)).then_some(Recalled { serial, style, platforms })
+        let recalled = |style, info: &RetainedInfo, platforms| Recalled {
+            serial,
+            style,
+            product: info.product(),
+            relay: info.relay(),
+            platforms,
         };
+        // Not a serial number in some other spelling.
+        if parts[1] != object_id(serial) {
+            return None;
+        }
         match parts[..] {
             ["device", _] => {
-                let retained: RetainedDevice = serde_json::from_slice(payload).ok()?;
-                let mut topics = retained.cmps.values().filter_map(|it| it.state_topic.as_ref());
+                let RetainedDevice { o, dev, cmps } = serde_json::from_slice(payload).ok()?;
+                let mut topics = cmps.values().filter_map(|it| it.state_topic.as_ref());
                 // Entities that are being removed have none.
                 let known = topics.clone().next().is_some();
-                (known && retained.o.name == ORIGIN && topics.all(|topic| ours(topic)))
-                    .then(|| retained.cmps.into_iter().map(|(id, entity)| (id, entity.p)).collect())
-                    .and_then(|platforms| recalled(DiscoveryStyle::Device, platforms))
+                (known && o.name == ORIGIN && topics.all(|topic| ours(topic))).then(|| {
+                    let platforms = cmps.into_iter().map(|(id, entity)| (id, entity.p)).collect();
+                    recalled(DiscoveryStyle::Device, &dev, platforms)
+                })
             }
             [platform, _, id] if PLATFORMS.contains(&platform) => {
-                let retained: RetainedComponent = serde_json::from_slice(payload).ok()?;
-                (retained.o.name == ORIGIN && ours(&retained.state_topic))
-                    .then(|| BTreeMap::from([(id.to_owned(), platform.to_owned())]))
-                    .and_then(|platforms| recalled(DiscoveryStyle::Components, platforms))
+                let RetainedComponent { o, dev, state_topic } =
+                    serde_json::from_slice(payload).ok()?;
+                (o.name == ORIGIN && ours(&state_topic)).then(|| {
+                    let platforms = BTreeMap::from([(id.to_owned(), platform.to_owned())]);
+                    recalled(DiscoveryStyle::Components, &dev, platforms)
+                })
             }
             _ => None,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_decoders::custom::CustomDecoder;
-use energi_decoders::{Decoder, Field, Frame, Layout, TableDecoder, Trust, packets};
+use energi_decoders::{Decoder, Field, Frame, Layout, Product, TableDecoder, Trust, packets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -80,14 +80,25 @@ impl HouseRules<'_> {
 impl House {
     /// A device sends a packet.
     fn sends(&mut self, serial: u32, length: u8) {
-        let layout =
-            self.layouts.iter().find(|layout| layout.length == Some(length)).unwrap().clone();
+        let of_length = self.layouts.iter().filter(|layout| layout.length == Some(length));
+        // One whose keys have the prefix of their length comes before one with a name.
+        let own = |layout: &&Layout| layout.prefix() != format!("0x{length:02X}");
+        let layout = of_length.min_by_key(own).unwrap().clone();
+        self.sends_as(serial, &layout, None);
+    }
+
+    /// A device sends a record of this layout, perhaps through another device.
+    fn sends_as(&mut self, serial: u32, layout: &Layout, relay: Option<u32>) {
+        let length = layout.length.unwrap();
         let mut payload = vec![0; 0x18 + usize::from(length)];
         payload[..4].copy_from_slice(&[0xCB, 0xDA, 0xE9, 0xF8]);
         payload[0x18] = length;
         payload[usize::from(layout.serial)..][..4].copy_from_slice(&serial.to_le_bytes());
+        if let (Some(relay), Some(offset)) = (relay, layout.relay) {
+            payload[usize::from(offset)..][..4].copy_from_slice(&relay.to_le_bytes());
+        }
         let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
-        let reading = TableDecoder::new(layout).decode(&record).unwrap();
+        let reading = TableDecoder::new(layout.clone()).decode(&record).unwrap();
         self.announcer.observe(&reading, self.now);
     }
 
@@ -142,7 +153,8 @@ fn ids(announcement: &Announcement) -> Vec<&str> {
 
 /// Ids of the entities that every eddi has.
 fn confirmed() -> Vec<String> {
-    let confirmed = packets::all().filter(|layout| layout.status == Trust::Confirmed);
+    let confirmed = packets::all()
+        .filter(|layout| layout.status == Trust::Confirmed && layout.product == Product::Eddi);
     let fields = confirmed.flat_map(|layout| layout.fields.iter()).map(Field::key);
     let keys = fields.chain(["status"]).chain(energy::KEYS).map(str::to_lowercase);
     keys.collect::<BTreeSet<_>>().into_iter().collect()
@@ -517,4 +529,49 @@ fn problems_are_announced_where_they_are_asked_for() {
     assert_eq!(problems.len(), crate::mqtt::problems::KEYS.len());
     let silent = &announced.components()["problem_silent"];
     assert_eq!(silent["availability"].as_array().unwrap().len(), 1, "true while it is silent");
+}
+
+/// The first layout of a product that is on in a house.
+fn layout_of(house: &House, product: Product) -> Layout {
+    house.layouts.iter().find(|layout| layout.product == product).unwrap().clone()
+}
+
+#[test]
+fn a_harvi_names_the_device_that_relays_it_once_that_is_announced_and_comes_after_it() {
+    const HARVI: u32 = 7;
+    let rules = || HouseRules { experimental: &[0x18], ..HouseRules::default() }.build();
+    let mut house = rules();
+    let harvi = layout_of(&house, Product::Harvi);
+    house.sends_as(HARVI, &harvi, Some(SERIAL));
+    let alone = house.announces();
+    assert_eq!(alone.payload["dev"]["mdl"], "harvi");
+    assert!(alone.payload["dev"].get("via_device").is_none());
+    assert_eq!(alone.components().len(), harvi.fields.len(), "and nothing of an eddi");
+    alone.hold_to_the_rules();
+
+    house.sends(SERIAL, 0x22);
+    let messages = house.publishes();
+    let [eddi, harvi] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!(eddi.topic, CONFIG);
+    let harvi = announcement(harvi);
+    assert_eq!(harvi.payload["dev"]["via_device"], "energi_17589669");
+    harvi.hold_to_the_rules();
+
+    // It is the same device after a restart, before it has been received.
+    let mut same = rules();
+    same.recalls(&messages);
+    assert_eq!(same.publishes(), messages);
+}
+
+#[test]
+fn a_zappi_that_sends_the_powers_of_the_house_is_no_eddi() {
+    let mut house = HouseRules::default().build();
+    let zappi = layout_of(&house, Product::Zappi);
+    house.sends_as(7, &zappi, None);
+    let announced = house.announces();
+    assert_eq!(announced.payload["dev"]["mdl"], "zappi");
+    assert_eq!(announced.payload["dev"]["name"], "zappi 7");
+    let keys = zappi.fields.iter().map(Field::key).chain(energy::KEYS).map(str::to_lowercase);
+    assert_eq!(ids(&announced), keys.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+    announced.hold_to_the_rules();
 }
