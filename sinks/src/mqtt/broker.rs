@@ -15,7 +15,7 @@ pub struct BrokerUrl {
     pub(super) host: String,
     /// The port; 1883 or, encrypted, 8883 where the URL has none.
     pub(super) port: u16,
-    /// Whether the connection is encrypted.
+    /// Records whether the connection is encrypted.
     pub(super) encrypted: bool,
 }
 
@@ -100,7 +100,7 @@ impl BrokerUrls {
         &self.0[turn % self.0.len()]
     }
 
-    /// Whether the connection to any of them is encrypted.
+    /// Returns whether the connection to any of them is encrypted.
     pub(super) fn encrypted(&self) -> bool {
         self.0.iter().any(|broker| broker.encrypted)
     }

@@ -30,12 +30,12 @@ const AT_A_TIME: usize = 50;
 pub struct CleanReport {
     /// Topics of the messages that were removed.
     pub topics: BTreeSet<String>,
-    /// Whether a gateway is running: it will announce everything again.
+    /// Records whether a gateway is running: it will announce everything again.
     pub running: bool,
     /// Filters that the broker refused: what stands there was not seen.
     pub refused: BTreeSet<String>,
-    /// Whether the broker keeps messages, but does not hand them over for a filter with a wildcard:
-    /// devices that were not named could not be seen.
+    /// Records whether the broker keeps messages, but does not hand them over for a filter with a
+    /// wildcard: devices that were not named could not be seen.
     pub no_wildcards: bool,
 }
 

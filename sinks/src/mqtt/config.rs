@@ -37,14 +37,14 @@ pub struct MqttConfig {
     /// Time limit for reaching the broker, and for its answer.
     #[serde(default = "default::connect_timeout")]
     pub connect_timeout: Period,
-    /// Time without traffic after which the connection is tried; the broker gives it up after one and
-    /// a half times as long.
+    /// Time without traffic after which the connection is tried; the broker gives it up after one
+    /// and a half times as long.
     #[serde(default = "default::keep_alive")]
     pub keep_alive: Period,
     /// Quality of service of values.
     #[serde(default)]
     pub qos: QoS,
-    /// Whether the broker keeps values for later subscribers.
+    /// Flag that has the broker keep values for later subscribers.
     #[serde(default)]
     pub retain: bool,
     /// Least time between two messages of a topic; zero sends every reading.
@@ -57,7 +57,7 @@ pub struct MqttConfig {
     /// Time after which an unchanged value is sent again.
     #[serde(default = "default::heartbeat")]
     pub heartbeat: Period,
-    /// Whether all values of a device are published as one JSON object too.
+    /// Flag that adds all values of a device as one JSON object.
     #[serde(default = "default::state")]
     pub state: bool,
     /// Silence after which a device is offline.
@@ -306,7 +306,8 @@ impl MqttConfig {
     }
 }
 
-/// Returns what is wrong with a deadband, if anything. Keys with a prefix are as the user names them.
+/// Returns what is wrong with a deadband, if anything. Keys with a prefix are as the user names
+/// them.
 fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
     // A decoder that is off may have a deadband all the same.
     let mut fields = packets::all().flat_map(|layout| layout.fields.iter());

@@ -33,8 +33,8 @@ pub(super) struct Connection {
     relay: Relay,
 }
 
-/// Returns a client id that no other connection has: 23 characters, the most that every broker takes
-/// (MQTT 3.1.1, 3.1.3.1).
+/// Returns a client id that no other connection has: 23 characters, the most that every broker
+/// takes (MQTT 3.1.1, 3.1.3.1).
 pub(super) fn unique_client_id() -> String {
     // Keyed by the operating system, differently for each instance.
     format!("energi-{:016x}", RandomState::new().hash_one(std::process::id()))

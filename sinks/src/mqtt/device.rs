@@ -26,7 +26,7 @@ pub struct PublishPlan {
     general: Rule,
     qos: QoS,
     retain: bool,
-    /// Whether all values are published as one JSON object too.
+    /// Records whether all values are published as one JSON object too.
     state: bool,
     problems: Option<ProblemsConfig>,
     timezone: TimeZone,
@@ -71,7 +71,7 @@ const HOT: [&str; 1] = ["eddi/hot"];
 pub struct DeviceState {
     number: u32,
     plan: Arc<PublishPlan>,
-    /// When the newest reading was captured.
+    /// Capture time of the newest reading.
     time: Option<Timestamp>,
     serial: Slot,
     slots: Vec<Slot>,
@@ -82,7 +82,7 @@ pub struct DeviceState {
     state_throttle: Throttle<Snapshot>,
     energy: TodaysFlows,
     watch: Option<ExportWatch>,
-    /// Whether the device is silent, where that is published.
+    /// Records whether the device is silent, where that is published.
     silent: Option<bool>,
 }
 
@@ -282,7 +282,7 @@ impl DeviceState {
         }
     }
 
-    /// When the newest reading was captured.
+    /// Capture time of the newest reading.
     pub(super) fn time(&self) -> Option<Timestamp> {
         self.time
     }

@@ -23,7 +23,7 @@ pub(super) struct ConnectionFailure {
     pub(super) kind: FailureKind,
 }
 
-/// What a failure means for the next attempt.
+/// Meaning of a failure for the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// The broker was not reached, or does not answer.
@@ -241,7 +241,7 @@ fn io_error(error: &ConnectionError) -> Option<&io::Error> {
     }
 }
 
-/// Whether the connection ended without an error of its own.
+/// Returns whether the connection ended without an error of its own.
 fn is_end(error: &ConnectionError) -> bool {
     matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted))
 }

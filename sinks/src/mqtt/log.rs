@@ -13,8 +13,8 @@ pub(super) struct ConnectionLog {
     sink: String,
     /// Failures since a connection was last reported.
     outage: Outage,
-    /// Whether the last connection broke before it was a good one. To report the beginning and end
-    /// of each of that kind would fill the log.
+    /// Records whether the last connection broke before it was a good one. To report the beginning
+    /// and end of each of that kind would fill the log.
     brittle: bool,
     /// Readings that were skipped since then.
     skipped: usize,
@@ -57,7 +57,8 @@ impl ConnectionLog {
         self.brittle = true;
     }
 
-    /// What goes wrong from here on is new: the log must not end with a connection that is gone.
+    /// Logs a connection. Failures after that are new: the log must not end with a connection that
+    /// is gone.
     fn report(&mut self, broker: &BrokerUrl) {
         self.overtaken = false;
         let skipped = std::mem::take(&mut self.skipped);

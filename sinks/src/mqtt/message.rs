@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Where to.
+    /// Topic to publish to.
     pub topic: String,
-    /// What it says. Nothing and [`retain`](Self::retain) together take a retained message away.
+    /// Content. An empty one with [`retain`](Self::retain) removes a retained message.
     pub payload: String,
-    /// How surely it arrives.
+    /// Quality of service.
     pub qos: QoS,
-    /// Whether the broker keeps it for those who subscribe later.
+    /// Records whether the broker keeps it for those who subscribe later.
     pub retain: bool,
 }
 
@@ -26,7 +26,7 @@ impl Message {
     }
 }
 
-/// How surely a message arrives: MQTT's quality of service.
+/// Quality of service of a message.
 ///
 /// Not its level 2: who has to hear each message once asks for a session that outlives the
 /// connection, which this sink does not have.

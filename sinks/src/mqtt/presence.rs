@@ -28,7 +28,7 @@ struct Repair {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DueRepair {
     pub(super) topic: String,
-    /// Whether to warn that another gateway uses the topic.
+    /// Records whether to warn that another gateway uses the topic.
     pub(super) suspicious: bool,
 }
 
@@ -40,7 +40,7 @@ impl Repairs {
         repair.due.get_or_insert(earliest);
     }
 
-    /// When the next topic is due.
+    /// Returns when the next topic is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.topics.values().filter_map(|repair| repair.due).min()
     }

@@ -32,8 +32,8 @@ pub(super) async fn probe(config: &MqttConfig) -> Result<String, SinkError> {
 
 /// Connects as the sink does, subscribes, publishes, and waits for what comes back.
 ///
-/// The goodbye keeps the broker from publishing the last will, and what is published is nothing that
-/// anybody waits for.
+/// The goodbye keeps the broker from publishing the last will, and what is published is nothing
+/// that anybody waits for.
 async fn try_broker(
     config: &Arc<MqttConfig>,
     broker: &BrokerUrl,
@@ -77,8 +77,8 @@ async fn try_broker(
     trial.verdict(config, broker)
 }
 
-/// Returns a client id of the same kind as the sink's, and yet another: a gateway that runs with the
-/// same configuration keeps its connection.
+/// Returns a client id of the same kind as the sink's, and yet another: a gateway that runs with
+/// the same configuration keeps its connection.
 fn client_id(configured: Option<&str>) -> String {
     let unique = unique_client_id();
     configured.map_or(unique.clone(), |id| format!("{id}{}", &unique[unique.len() - 6..]))

@@ -18,12 +18,12 @@ pub(super) const NOT_DIVERTING: &str = "problem/not_diverting";
 /// Keys of all problems.
 pub(super) const KEYS: [&str; 2] = [SILENT, NOT_DIVERTING];
 
-/// What decides whether a heater should take power.
+/// Values that decide whether a heater should take power.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeaterState {
     /// Power at the grid connection, in W.
     pub(super) grid: f64,
-    /// Whether the heater takes no power although diversion is on and the water is not hot.
+    /// Records whether the heater takes no power although diversion is on and the water is not hot.
     pub(super) idle: bool,
 }
 

@@ -45,8 +45,8 @@ impl From<Message> for Step {
 ///
 /// A broker that dislikes a message (too large, a forbidden topic) closes the connection without
 /// saying why. After such an end the next connection is careful: one step at a time, each
-/// acknowledged. A step that was under way at the end of one connection, and alone at the end of the
-/// next, is left out from then on.
+/// acknowledged. A step that was under way at the end of one connection, and alone at the end of
+/// the next, is left out from then on.
 #[derive(Debug, Default)]
 pub(super) struct MessageQueue {
     /// Steps of a new connection, in portions. Useless to the next one.
@@ -58,7 +58,7 @@ pub(super) struct MessageQueue {
     unacknowledged: VecDeque<(u16, Message, bool)>,
     subscribing: VecDeque<String>,
     subscribed: Vec<(u16, String)>,
-    /// Whether this connection takes one step at a time.
+    /// Records whether this connection takes one step at a time.
     careful: bool,
     suspects: BTreeSet<String>,
     left_out: BTreeSet<String>,
@@ -159,7 +159,7 @@ impl MessageQueue {
         self.careful = false;
     }
 
-    /// Whether every message has to be acknowledged.
+    /// Returns whether every message has to be acknowledged.
     pub(super) fn is_careful(&self) -> bool {
         self.careful
     }
@@ -190,7 +190,7 @@ impl MessageQueue {
             || self.left_out_below.as_ref().is_some_and(|below| topic.starts_with(below))
     }
 
-    /// When the next step may go, where it has to wait for that.
+    /// Returns when the next step may go, where it has to wait for that.
     pub(super) fn resumes(&self, now: Instant) -> Option<Instant> {
         self.portion.pause.filter(|until| *until > now && !self.introduction.is_empty())
     }
@@ -256,7 +256,7 @@ impl MessageQueue {
         messages + self.subscribing.len() + self.subscribed.len()
     }
 
-    /// Whether every message has come to the end of its way.
+    /// Returns whether every message has come to the end of its way.
     pub(super) fn is_empty(&self) -> bool {
         self.introduction.is_empty()
             && self.waiting.is_empty()

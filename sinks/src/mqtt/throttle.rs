@@ -10,31 +10,31 @@ use jiff::Timestamp;
 
 use super::config::MqttConfig;
 
-/// What a topic is held to.
+/// Rule for the messages of a topic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rule {
     /// The least time between two messages.
     interval: Duration,
-    /// What has not moved is sent again after this time.
+    /// Time after which an unchanged value is sent again.
     heartbeat: Duration,
     /// By how much a number must move to be sent earlier; `None` where none was configured.
     deadband: Option<f64>,
 }
 
-/// How far something is from what was sent.
+/// Distance of a value from the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// Not far enough to be sent.
     None,
     /// Far enough.
     Moved,
-    /// It does not wait for the interval.
+    /// So much that the interval is not waited for.
     Urgent,
 }
 
 /// Something that a topic is about.
 pub(super) trait Reported: Copy {
-    /// How far it is from what was `sent`.
+    /// Returns the distance from the value that was `sent`.
     fn change(&self, sent: &Self, deadband: f64) -> Change;
 }
 
@@ -81,7 +81,7 @@ impl Rule {
     }
 }
 
-/// What a topic has been sent, and what waits to be.
+/// Value that a topic has been sent, and the one that waits.
 #[derive(Debug, Clone)]
 pub(super) struct Throttle<T> {
     sent: Option<Sent<T>>,
@@ -107,7 +107,7 @@ impl<T: Reported> Throttle<T> {
         self.due(at, rule)
     }
 
-    /// What is held, if the time has come to send it.
+    /// Returns the held value, if the time has come to send it.
     pub(super) fn due(&mut self, at: Option<Timestamp>, rule: &Rule) -> Option<T> {
         let held = self.held.as_ref()?;
         if self.sent.as_ref().is_some_and(|sent| !rule.sends(held, at, sent)) {
@@ -118,7 +118,7 @@ impl<T: Reported> Throttle<T> {
         Some(value)
     }
 
-    /// What is held and says something new: there will be no better time to send it.
+    /// Returns the held value if it is new: there will be no better time to send it.
     pub(super) fn last(&mut self) -> Option<T> {
         let value = self.held.take()?;
         let sent = self.sent.as_mut()?;

@@ -165,8 +165,8 @@ fn certificate_failure(
     }
 }
 
-/// Whether a certificate is refused for its outdated format, which `openssl x509 -req` makes when no
-/// extensions are given.
+/// Returns whether a certificate is refused for its outdated format, which `openssl x509 -req`
+/// makes when no extensions are given.
 fn is_version_1(error: &CertificateError) -> bool {
     // Available as text only.
     matches!(error, CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion")

@@ -93,7 +93,8 @@ impl Topics {
         self.of_device(topic).filter(|(_, last)| *last == AVAILABILITY).map(|(serial, _)| serial)
     }
 
-    /// Whether `topic` is one that a device is published to: others may stand below the same base.
+    /// Returns whether `topic` is one that a device is published to: others may stand below the
+    /// same base.
     #[must_use]
     pub fn is_of_device(&self, topic: &str) -> bool {
         self.of_device(topic).is_some_and(|(_, last)| is_published(last))
@@ -118,7 +119,7 @@ fn own() -> impl Iterator<Item = &'static str> {
     own.chain(energy::KEYS).chain(problems::KEYS)
 }
 
-/// Whether a device has a topic that ends so, whichever decoders are on.
+/// Returns whether a device has a topic that ends so, whichever decoders are on.
 fn is_published(last: &str) -> bool {
     let mut keys = packets::all().flat_map(|layout| layout.fields.iter());
     // Those of a decoder that was declared once may not be known any more.

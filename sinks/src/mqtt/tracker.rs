@@ -17,7 +17,7 @@ use super::presence::{DueRepair, Repairs};
 use super::topics::{OFFLINE, ONLINE, Topics};
 use crate::sink::{Backpressure, Context};
 
-/// What the sink knows of the devices, and publishes about them.
+/// Devices, and the messages about them.
 ///
 /// There are as many devices as the gateway lets in: those that are listed, and `devices.max`
 /// others. Each has as many topics as there are keys switched on.
@@ -94,8 +94,8 @@ impl DeviceTracker {
 
     /// Adds what follows from the time that has passed.
     ///
-    /// In a recording the time is that of the readings: a device is lost when another one is received
-    /// so much later, however fast the recording is replayed.
+    /// In a recording the time is that of the readings: a device is lost when another one is
+    /// received so much later, however fast the recording is replayed.
     pub(super) fn tick(&mut self, now: Instant, messages: &mut Vec<Message>) {
         if self.backpressure == Backpressure::DropOldest {
             let timeout = self.timeout;
@@ -126,7 +126,7 @@ impl DeviceTracker {
         }
     }
 
-    /// When [`tick`](Self::tick) will have something to do.
+    /// Returns when [`tick`](Self::tick) will have something to do.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let available = self.devices.values().filter(|device| device.available);
         let received = available.map(|device| device.received).min();
@@ -164,7 +164,7 @@ impl DeviceTracker {
         }
     }
 
-    /// What every connection subscribes to before anything is published.
+    /// Filters to which every connection subscribes before anything is published.
     pub(super) fn subscriptions(&self) -> [String; 2] {
         [self.topics.bridge_state(), self.topics.every_availability()]
     }
@@ -196,7 +196,7 @@ impl DeviceTracker {
         offline.chain([self.offline()]).collect()
     }
 
-    /// When there is something to [announce](Self::announcement).
+    /// Returns when there is something to [announce](Self::announcement).
     pub(super) fn announces(&self) -> Option<Instant> {
         self.announcer.as_ref().and_then(Announcer::due)
     }
@@ -231,7 +231,7 @@ impl DeviceTracker {
         messages
     }
 
-    /// Whether no device was received so far.
+    /// Returns whether no device was received so far.
     pub(super) fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }

@@ -19,7 +19,7 @@ use crate::mqtt::topics::Topics;
 use crate::mqtt::{energy, problems};
 use crate::sink::Context;
 
-/// What is known of one device.
+/// Knowledge about one device.
 #[derive(Debug, Default)]
 pub(super) struct AnnouncedDevice {
     /// Packets that were received or announced, by their place in the builder's list.
@@ -33,18 +33,18 @@ pub(super) struct AnnouncedDevice {
     removed: BTreeMap<String, String>,
     /// Topics with announcements in the other style.
     other_style: BTreeSet<String>,
-    /// Whether the device has been received, rather than only read back from the broker.
+    /// Records whether the device has been received, rather than only read back from the broker.
     received: bool,
     announced: bool,
 }
 
 impl AnnouncedDevice {
-    /// Whether the device has been received since the gateway started.
+    /// Returns whether the device has been received since the gateway started.
     pub(super) const fn is_received(&self) -> bool {
         self.received
     }
 
-    /// Whether the device has been announced since the gateway started.
+    /// Returns whether the device has been announced since the gateway started.
     pub(super) const fn is_announced(&self) -> bool {
         self.announced
     }
@@ -79,7 +79,7 @@ struct Packet {
     entities: Vec<Entity>,
 }
 
-/// Where entities come from.
+/// Source of entities.
 #[derive(Debug)]
 enum EntitySource {
     /// A decoder's table.
@@ -97,12 +97,12 @@ impl Packet {
                 == (layout.length, layout.status, &layout.name, layout.rules))
     }
 
-    /// Whether each record has another part of the fields.
+    /// Returns whether each record has another part of the fields.
     fn is_partial(&self) -> bool {
         matches!(&self.source, EntitySource::Decoder(layout) if layout.entries.is_some())
     }
 
-    /// Whether a device that sends a confirmed packet has these entities too.
+    /// Returns whether a device that sends a confirmed packet has these entities too.
     fn comes_with(&self, product: Product) -> bool {
         match &self.source {
             EntitySource::Decoder(own) => own.status == Trust::Confirmed && own.product == product,
@@ -112,7 +112,7 @@ impl Packet {
     }
 }
 
-/// What all announcements have in common.
+/// Parts that all announcements have in common.
 #[derive(Debug)]
 pub(super) struct DiscoveryBuilder {
     discovery: DiscoveryTopics,

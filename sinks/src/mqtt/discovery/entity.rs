@@ -71,14 +71,14 @@ impl EntityKind {
         Self { entity_category: Some("diagnostic"), ..self }
     }
 
-    /// An entity that is disabled at first. Home Assistant wants that of diagnostics that change with
-    /// nearly every reading, so that they do not fill its database.
+    /// An entity that is disabled at first. Home Assistant wants that of diagnostics that change
+    /// with nearly every reading, so that they do not fill its database.
     const fn disabled(self) -> Self {
         Self { enabled_by_default: Some(false), ..self }
     }
 
-    /// An entity that is enabled at first: its decoder was switched on. And an entity that is disabled
-    /// in Home Assistant cannot be removed from there.
+    /// An entity that is enabled at first: its decoder was switched on. And an entity that is
+    /// disabled in Home Assistant cannot be removed from there.
     const fn enabled(self) -> Self {
         Self { enabled_by_default: None, ..self }
     }
@@ -109,7 +109,7 @@ impl EntityKind {
     }
 }
 
-/// What keeps the last value of an entity valid.
+/// Condition under which the last value of an entity is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Validity {
     /// The device, and for some time: the value is expected again and again.

@@ -67,19 +67,19 @@ pub(super) struct Announcer {
     /// Topics to be emptied.
     dismissed: BTreeSet<String>,
     schedule: Schedule,
-    /// Whether earlier announcements are asked for.
+    /// Records whether earlier announcements are asked for.
     looks: bool,
 }
 
-/// What has come due.
+/// Work that has come due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
     /// To be published in their order.
     pub(super) messages: Vec<Message>,
-    /// Whether the current values have to follow: Home Assistant may only listen to them since
-    /// now.
+    /// Records whether the current values have to follow: Home Assistant may only listen to them
+    /// since now.
     pub(super) values: bool,
-    /// Whether Home Assistant has asked, and may have missed everything before.
+    /// Records whether Home Assistant has asked, and may have missed everything before.
     pub(super) asked: bool,
 }
 
@@ -196,12 +196,13 @@ impl Announcer {
         }
     }
 
-    /// The devices that were announced before and have not been received since this gateway started.
+    /// The devices that were announced before and have not been received since this gateway
+    /// started.
     pub(super) fn unheard(&self) -> impl Iterator<Item = u32> {
         self.devices.iter().filter(|(_, device)| !device.is_received()).map(|(serial, _)| *serial)
     }
 
-    /// When [`Announcer::act`] has something to do.
+    /// Returns when [`Announcer::act`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.schedule.next()
     }

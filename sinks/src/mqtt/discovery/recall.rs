@@ -114,8 +114,8 @@ impl DiscoveryTopics {
         self.device(0)
     }
 
-    /// Reads `payload`, which a broker has kept under `topic`. `None` where it is another program's,
-    /// or that of a gateway whose values have another base topic.
+    /// Reads `payload`, which a broker has kept under `topic`. `None` where it is another
+    /// program's, or that of a gateway whose values have another base topic.
     pub(in crate::mqtt) fn read(
         &self,
         topics: &Topics,

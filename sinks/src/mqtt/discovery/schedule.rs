@@ -17,7 +17,7 @@ const SPACING: Duration = Duration::from_secs(5);
 /// not retained.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// What has come due.
+/// Work that has come due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// The announcement of the devices; whether their values follow, and whether Home Assistant has
@@ -33,10 +33,10 @@ pub(super) struct Schedule {
     announce: Option<Instant>,
     values: Option<Instant>,
     announced: Option<Instant>,
-    /// Whether values follow an announcement by themselves. Those of a recording do not: the same
-    /// messages are sent at any speed.
+    /// Records whether values follow an announcement by themselves. Those of a recording do not:
+    /// the same messages are sent at any speed.
     live: bool,
-    /// Whether somebody has asked for everything.
+    /// Records whether somebody has asked for everything.
     asked: bool,
 }
 
@@ -78,7 +78,7 @@ impl Schedule {
         self.announce.into_iter().chain(self.values).min()
     }
 
-    /// Whether an announcement is still to come, which is over then.
+    /// Returns whether an announcement is still to come, which is over then.
     pub(super) fn cut_short(&mut self) -> bool {
         self.announce.take().is_some()
     }

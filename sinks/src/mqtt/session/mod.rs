@@ -46,9 +46,9 @@ type Answer<T> = oneshot::Sender<Result<T, SinkError>>;
 
 /// Result of a connection.
 enum End {
-    /// It broke, or was not made.
+    /// A connection that broke, or was not made.
     Lost(ConnectionFailure),
-    /// It was ended here, or nobody is left to hold it for.
+    /// A connection that was ended here, or has no owner any more.
     Over,
 }
 
@@ -66,25 +66,25 @@ pub(super) struct Session {
     tracker: DeviceTracker,
     queue: MessageQueue,
     link: Link,
-    /// Who waits until everything is delivered; only while a recording is replayed.
+    /// Caller that waits until everything is delivered; only while a recording is replayed.
     delivering: Option<Answer<usize>>,
     closing: Option<Answer<()>>,
     backoff: Backoff,
     /// Reason why there is no connection.
     failure: Option<ConnectionFailure>,
     log: ConnectionLog,
-    /// When the connection will be a good one.
+    /// Time at which the connection will be a good one.
     good: Option<Instant>,
-    /// When the gateway's own `online` is missed, once its subscription is granted.
+    /// Time at which the gateway's own `online` is missed, once its subscription is granted.
     echo: Option<Instant>,
     echo_missed: bool,
     /// Filters that the broker refuses.
     refused: BTreeSet<String>,
-    /// Whether the current values are to be sent once nothing older waits.
+    /// Records whether the current values are to be sent once nothing older waits.
     restate: bool,
-    /// When to remind that a recording waits.
+    /// Time of the next reminder that a recording waits.
     remind: Option<Instant>,
-    /// Whether there was a connection before.
+    /// Records whether there was a connection before.
     introduced: bool,
 }
 
@@ -95,9 +95,9 @@ enum Link {
     Down,
     /// One is being made.
     Connecting,
-    /// It stands since then.
+    /// Stands since then.
     Up(Instant),
-    /// Nothing follows the farewell.
+    /// The farewell is sent, and nothing follows.
     Leaving,
 }
 
@@ -229,7 +229,7 @@ impl Session {
         }
     }
 
-    /// When there is something to do that nobody asks for.
+    /// Returns when there is something to do that nobody asks for.
     fn wake(&self) -> Option<Instant> {
         let always = [self.tracker.next_tick(), self.remind];
         let connected =

@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    /// Whether the session ends without a connection. Who waits is told why.
+    /// Returns whether the session ends without a connection. Who waits is told why.
     pub(super) fn gives_up(&mut self) -> bool {
         let Some(failure) = self.failure.as_ref().filter(|_| self.link == Link::Down) else {
             return false;
