@@ -95,8 +95,10 @@ impl DeviceTable<'_> {
             })
             .collect();
         let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 2;
-        let bar_width = if self.bars { BAR.start() + 2 } else { 0 };
-        let needed = |widths: &[usize]| name_width + bar_width + widths.iter().sum::<usize>();
+        let bar_width = if self.bars { BAR.start() + 3 } else { 0 };
+        // A column of space lies between two columns.
+        let needed =
+            |widths: &[usize]| name_width + bar_width + widths.iter().sum::<usize>() + widths.len();
         while widths.len() > 1 && self.width.is_some_and(|width| needed(&widths) > width) {
             widths.pop();
         }

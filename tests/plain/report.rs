@@ -235,3 +235,107 @@ fn a_report_leaves_the_history_as_it_was() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
     drop(directory);
 }
+
+/// The report of a configuration beside the history, and what it wrote.
+fn report_of(household: &Household, yaml: &str, arguments: &str) -> String {
+    let file = household.directory().join("config.yaml");
+    let sinks = format!("sinks: [{{type: sqlite, path: {}}}]", household.path().display());
+    std::fs::write(&file, format!("capture: {{type: simulator}}\n{yaml}\n{sinks}\n")).unwrap();
+    let arguments = ["report"].into_iter().chain(arguments.split_whitespace()).map(Into::into);
+    let config = ["-c".into(), file.into_os_string()];
+    let mut out = Vec::new();
+    run(&Command::parse_from(arguments.chain(config)).args, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_configuration_gives_history_names_and_tariff() {
+    let household = small();
+    let said = report_of(
+        &household,
+        "devices: {list: [{serial: 17589669, name: Hot water}]}\n\
+         tariff: {import: 0.3, export: 0.1, currency: GBP}",
+        "",
+    );
+    assert!(said.contains("Hot water (17589669)"), "{said}");
+    // 4.62 kWh at 0.20.
+    assert!(said.lines().any(|line| line.contains("Total") && line.contains("0.92 GBP")), "{said}");
+    assert!(said.contains("Boost energy"), "{said}");
+    let csv = report_of(&household, "tariff: {import: 1, currency: EUR}", "daily --format csv");
+    assert_golden("daily.csv", &csv);
+}
+
+#[test]
+fn prices_by_time_of_day_weigh_when_the_energy_was_diverted() {
+    let household = Household::new();
+    household.add(1, "2026-06-20", [Some(1.0), None, None, None], true);
+    household.connection.execute("INSERT INTO device VALUES (1, 1)", []).unwrap();
+    // 0.25 kWh at night and 0.75 kWh at noon, local time.
+    for (time, energy) in [
+        ("00:00", 0),
+        ("01:30", 250),
+        ("11:00", 250),
+        ("11:20", 500),
+        ("11:40", 750),
+        ("12:00", 1_000),
+    ] {
+        let time: jiff::Timestamp = format!("2026-06-20T{time}Z").parse().unwrap();
+        household
+            .connection
+            .execute("INSERT INTO energy_point VALUES (1, ?, ?)", (time.as_microsecond(), energy))
+            .unwrap();
+    }
+    let tariff = "tariff: {import: {default: 0.40, \"00:00-05:00\": 0.08}, currency: EUR}";
+    let said = report_of(&household, tariff, "");
+    assert!(said.contains("0.32 EUR"), "{said}");
+}
+
+#[test]
+fn today_reads_so_far_and_is_not_accused() {
+    let household = Household::new();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Europe/London").unwrap());
+    let today = today.date();
+    let yesterday = today.yesterday().unwrap();
+    household.add(1, &yesterday.to_string(), [Some(1.0); 4], true);
+    household.add(1, &today.to_string(), [Some(1.0); 4], false);
+    let said = report(&household.path(), "").unwrap();
+    assert!(said.contains(&format!("{today} so far")) && !said.contains('*'), "{said}");
+    for periods in ["weekly", "monthly", "yearly"] {
+        let said = report(&household.path(), periods).unwrap();
+        assert!(said.contains("so far") && !said.contains('*'), "{said}");
+    }
+    let last = report(&household.path(), "--last 1d --format csv").unwrap();
+    assert_eq!(last.lines().count(), 2, "{last}");
+}
+
+#[test]
+fn a_narrow_terminal_drops_columns_and_breaks_no_number() {
+    let household = Household::new();
+    household.add(1, "2026-06-28", [Some(1_234.5); 4], true);
+    let history = energi_gateway::history::open(&household.path()).unwrap();
+    let days = history.days(&energi_sinks::sqlite::DaySelection::default()).unwrap();
+    for (width, bars) in [(30_u16, false), (50, false), (50, true), (80, true), (120, true)] {
+        let format = energi_gateway::report::ReportFormat::Table { width: Some(width), bars };
+        let mut out = Vec::new();
+        let style = energi_gateway::report::ReportStyle::default();
+        let length = energi_sinks::energy::PeriodLength::Month;
+        energi_gateway::report::write(&days, length, format, &style, &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.lines().all(|line| line.chars().count() <= width.into()), "{width}:\n{said}");
+        assert!(said.contains("1,234.50"), "{width}:\n{said}");
+        assert_eq!(said.contains("Generation"), width >= 80, "{width}:\n{said}");
+        assert_eq!(said.contains('█'), bars, "{width}:\n{said}");
+    }
+}
+
+#[test]
+fn a_report_goes_to_a_file() {
+    let household = small();
+    let file = household.directory().join("june.svg");
+    let options = format!("--format svg --from 2026-06 --to 2026-06 --output {}", file.display());
+    assert_eq!(report(&household.path(), &options).unwrap(), "");
+    let svg = std::fs::read_to_string(file).unwrap();
+    assert!(svg.contains("prefers-color-scheme: dark"), "a chart of its own brings its style");
+    assert!(svg.contains("<desc>") && svg.contains("Diverted: 4.32 kWh"), "{svg}");
+    assert!(!svg.contains("2026-07"), "{svg}");
+}

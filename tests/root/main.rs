@@ -13,3 +13,4 @@ mod privileges;
 mod read_only;
 mod record;
 mod service;
+mod share;

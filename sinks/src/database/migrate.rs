@@ -15,6 +15,8 @@ pub(crate) struct Schema {
     /// Each takes a database from the version that is its index (`PRAGMA user_version`) to the
     /// next.
     pub(crate) migrations: &'static [Migration],
+    /// Bytes of a page in a new file.
+    pub(crate) page_size: u32,
     /// What it holds, for messages.
     pub(crate) holds: &'static str,
 }

@@ -27,6 +27,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// them at the ends of tables; what waits in a queue is written once and read once.
 const CACHE_KIB: i64 = 256;
 
+/// How large the log grows before it is put into the file, in bytes.
+const CHECKPOINT: i64 = 4 * 1024 * 1024;
+
 /// What the first bytes of a file say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
@@ -134,7 +137,9 @@ impl DatabaseFile {
         }
         let mut connection = connect(&self.path, OpenFlags::default())?;
         connection.busy_timeout(BUSY)?;
-        if self.schema.identify(&connection)? != Identity::Empty && !closed_in_order {
+        if self.schema.identify(&connection)? == Identity::Empty {
+            connection.pragma_update(None, "page_size", self.schema.page_size)?;
+        } else if !closed_in_order {
             info!("{}: was not closed in order; checking it", self.path.display());
             check(&mut connection)?;
         }
@@ -146,6 +151,9 @@ impl DatabaseFile {
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "memory")?;
+        // A page that changes all the time goes to the file once in so much of a log.
+        let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT / page_size.max(1))?;
         connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         self.opened = inode(&self.path);

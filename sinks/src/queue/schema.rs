@@ -13,8 +13,12 @@ pub const VERSION: i32 = 2;
 const MIGRATIONS: [Migration; VERSION as usize] = [create, standard_names];
 
 /// The queue's.
-pub(super) static SCHEMA: Schema =
-    Schema { application_id: APPLICATION_ID, migrations: &MIGRATIONS, holds: "the queue" };
+pub(super) static SCHEMA: Schema = Schema {
+    application_id: APPLICATION_ID,
+    migrations: &MIGRATIONS,
+    page_size: 4096,
+    holds: "the queue",
+};
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(

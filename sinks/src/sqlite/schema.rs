@@ -21,8 +21,13 @@ pub const VERSION: i32 = 3;
 const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta, pending];
 
 /// The history's.
-pub(super) static SCHEMA: Schema =
-    Schema { application_id: APPLICATION_ID, migrations: &MIGRATIONS, holds: "history" };
+pub(super) static SCHEMA: Schema = Schema {
+    application_id: APPLICATION_ID,
+    migrations: &MIGRATIONS,
+    // A commit appends a few short rows, and each page that it touches is written whole.
+    page_size: 1024,
+    holds: "history",
+};
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(TABLES)?;
