@@ -110,7 +110,8 @@ fn every_command_that_is_shown_is_understood() {
 }
 
 /// Options of other programs that pages name by themselves.
-const OTHERS: [&str; 5] = ["--cap-add", "--cap-drop", "--network", "--locked", "--security-opt"];
+const OTHERS: [&str; 6] =
+    ["--cap-add", "--cap-drop", "--features", "--network", "--locked", "--security-opt"];
 
 #[test]
 fn every_option_that_is_named_exists() {

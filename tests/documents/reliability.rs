@@ -1,6 +1,6 @@
 //! The page on faults leaves none out.
 
-use energi_sinks::registry::TYPES;
+use energi_sinks::registry::BUILT;
 
 use crate::page::Page;
 
@@ -11,7 +11,7 @@ fn every_fault_of_the_capture_and_of_each_sink_has_a_line() {
         let (_, rest) = page.split_once(&format!("\n### {title}\n")).unwrap();
         rest.split("\n#").next().unwrap()
     };
-    let sinks = TYPES.iter().map(|name| format!("`{name}`"));
+    let sinks = BUILT.iter().map(|name| format!("`{name}`"));
     for part in std::iter::once("The capture".to_owned()).chain(sinks) {
         for fault in ["slow", "hanging", "crashing", "disk full", "read-only"] {
             assert!(section(&part).contains(&format!("**{fault}**")), "{part}: {fault}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use energi_gateway::config;
+use energi_sinks::registry::{BUILT, TYPES};
 use rusqlite::Connection;
 use serde_yaml::{Mapping, Value};
 
@@ -39,6 +40,13 @@ fn every_configuration_is_accepted() {
             let value: Value = serde_yaml::from_str(&block.content)
                 .unwrap_or_else(|error| panic!("{}: {error}\n{}", page.path, block.content));
             if block.kind != "yaml" {
+                continue;
+            }
+            let left_out = |name: &&str| {
+                !BUILT.contains(name) && block.content.contains(&format!("type: {name}"))
+            };
+            if TYPES.iter().any(|name| left_out(name)) {
+                // This program was built without that sink.
                 continue;
             }
             let text = serde_yaml::to_string(&whole(value)).unwrap();
