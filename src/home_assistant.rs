@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use energi_sinks::registry::BUILT;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -67,6 +68,7 @@ pub enum HomeAssistantError {
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the app's page")]
 struct Options {
     interface: Option<String>,
     devices: Vec<Map<String, Value>>,
@@ -74,6 +76,7 @@ struct Options {
     experimental: Vec<String>,
     history: bool,
     history_days: u32,
+    web: bool,
     mqtt: bool,
     mqtt_url: Option<String>,
     mqtt_username: Option<String>,
@@ -90,6 +93,7 @@ impl Default for Options {
             experimental: Vec::new(),
             history: true,
             history_days: 30,
+            web: true,
             mqtt: true,
             mqtt_url: None,
             mqtt_username: None,
@@ -171,6 +175,12 @@ impl HomeAssistantApp {
         if options.mqtt {
             sinks.push(self.mqtt(&options)?);
         }
+        if let Some(token) = &self.token
+            && options.web
+            && BUILT.contains(&"web")
+        {
+            sinks.push(self.web(token, options.history));
+        }
         let interface = match options.interface {
             Some(name) => name,
             None => wired_interface()?,
@@ -221,6 +231,23 @@ impl HomeAssistantApp {
             }
         }
         Ok(sink)
+    }
+
+    /// The page that Home Assistant shows in its sidebar (ingress). On the host's network the
+    /// Supervisor asks for it at its own network's gateway; anybody else would have to know the
+    /// app's token.
+    fn web(&self, token: &str, history: bool) -> Value {
+        let mut sink = json!({
+            "type": "web",
+            "listen": "172.30.32.1:8099",
+            "trusted_proxy": ["172.30.32.2"],
+            "username": "supervisor",
+            "password": token,
+        });
+        if history {
+            sink["history"] = json!(self.history);
+        }
+        sink
     }
 
     /// Asks the Supervisor for the broker (`GET /services/mqtt`).

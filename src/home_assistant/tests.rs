@@ -73,6 +73,12 @@ fn the_broker_is_the_one_that_the_supervisor_knows() {
     assert_eq!(sinks[0]["type"], "sqlite");
     assert_eq!(sinks[1]["url"], "mqtt://core-mosquitto:1883");
     assert_eq!(sinks[1]["username"], "addons");
+    // The page in the sidebar is for the Supervisor only.
+    if BUILT.contains(&"web") {
+        assert_eq!(sinks[2]["trusted_proxy"], json!(["172.30.32.2"]));
+        assert_eq!(sinks[2]["username"], "supervisor");
+        assert_eq!(sinks[2]["history"], sinks[0]["path"]);
+    }
     let request = supervisor.request.join().unwrap().to_lowercase();
     assert!(request.starts_with("get /services/mqtt "), "{request}");
     assert!(request.contains("authorization: bearer secret-token\r\n"), "{request}");
@@ -81,7 +87,9 @@ fn the_broker_is_the_one_that_the_supervisor_knows() {
 #[test]
 fn a_broker_with_encryption_and_a_port_as_a_number_is_understood() {
     let supervisor = Supervisor::providing(&json!({"host": "broker", "port": 8883, "ssl": true}));
-    let config = made(&json!({"interface": "eth0", "history": false}), &supervisor.url).unwrap();
+    let config =
+        made(&json!({"interface": "eth0", "history": false, "web": false}), &supervisor.url)
+            .unwrap();
     assert_eq!(config["sinks"][0]["url"], "mqtts://broker:8883");
 }
 
@@ -116,7 +124,7 @@ fn a_supervisor_that_refuses_or_answers_nonsense_is_an_error_that_says_so() {
 
 #[test]
 fn the_supervisor_is_asked_only_where_its_broker_is_wanted() {
-    let config = made(&json!({"interface": "eth0", "mqtt": false}), NOWHERE).unwrap();
+    let config = made(&json!({"interface": "eth0", "mqtt": false, "web": false}), NOWHERE).unwrap();
     assert_eq!(config["sinks"].as_array().unwrap().len(), 1);
     let options = json!({"interface": "eth0", "mqtt_url": "mqtt://192.168.1.10:1883",
         "mqtt_username": "a$b", "mqtt_password": "p", "topic": "energy"});
