@@ -245,6 +245,17 @@ impl<'a> Record<'a> {
         self.device() >> 3 & 7
     }
 
+    /// Type and product class, for a quick look.
+    #[inline]
+    pub(crate) fn kind(&self) -> (u16, u8) {
+        match self.bytes.first_chunk() {
+            Some([_, _, low, high, device]) => {
+                (u16::from_le_bytes([*low, *high]), *device >> 3 & 7)
+            }
+            None => (0, 0),
+        }
+    }
+
     /// The flags at `0x1D` (P, confidence C).
     #[must_use]
     pub const fn flags(&self) -> u8 {

@@ -85,7 +85,20 @@ impl Reading {
     pub(crate) fn read(layout: &LayoutRef, record: &Record<'_>) -> Result<Self, DecodeError> {
         let fields: &[Field] = &layout.fields;
         let Some(serial) = record.at(layout.serial) else { return Err(DecodeError::TooShort) };
-        let mut reading = Self {
+        let mut bits = [0; MAX_FIELDS];
+        let Some(slots) = bits.get_mut(..fields.len()) else { return Err(DecodeError::TooShort) };
+        let mut withheld = 0;
+        if let Some(start) = layout.entries {
+            withheld = read_entries(slots, fields, record, start)?;
+        } else {
+            for (slot, field) in slots.iter_mut().zip(fields) {
+                let Some(bits) = field.bits_at(record, field.offset) else {
+                    return Err(DecodeError::TooShort);
+                };
+                *slot = bits;
+            }
+        }
+        Ok(Self {
             time: None,
             serial: u32::from_le_bytes(serial),
             mac: None,
@@ -93,23 +106,9 @@ impl Reading {
             product: layout.product,
             packet: record.length(),
             layout: layout.clone(),
-            bits: [0; MAX_FIELDS],
-            withheld: 0,
-        };
-        let Some(slots) = reading.bits.get_mut(..fields.len()) else {
-            return Err(DecodeError::TooShort);
-        };
-        if let Some(start) = layout.entries {
-            reading.withheld = read_entries(slots, fields, record, start)?;
-            return Ok(reading);
-        }
-        for (slot, field) in slots.iter_mut().zip(fields) {
-            let Some(bits) = field.bits_at(record, field.offset) else {
-                return Err(DecodeError::TooShort);
-            };
-            *slot = bits;
-        }
-        Ok(reading)
+            bits,
+            withheld,
+        })
     }
 
     /// Serial number of the device that relays the record for this one.

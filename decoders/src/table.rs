@@ -65,6 +65,8 @@ struct Slot {
     replaced: Vec<u16>,
     /// The product classes whose records need no other look at the rules, a bit each.
     plain_classes: u8,
+    /// The product classes whose records it may read at all, a bit each.
+    wanted_classes: u8,
     /// The record types that do need one, by [`type_bit`].
     special_types: u64,
 }
@@ -84,20 +86,21 @@ impl Slot {
         };
         // Such a record says what its device is.
         let told = if *product == Product::Unknown { 1 << ZAPPI_CLASS } else { 0 };
-        let types = rules.refuses_types.as_slice().iter();
+        let types = rules.refuses_types.as_slice().iter().chain(&replaced);
+        let special_types = types.fold(0, |bits, record_type| bits | type_bit(*record_type));
         Self {
             decoder: Arc::clone(decoder),
             replaced,
             plain_classes: plain_classes & !told,
-            special_types: types.fold(0, |bits, record_type| bits | type_bit(*record_type)),
+            wanted_classes: rules.requires_class.map_or(u8::MAX, |class| 1 << (class & 7)),
+            special_types,
         }
     }
 
     /// Whether the rules surely let a record pass: a quick look that nearly always decides.
     #[inline]
-    fn is_plain(&self, record: &Record<'_>) -> bool {
-        self.plain_classes >> record.class() & 1 == 1
-            && self.special_types & type_bit(record.record_type()) == 0
+    fn is_plain(&self, (record_type, class): (u16, u8)) -> bool {
+        self.plain_classes >> class & 1 == 1 && self.special_types & type_bit(record_type) == 0
     }
 }
 
@@ -248,15 +251,20 @@ impl DecoderTable {
         &'a self,
         record: &Record<'_>,
     ) -> impl Iterator<Item = RecordDecoder<'a>> + use<'a> {
-        let record_type = record.record_type();
-        self.slots[usize::from(record.length())]
-            .iter()
-            .filter(move |slot| slot.replaced.is_empty() || !slot.replaced.contains(&record_type))
-            .map(move |slot| RecordDecoder { table: self, slot })
+        let slots = &self.slots[usize::from(record.length())];
+        // A listed device may be of another class than its records say.
+        let class = if self.products.is_empty() { 1 << record.kind().1 } else { u8::MAX };
+        let wanting = slots.iter().filter(move |slot| slot.wanted_classes & class != 0);
+        wanting.map(move |slot| RecordDecoder { table: self, slot })
     }
 
     /// Reads a record where every rule says that it may be read.
+    #[cold]
+    #[inline(never)]
     fn read(&self, slot: &Slot, record: &Record<'_>) -> Result<Reading, DecodeError> {
+        if slot.replaced.contains(&record.record_type()) {
+            return Err(DecodeError::NotWanted);
+        }
         let layout = slot.decoder.layout();
         let listed = self.listed(layout, record);
         layout.selects(record, listed)?;
@@ -304,11 +312,12 @@ impl RecordDecoder<'_> {
     /// [`DecodeError`] says why not.
     #[inline]
     pub fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
-        if self.table.products.is_empty() && self.slot.is_plain(record) {
-            self.slot.decoder.decode(record)
-        } else {
-            self.table.read(self.slot, record)
+        if self.table.products.is_empty() {
+            if self.slot.is_plain(record.kind()) {
+                return self.slot.decoder.decode(record);
+            }
         }
+        self.table.read(self.slot, record)
     }
 }
 

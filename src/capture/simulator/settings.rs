@@ -34,10 +34,10 @@ pub const EDDI: &[Rate] = &[
 ];
 
 /// What a zappi sends beside them.
-const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x20, 24), rate(0x2B, 24), rate(0x33, 12)];
+const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x20, 12), rate(0x2B, 12), rate(0x33, 12)];
 
 /// What is sent for a harvi.
-const HARVI: &[Rate] = &[rate(0x20, 20)];
+const HARVI: &[Rate] = &[rate(0x20, 5)];
 
 /// A power cut of one device: it is silent for a while, and its daily counter begins at zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
