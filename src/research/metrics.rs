@@ -117,7 +117,7 @@ struct Said {
     points: Downsampled<(i64, f64)>,
 }
 
-/// Confirmed metrics as they are heard.
+/// Confirmed metrics as they are received.
 #[derive(Debug)]
 pub struct Metrics {
     decoders: DecoderTable,
@@ -176,7 +176,7 @@ impl Metrics {
         }
     }
 
-    /// The devices that were heard.
+    /// The devices that were received.
     #[must_use]
     pub const fn devices(&self) -> &BTreeSet<u32> {
         &self.devices
@@ -211,15 +211,15 @@ impl Metrics {
     }
 
     /// The device whose metrics most likely explain records from `source`: the one that sends from
-    /// there, else the one heard most.
+    /// there, else the one received most.
     #[must_use]
     pub fn device_at(&self, source: Option<MacAddress>) -> Option<u32> {
-        let heard = |serial: u32| {
+        let received = |serial: u32| {
             let of = self.said.iter().filter(|((owner, ..), _)| *owner == serial);
             let near = source.is_some() && of.clone().any(|(_, said)| said.source == source);
             (near, of.map(|(_, said)| said.points.items().len()).sum::<usize>())
         };
-        self.devices.iter().copied().max_by_key(|serial| heard(*serial))
+        self.devices.iter().copied().max_by_key(|serial| received(*serial))
     }
 }
 

@@ -92,16 +92,16 @@ impl Selected {
     /// The metrics of the device called `serial`, or else of that which most likely sent the
     /// records.
     pub(super) fn known(&self, serial: Option<u32>) -> Result<Vec<KnownMetric>, Failure> {
-        let heard = self.metrics.devices();
+        let received = self.metrics.devices();
         let device = match serial {
-            Some(serial) => Some(serial).filter(|serial| heard.contains(serial)),
+            Some(serial) => Some(serial).filter(|serial| received.contains(serial)),
             None => self.metrics.device_at(self.series.key.source),
         };
         let device = device.ok_or_else(|| {
-            let heard: Vec<_> = heard.iter().map(ToString::to_string).collect();
-            let message = match (serial, heard.is_empty()) {
+            let received: Vec<_> = received.iter().map(ToString::to_string).collect();
+            let message = match (serial, received.is_empty()) {
                 (Some(serial), false) => {
-                    format!("no confirmed packet is {serial}'s; heard: {}", heard.join(", "))
+                    format!("no confirmed packet is {serial}'s; received: {}", received.join(", "))
                 }
                 _ => "no confirmed packet is in the capture: there is nothing to compare with"
                     .to_owned(),
