@@ -24,8 +24,8 @@ pub mod dissector;
 #[allow(unreachable_pub, reason = "the interface of a private module")]
 mod doctor;
 #[cfg(feature = "sqlite")]
-#[allow(unreachable_pub, reason = "the interface of a private module")]
-mod history;
+#[doc(hidden)]
+pub mod history;
 #[cfg(feature = "mqtt")]
 #[allow(unreachable_pub, reason = "the interface of a private module")]
 mod home_assistant;
@@ -36,8 +36,8 @@ mod pipeline;
 #[allow(unreachable_pub, reason = "the interface of a private module")]
 mod record;
 #[cfg(feature = "sqlite")]
-#[allow(unreachable_pub, reason = "the interface of a private module")]
-mod report;
+#[doc(hidden)]
+pub mod report;
 #[cfg(feature = "research")]
 #[allow(unreachable_pub, reason = "the interface of a private module")]
 mod research;

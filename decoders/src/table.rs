@@ -312,10 +312,8 @@ impl RecordDecoder<'_> {
     /// [`DecodeError`] says why not.
     #[inline]
     pub fn decode(&self, record: &Record<'_>) -> Result<Reading, DecodeError> {
-        if self.table.products.is_empty() {
-            if self.slot.is_plain(record.kind()) {
-                return self.slot.decoder.decode(record);
-            }
+        if self.table.products.is_empty() && self.slot.is_plain(record.kind()) {
+            return self.slot.decoder.decode(record);
         }
         self.table.read(self.slot, record)
     }
