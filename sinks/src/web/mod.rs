@@ -125,6 +125,7 @@ fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
         .route("/fragments/day", get(page::day))
         .route("/assets/style.css", get(style))
         .route("/assets/page.js", get(script))
+        .route("/assets/icon.svg", get(icon))
         .route("/metrics", get(metrics::show))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
@@ -144,6 +145,10 @@ async fn style() -> Response {
 
 async fn script() -> Response {
     asset("text/javascript; charset=utf-8", page::SCRIPT)
+}
+
+async fn icon() -> Response {
+    asset("image/svg+xml", page::ICON)
 }
 
 /// A part of the page that only changes with the program: its address has the version in it.

@@ -28,6 +28,9 @@ pub(super) static STYLE: LazyLock<String> =
 /// The page's script: without it the page is the same, but shows the moment that it was loaded.
 pub(super) const SCRIPT: &str = include_str!("script.js");
 
+/// The page's icon.
+pub(super) const ICON: &str = include_str!("icon.svg");
+
 /// Widths that each chart is drawn in, one for phones; the stylesheet shows one of them.
 const WIDTHS: [(&str, u32); 2] = [("wide", 960), ("narrow", 340)];
 
@@ -162,7 +165,7 @@ fn document(shared: &Shared, base: &Base, content: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                link rel="icon" href="data:,";
+                link rel="icon" type="image/svg+xml" href={ (base.0) "/assets/icon.svg?v=" (version) };
                 link rel="stylesheet" href={ (base.0) "/assets/style.css?v=" (version) };
                 script defer src={ (base.0) "/assets/page.js?v=" (version) } {}
             }
