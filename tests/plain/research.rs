@@ -245,7 +245,7 @@ fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
         format!("{{\"time\": \"{time}\", \"name\": \"heater\", \"value\": \"{word}\"}}")
     });
     let notes = sandbox.write("notes.json", format!("[{}]", notes.collect::<Vec<_>>().join(",")));
-    let question = ["bits", "--length", "0x20", "--format", "json", "--series"];
+    let question = ["bits", "--length", "0x20", "--source", EDDI, "--format", "json", "--series"];
     let output = ask(&sandbox, &[&question[..], &[notes.to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
