@@ -18,6 +18,7 @@ pub(crate) use error::{Refusal, StoreError};
 #[cfg(feature = "queue")]
 pub(crate) use lock::holder;
 pub(crate) use migrate::{Identity, Migration, Schema};
+#[cfg(any(test, feature = "queue"))]
 pub(crate) use open::DatabaseFile;
 pub(crate) use trial::try_out;
 pub(crate) use worker::{Database, Worker};

@@ -85,6 +85,7 @@ impl<D: Database> Worker<D> {
     }
 
     /// The database file.
+    #[cfg(feature = "queue")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

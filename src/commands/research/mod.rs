@@ -1,5 +1,5 @@
 //! `energi-gateway research`: what unknown packets mean. One file a subcommand; the analysis itself
-//! is in [`crate::research`].
+//! is in `crate::research`.
 
 mod bits;
 mod bytes;
