@@ -61,10 +61,13 @@ impl HistoryLocation {
 
 /// The history of the first sqlite sink.
 fn configured(config: &Config) -> Result<&Path, Failure> {
-    let path = config.sinks.iter().find_map(|sink| match &sink.config {
-        AnyConfig::Sqlite(sqlite) => Some(sqlite.path.as_path()),
-        #[allow(unreachable_patterns, reason = "a build may have no other sink")]
-        _ => None,
+    #[allow(irrefutable_let_patterns, reason = "a build may have no other sink")]
+    let path = config.sinks.iter().find_map(|sink| {
+        if let AnyConfig::Sqlite(sqlite) = &sink.config {
+            Some(sqlite.path.as_path())
+        } else {
+            None
+        }
     });
     path.ok_or_else(|| {
         let text = "the configuration has no sqlite sink; name the history with --db FILE";
