@@ -87,7 +87,7 @@ fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_na
         assert!(found.is_some(), "no {record} read by {reader} in:\n{text}");
     };
     read_by("70:b3:d5:0c:65:a5  0x22 ", "CT readings");
-    read_by("0x36 ", "unknown 0x36 (experimental)");
+    read_by("0x36 ", "(experimental)");
     read_by("0x2C ", "no decoder");
     read_by("17589669  0x22, 0x36", "");
     says(&output, 0, &["\n      capture: {type: live, interface: eth0}\n", "--only unknown\n"]);

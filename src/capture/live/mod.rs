@@ -86,6 +86,8 @@ pub struct LiveSource {
     next_check: Instant,
     /// What ends a wait.
     stop: Option<Stop>,
+    /// Time of the last frame.
+    stamped: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -168,6 +170,7 @@ impl LiveSource {
             silence: Silence::new(now),
             next_check: now + CHECK_EVERY,
             stop: None,
+            stamped: None,
         })
     }
 
@@ -279,7 +282,9 @@ impl Source for LiveSource {
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let now = Instant::now();
         self.attend(now);
-        let Self { settings, listening, trouble, counters, silence, next_check, stop, .. } = self;
+        let Self {
+            settings, listening, trouble, counters, silence, next_check, stop, stamped, ..
+        } = self;
         counters.away.store(matches!(listening, Listening::Waiting(_)), Ordering::Relaxed);
         // Without anything that can wake it the wait ends soon, so that the caller can stop.
         let longest = if stop.is_some() { CHECK_EVERY } else { READ_TIMEOUT };
@@ -300,7 +305,9 @@ impl Source for LiveSource {
                     let interface = &settings.interface;
                     info!(%interface, "frames come again after {} s", silent.as_secs());
                 }
-                Ok(Event::Packet(Packet::whole(Some(wall_clock()), Link::Ethernet, bytes)))
+                let time = distinct(wall_clock(), *stamped);
+                *stamped = Some(time);
+                Ok(Event::Packet(Packet::whole(Some(time), Link::Ethernet, bytes)))
             }
             Err(error) => {
                 *trouble = Some(error);
@@ -338,4 +345,30 @@ fn is_harmless(error: &io::Error) -> bool {
 fn wall_clock() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// Returns `now`, or the microsecond after `last` where the clock has not moved on since: frames of
+/// one read are handled within a microsecond, and databases tell readings apart by their time. A
+/// clock that was set back by more than a millisecond is followed.
+fn distinct(now: Timestamp, last: Option<Timestamp>) -> Timestamp {
+    let moved_on = |last: Timestamp| now > last || last - Duration::from_millis(1) > now;
+    match last {
+        Some(last) if !moved_on(last) => last + Duration::from_micros(1),
+        _ => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_frames_have_one_time() {
+        let at = |micros| Timestamp::from_microsecond(1_000_000 + micros).unwrap();
+        for (now, last, expected) in
+            [(5, None, 5), (5, Some(4), 5), (5, Some(5), 6), (5, Some(9), 10), (5, Some(1_006), 5)]
+        {
+            assert_eq!(distinct(at(now), last.map(at)), at(expected), "{now} {last:?}");
+        }
+    }
 }
