@@ -154,7 +154,8 @@ fn a_million_made_up_devices_cost_no_memory_and_few_rows_and_a_listed_one_is_hea
     });
     let at_first = gateway.memory();
     gateway.hears_after(50_001..1_000_001);
-    let grown = gateway.memory() - at_first;
+    // The kernel counts roughly: the most may be a little less than before.
+    let grown = gateway.memory().saturating_sub(at_first);
     assert!(grown < 1024, "{grown} KiB more than the {at_first} KiB after the first devices");
     assert_eq!(gateway.devices.len(), 33, "32 that are not listed, and the one that is");
     let (stored, log) = gateway.ends();

@@ -22,10 +22,8 @@ fn name() -> String {
 fn is_a_clean_log(log: &str) {
     for line in log.lines() {
         assert!(!line.replace('\t', "").contains(char::is_control), "{line:?}");
-        assert!(
-            line.starts_with("20") && !line.contains("Z ERROR forged") || line.starts_with("  "),
-            "{line:?}"
-        );
+        let forged = line.starts_with("2026-01-01T00:00:00Z ERROR forged");
+        assert!(line.starts_with("20") && !forged || line.starts_with("  "), "{line:?}");
     }
 }
 

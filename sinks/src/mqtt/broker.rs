@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_wrong_address_is_explained_without_repeating_a_password() {
         for (text, expected) in [
-            ("broker", "not a URL"),
+            ("broker", "mqtt://host:1883"),
             ("broker:1883", "write mqtt://host:1883"),
             ("http://broker", "write mqtt://host:1883"),
             ("mqtt://", "a host is missing"),
