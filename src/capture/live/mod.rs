@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn no_two_frames_have_one_time() {
-        let at = |micros| Timestamp::from_microsecond(1_000_000 + micros).unwrap();
+        let at = |micros: i64| Timestamp::from_microsecond(1_000_000 + micros).unwrap();
         for (now, last, expected) in
             [(5, None, 5), (5, Some(4), 5), (5, Some(5), 6), (5, Some(9), 10), (5, Some(1_006), 5)]
         {
