@@ -316,7 +316,7 @@ const CLIENT_ID: &str = "    \
 ";
 
 const PASSWORD: &str = "    \
-    # Whoever may read this file may read the password. `password_file: FILE` keeps it elsewhere.
+    # Every reader of this file can read the password. `password_file: FILE` keeps it elsewhere.
 ";
 
 const TAIL: &str = "    \
@@ -326,7 +326,7 @@ const TAIL: &str = "    \
     # to keep only those:
     # discovery: false
 
-  # A history, too: each reading for a month, the energy of each day for ever.
+  # A history, too: each reading for a month, the energy of each day permanently.
   # - {type: sqlite, path: energi.db}
 ";
 

@@ -40,7 +40,7 @@ macro_rules! sinks {
                 }
             }
 
-            /// The sink that it describes, to be kept by whoever runs it.
+            /// The sink that this describes, shared with the task that runs the sink.
             #[must_use]
             pub fn shared(&self) -> Arc<dyn SinkConfig> {
                 match *self {
@@ -101,7 +101,7 @@ sinks! {
 }
 
 /// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and
-/// whoever asks must have taken them out.
+/// the caller must have taken them out.
 #[derive(Debug, Clone, Copy)]
 pub struct KeysOf(pub SinkType);
 

@@ -257,7 +257,7 @@ impl<S: AsyncFnMut()> Running<S> {
     /// Logs the counters and what was not delivered.
     fn report(&self, Outcome { captured, by_request }: Outcome) -> Result<(), Failure> {
         if self.sinks.reader_gone() {
-            // Whoever closed the pipe knows what is missing.
+            // The reader that closed the pipe knows what is missing.
             return Ok(());
         }
         info!("{}", self.counters);

@@ -51,7 +51,7 @@ pub enum RecordError {
         /// What the operating system said.
         error: io::Error,
     },
-    /// Whoever read the stream has gone.
+    /// The reader of the stream has gone.
     #[error("the reader of the stream has gone")]
     ReaderGone,
 }

@@ -26,7 +26,7 @@ fn report(db: &Path, arguments: &str) -> Result<String, Failure> {
     Ok(String::from_utf8(out).unwrap())
 }
 
-/// Compares with `tests/golden/report/{name}`; `UPDATE_GOLDEN=1` writes it anew.
+/// Compares with `tests/golden/report/{name}`; `UPDATE_GOLDEN=1` writes it again.
 #[track_caller]
 fn assert_golden(name: &str, found: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report").join(name);
@@ -34,7 +34,7 @@ fn assert_golden(name: &str, found: &str) {
         std::fs::write(&path, found).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
-    assert!(found == expected, "{name} differs; UPDATE_GOLDEN=1 writes it anew\n{found}");
+    assert!(found == expected, "{name} differs; UPDATE_GOLDEN=1 writes it again\n{found}");
 }
 
 /// Two devices, five days around the end of a month, every kind of gap.

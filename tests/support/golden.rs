@@ -21,4 +21,4 @@ pub fn matches_golden(path: &str, actual: &str) {
     assert_eq!(actual.len(), golden.len(), "{path}: stale? {HINT}");
 }
 
-const HINT: &str = "UPDATE_GOLDEN=1 writes it anew";
+const HINT: &str = "UPDATE_GOLDEN=1 writes it again";

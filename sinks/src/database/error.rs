@@ -47,7 +47,7 @@ pub(crate) enum Refusal {
     #[error("{0} is no lock of this gateway; move it away, or choose another `path`")]
     ForeignLock(PathBuf),
     /// The file was removed or replaced while it was open.
-    #[error("it was removed or replaced while in use; it is opened anew")]
+    #[error("it was removed or replaced while in use; it is opened again")]
     Replaced,
 }
 

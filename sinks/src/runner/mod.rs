@@ -34,7 +34,7 @@ pub(crate) use backoff::CEILING;
 /// How long a runner goes on when its sink fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryPolicy {
-    /// For ever: a gateway in a cupboard has nobody to ask.
+    /// Without end: nobody attends to a gateway in a cupboard.
     Forever,
     /// So many tries, then the sink is given up: somebody waits for the command to end.
     Attempts(u64),
@@ -46,7 +46,7 @@ pub enum RunError {
     /// The sink was given up.
     #[error("{0}")]
     GivenUp(SinkError),
-    /// Whoever reads the output has gone.
+    /// The reader of the output has gone.
     #[error("the reader of the output has gone")]
     Closed,
 }

@@ -101,7 +101,7 @@ async fn accept(
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    // Whoever is not done by then is cut off with the set.
+    // Connections that are not done by then are cut off with the set.
     let _ = tokio::time::timeout(GRACE, ended).await;
 }
 

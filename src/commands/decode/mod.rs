@@ -233,7 +233,7 @@ struct Output {
 impl Output {
     fn input(&mut self, path: &Path) -> Result<(), Ended> {
         let mut source = ReplaySource::open(path, Speed::Max)?;
-        // Whoever watches a stream wants to see each packet as it comes.
+        // A person who watches a stream wants to see each packet as it comes.
         let streams = source.progress().total().is_none();
         let (mut seen, mut unread) = (PacketCounts::default(), 0);
         let ended = loop {
