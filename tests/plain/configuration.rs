@@ -93,7 +93,7 @@ fn what_the_example_comments_out_is_valid_too() {
     };
     for block in sinks.iter().filter(is_built) {
         let text = format!("capture: {{type: simulator}}\nsinks:\n{block}");
-        let secret = |name: &str| name.starts_with("MQTT_").then(|| "hunter2".to_owned());
+        let secret = |name: &str| name.ends_with("_PASSWORD").then(|| "hunter2".to_owned());
         let config = config::parse(&text, Path::new("config.yaml"), &secret);
         config.unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     }
