@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn an_inverter_may_draw_a_little_at_night() {
+        let mut bytes = vec![0; 0x18 + 0x22];
+        bytes[..4].copy_from_slice(&[0xCB, 0xDA, 0xE9, 0xF8]);
+        bytes[0x18] = 0x22;
+        bytes[0x22..0x24].copy_from_slice(&(-20_i16).to_le_bytes());
+        bytes[0x2E..0x32].copy_from_slice(&EDDI.to_le_bytes());
+        let table = DecoderTable::confirmed();
+        let decoder = table.iter().find(|decoder| decoder.layout().length == Some(0x22)).unwrap();
+        let withheld = withheld(&mut Gate::default(), decoded(decoder, &bytes));
+        assert_eq!(withheld, Vec::<String>::new());
+    }
+
+    #[test]
     fn a_value_that_may_be_anything_must_still_be_a_number() {
         // A custom decoder may divide by as little as its author likes.
         for (divide, raw, expected) in [(1.0, 1, &[][..]), (1e-320, 1, &["v"]), (1e-320, 0, &[])] {

@@ -223,6 +223,7 @@ fn a_field_may_stand_in_an_entry_wherever_that_is() {
         ("channel", CustomField { channel: Some(16), ..power.clone() }),
         ("offset", CustomField { offset: Some(Hex(0x30)), ..power.clone() }),
         ("offset", CustomField { entry: None, ..power.clone() }),
+        ("offset", CustomField { channel: Some(1), ..field("power", 0x30, NumberType::I16) }),
     ] {
         let errors = decoder(0x2C, "wrong", vec![wrong]).layout().unwrap_err();
         assert_eq!(errors[0].path, format!("fields[0].{problem}"));
@@ -251,6 +252,7 @@ fn a_field_must_lie_inside_the_record() {
     let past = decoder(0x2C, "past", vec![field("past", 0x43, NumberType::U16)]);
     let errors = past.layout().unwrap_err();
     assert_eq!(errors[0].path, "fields[0].offset");
+    assert!(errors[0].to_string().contains("0x18 to 0x43"), "{}", errors[0]);
     let last = decoder(0x2C, "last", vec![field("last", 0x42, NumberType::U16)]);
     last.layout().unwrap();
 }
