@@ -23,4 +23,5 @@ mod research_page;
 mod settings;
 mod snippets;
 mod spelling;
+mod table;
 mod tutorials;

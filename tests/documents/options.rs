@@ -1,132 +1,98 @@
-//! Tables of options are written by the code: which options there are, and their defaults. What an
-//! option means is kept from the page.
-//!
-//! `UPDATE_GOLDEN=1 cargo test --test documents` writes them. A new option gets a row that is still
-//! to be explained; the test fails until it is.
+//! Tables of options and the example configuration are written by the code: which options there are,
+//! and their defaults. `UPDATE_GOLDEN=1 cargo test --test documents` writes them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use energi_gateway::config;
 use energi_sinks::registry::{KeysOf, SinkType};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Value, json};
 
+use crate::table::with_rows;
 use support::gateway::root;
 use support::golden::matches_golden;
 
-/// A page, the sink that it is about, and the least that a configuration of one has to say.
-fn pages() -> Vec<(&'static str, &'static str, Value)> {
-    let pages = [
-        ("docs/sinks/stdout.md", "stdout", json!({})),
-        ("docs/sinks/sqlite.md", "sqlite", json!({})),
-        (
-            "docs/sinks/influxdb.md",
-            "influxdb",
-            json!({"url": "http://host:8086", "org": "home", "bucket": "energy"}),
-        ),
-        ("docs/sinks/mqtt.md", "mqtt", json!({"url": "mqtt://broker:1883"})),
-        ("docs/sinks/postgres.md", "postgres", json!({"url": "postgresql://gateway@db1/energy"})),
-        ("docs/sinks/web.md", "web", json!({})),
-    ];
-    let is_built = |name| SinkType::built().any(|sink| sink.name() == name);
-    pages.into_iter().filter(|(_, name, _)| is_built(*name)).collect()
-}
+const EXAMPLE: &str = "config.example.yaml";
 
-fn sink(name: &str) -> SinkType {
-    SinkType::built().find(|sink| sink.name() == name).unwrap()
-}
-
-#[test]
-fn every_sink_has_a_page() {
-    let names: Vec<_> = pages().iter().map(|(_, name, _)| *name).collect();
-    assert!(SinkType::built().all(|sink| names.contains(&sink.name())));
+/// The least that a configuration of a sink has to say.
+fn minimal(name: &str) -> Value {
+    match name {
+        "influxdb" => json!({"url": "http://host:8086", "org": "home", "bucket": "energy"}),
+        "mqtt" => json!({"url": "mqtt://broker:1883"}),
+        "postgres" => json!({"url": "postgresql://gateway@db1/energy"}),
+        _ => json!({}),
+    }
 }
 
 #[test]
 fn the_options_of_a_sink_are_documented_with_their_defaults() {
-    for (page, name, minimal) in pages() {
-        let text = std::fs::read_to_string(root().join(page)).unwrap();
-        let options = of_sink(sink(name), &minimal);
-        matches_golden(page, &with_options(&text, &options));
-        assert_eq!(documented(&text), options, "{page}");
+    for sink in SinkType::built() {
+        let page = format!("docs/sinks/{}.md", sink.name());
+        let text = std::fs::read_to_string(root().join(&page)).expect(&page);
+        matches_golden(&page, &with_options(&text, &of_sink(sink)));
     }
 }
 
 #[test]
 fn the_example_configuration_shows_every_option_with_its_default() {
-    let text = std::fs::read_to_string(root().join("config.example.yaml")).unwrap();
-    for (_, name, minimal) in pages() {
-        let start = text.find(&format!("- type: {name}\n")).expect(name);
-        let block = text[start..].split("\n\n").next().unwrap();
-        for (option, default) in of_sink(sink(name), &minimal) {
-            let key = option.rsplit('.').next().unwrap();
-            let shown = match default.as_str() {
-                "required" | "none" => format!(" {key}: "),
-                default => format!(" {key}: {default}"),
-            };
-            assert!(block.contains(&shown), "{name}: `{shown}` is not shown");
+    let mut text = std::fs::read_to_string(root().join(EXAMPLE)).unwrap();
+    for sink in SinkType::built() {
+        let start = format!("- type: {}\n", sink.name());
+        if !text.contains(&start) {
+            let name = sink.name();
+            writeln!(text, "\n  # See docs/sinks/{name}.md.\n  #\n  # {start}  #   name: {name}")
+                .unwrap();
         }
+        text = with_defaults(&text, &start, &of_sink(sink));
     }
+    let decoders = of::<config::Decoders>(&json!({}));
+    matches_golden(EXAMPLE, &with_defaults(&text, "\ndecoders:\n", &decoders));
 }
 
-/// The text with the rows and defaults of its first table of options as the code has them. Rows keep
-/// their order, unit and words; new ones come last.
+/// The text with the defaults of the block that begins with `start` as the code has them. A new
+/// option is added at the end of the block, as a comment.
+fn with_defaults(text: &str, start: &str, options: &BTreeMap<String, String>) -> String {
+    let start = text.find(start).expect(start) + 1;
+    let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
+    let mut block = text[start..end].to_owned();
+    for (option, default) in options {
+        let key = option.rsplit('.').next().unwrap();
+        let given = matches!(default.as_str(), "required" | "none");
+        let name = [format!(" {key}: "), format!(" \"{key}\": ")];
+        let Some(value) = name.iter().find_map(|name| Some(block.find(name)? + name.len())) else {
+            let default = if given { "" } else { default };
+            writeln!(block, "  #   {key}: {default}").unwrap();
+            continue;
+        };
+        let line = block[value..].lines().next().unwrap_or_default();
+        let old = line.split(" #").next().unwrap_or_default().trim_end().len();
+        if !given {
+            block.replace_range(value..value + old, default);
+        }
+    }
+    format!("{}{block}{}", &text[..start], &text[end..])
+}
+
+/// The text with its first table of options as the code has them. The units and words are the page's.
 pub(crate) fn with_options(text: &str, options: &BTreeMap<String, String>) -> String {
-    // A sink without options has no table.
-    let Some(start) = text.find("| option ") else { return text.to_owned() };
-    let rows = text[start..].lines().take_while(|line| line.starts_with('|'));
-    let (mut table, mut left) = (String::new(), options.clone());
-    let mut end = start;
-    for (index, row) in rows.enumerate() {
-        end += row.len() + 1;
-        let cells: Vec<&str> = row.trim_matches('|').splitn(4, '|').map(str::trim).collect();
-        let option = cells[0].replace('`', "");
-        if index < 2 {
-            writeln!(table, "{row}").unwrap();
-        } else if let Some(default) = left.remove(&option) {
-            // In words, or as it is written in YAML.
-            let shown = if cells[1].replace('`', "") == default {
-                cells[1].to_owned()
-            } else {
-                code_or_words(&default)
-            };
-            let unit = if cells[2].is_empty() { " ".to_owned() } else { format!(" {} ", cells[2]) };
-            let words = cells[3].trim_end();
-            writeln!(table, "| `{option}` | {shown} |{unit}| {words} |").unwrap();
-        }
-    }
-    for (option, default) in left {
-        writeln!(table, "| `{option}` | {} | | |", code_or_words(&default)).unwrap();
-    }
-    format!("{}{table}{}", &text[..start], &text[end..])
+    let rows: Vec<_> =
+        options.iter().map(|(key, value)| vec![format!("`{key}`"), shown(value)]).collect();
+    with_rows(text, "| option | default | unit | ", &rows)
 }
 
-fn code_or_words(default: &str) -> String {
-    if matches!(default, "required" | "none") { default.to_owned() } else { format!("`{default}`") }
-}
-
-/// The options in the tables of a text and their defaults.
-pub(crate) fn documented(text: &str) -> BTreeMap<String, String> {
-    let cells = |row: &str| -> Vec<String> {
-        row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
-    };
-    let rows = text.lines().skip_while(|line| !line.starts_with("| option "));
-    let mut rows = rows.take_while(|line| line.starts_with('|')).map(cells);
-    let Some(heads) = rows.next() else { return BTreeMap::new() };
-    assert_eq!(heads[..3], ["option", "default", "unit"]);
-    rows.skip(1)
-        .map(|row| {
-            assert!(!row[3].is_empty(), "{row:?}: what is it?");
-            (row[0].clone(), row[1].clone())
-        })
-        .collect()
+/// A default as the pages show it: in words, or as it is written in YAML.
+fn shown(default: &str) -> String {
+    let words =
+        matches!(default, "required" | "none") || default.is_empty() || default.contains(' ');
+    if words { default.to_owned() } else { format!("`{default}`") }
 }
 
 /// The options that the code knows and their defaults: `required` where a configuration has to say
 /// it, `none` where nothing stands in for it.
-fn of_sink(sink: SinkType, minimal: &Value) -> BTreeMap<String, String> {
-    options(minimal, &|value| {
+fn of_sink(sink: SinkType) -> BTreeMap<String, String> {
+    options(&minimal(sink.name()), &|value| {
         let mut config = KeysOf(sink).deserialize(value).map_err(|error| error.to_string())?;
         config.named(sink.name());
         let mut value = serde_json::to_value(&config).unwrap();

@@ -1,67 +1,72 @@
-//! The README's tables have every reading, sink and command that there is.
+//! The README's tables of readings, sinks and commands are written by the code.
+//! `UPDATE_GOLDEN=1 cargo test --test documents` writes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use clap::CommandFactory;
 use energi_decoders::{Class, Trust, packets};
 use energi_gateway::cli::Cli;
 use energi_sinks::registry::TYPES;
 
-use crate::page::Page;
+use crate::table::{rows, with_rows};
+use support::gateway::root;
+use support::golden::matches_golden;
 
-/// The rows of the table that begins with these heads, each a list of cells.
-fn table(heads: &str) -> Vec<Vec<String>> {
-    let text = Page::read("README.md").text;
-    let rows = text.lines().skip_while(|line| *line != heads).skip(2);
-    let rows = rows.take_while(|line| line.starts_with('|'));
-    let cell = |cell: &str| cell.trim().replace('`', "");
-    rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect()
-}
+const README: &str = "README.md";
+const READINGS: &str = "| key | packet | unit | ";
+const SINKS: &str = "| sink | ";
+const COMMANDS: &str = "| command | ";
 
 #[test]
-fn every_confirmed_reading_is_there_with_its_packets_and_unit() {
-    let mut read: BTreeMap<String, (Vec<String>, String)> = BTreeMap::new();
+fn the_readme_has_every_reading_sink_and_command() {
+    let text = fs::read_to_string(root().join(README)).unwrap();
+    let sinks: Vec<_> =
+        TYPES.iter().map(|name| vec![format!("[`{name}`](docs/sinks/{name}.md)")]).collect();
+    let command = Cli::command();
+    let commands: Vec<_> = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| vec![format!("`{}`", command.get_name())])
+        .collect();
+    let written = with_rows(&text, READINGS, &readings(&text));
+    let written = with_rows(&written, SINKS, &sinks);
+    matches_golden(README, &with_rows(&written, COMMANDS, &commands));
+}
+
+/// Confirmed keys with the packets they come in and their unit. Keys that share a row of the text
+/// stay together.
+fn readings(text: &str) -> Vec<Vec<String>> {
+    let mut found: Vec<(String, Vec<String>, String)> = Vec::new();
     for layout in packets::all().filter(|layout| layout.status == Trust::Confirmed) {
+        // A confirmed decoder is of one length.
+        let packet = format!("0x{:02X}", layout.length.unwrap());
         for field in &*layout.fields {
-            let flag = matches!(field.metric.class, Class::Flag | Class::Running);
-            let unit = if flag { "flag".into() } else { field.metric.unit.to_string() };
-            let (packets, _) =
-                read.entry(field.key().to_owned()).or_insert_with(|| (Vec::new(), unit));
-            // A confirmed decoder is of one length.
-            let packet = format!("0x{:02X}", layout.length.unwrap());
-            if !packets.contains(&packet) {
-                packets.push(packet);
+            let key = format!("`{}`", field.key());
+            match found.iter_mut().find(|(known, ..)| *known == key) {
+                Some((_, packets, _)) if packets.contains(&packet) => {}
+                Some((_, packets, _)) => packets.push(packet.clone()),
+                None => {
+                    let flag = matches!(field.metric.class, Class::Flag | Class::Running);
+                    let unit = if flag { "flag".into() } else { field.metric.unit.to_string() };
+                    found.push((key, vec![packet.clone()], unit));
+                }
             }
         }
     }
-    let mut shown = BTreeMap::new();
-    for row in table("| key | packet | unit | what |") {
-        let packets: Vec<_> = row[1].split(", ").map(String::from).collect();
-        for key in row[0].split(", ") {
-            shown.insert(key.to_owned(), (packets.clone(), row[2].clone()));
+    let mut written: Vec<Vec<String>> = Vec::new();
+    for row in rows(text, READINGS) {
+        let of_row = |(key, ..): &mut (String, _, _)| row[0].split(", ").any(|one| one == key);
+        for (key, packets, unit) in found.extract_if(.., of_row) {
+            let cells = [packets.join(", "), unit];
+            match written.last_mut() {
+                Some(last) if row[0].starts_with(&last[0]) && last[1..] == cells => {
+                    last[0] = format!("{}, {key}", last[0]);
+                }
+                _ => written.push([vec![key], cells.to_vec()].concat()),
+            }
         }
     }
-    assert_eq!(shown, read);
-}
-
-#[test]
-fn every_sink_is_there() {
-    let shown = table("| sink | for |").into_iter().map(|row| {
-        let name = row[0].split(']').next().unwrap();
-        name.trim_start_matches('[').to_owned()
-    });
-    let shown: BTreeSet<_> = shown.collect();
-    assert_eq!(shown, TYPES.iter().map(|name| (*name).to_owned()).collect());
-}
-
-#[test]
-fn every_command_is_there() {
-    let command = Cli::command();
-    let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
-    let known: BTreeSet<_> = visible.map(|command| command.get_name().to_owned()).collect();
-    let shown: BTreeSet<_> = table("| command | does |")
-        .iter()
-        .flat_map(|row| row[0].split(", ").map(String::from))
-        .collect();
-    assert_eq!(shown, known);
+    let new = found.into_iter().map(|(key, packets, unit)| vec![key, packets.join(", "), unit]);
+    written.extend(new);
+    written
 }

@@ -7,7 +7,7 @@ use energi_gateway::config::{self, Decoders, Device, Devices, Live, Remote, Repl
 use energi_sinks::settings::Tariff;
 use serde_json::json;
 
-use crate::options::{documented, of, with_options};
+use crate::options::{of, with_options};
 use crate::page::pages;
 use support::gateway::root;
 use support::golden::matches_golden;
@@ -85,7 +85,6 @@ fn the_page_on_configuration_has_every_key_and_its_default() {
         let end = start + section.len();
         let written = with_options(section, &expected);
         text = format!("{}{written}{}", &text[..start], &text[end..]);
-        assert_eq!(documented(&written), expected, "{PAGE}, {heading}");
     }
     matches_golden(PAGE, &text);
 }
