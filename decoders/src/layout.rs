@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::decoder::DecodeError;
 use crate::entry::{Entries, STATUS_TYPE};
+use crate::error::DecodeError;
 use crate::field::Field;
 use crate::frame::{RECORD_HEADER, RECORDS, Record};
 use crate::product::{Product, ZAPPI_CLASS};

@@ -16,6 +16,7 @@ pub mod counter;
 pub mod custom;
 pub mod decoder;
 pub mod entry;
+pub mod error;
 pub mod field;
 pub mod frame;
 pub mod gate;
@@ -30,8 +31,9 @@ pub mod switch;
 pub mod table;
 pub mod value;
 
-pub use decoder::{DecodeError, Decoder, TableDecoder};
+pub use decoder::{Decoder, TableDecoder};
 pub use entry::{Entries, EntryHead, EntrySelector};
+pub use error::DecodeError;
 pub use field::{Confidence, Field, Raw};
 pub use frame::{Frame, FrameError, MacAddress, Record};
 pub use gate::{Gate, Plausibility, Verdict};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decoder::DecodeError;
 use crate::entry::Entries;
+use crate::error::DecodeError;
 use crate::field::Field;
 use crate::frame::{MacAddress, Record};
 use crate::layout::{Layout, Trust};

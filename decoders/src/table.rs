@@ -6,7 +6,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::custom::Hex;
-use crate::decoder::{DecodeError, Decoder, TableDecoder};
+use crate::decoder::{Decoder, TableDecoder};
+use crate::error::DecodeError;
 use crate::frame::Record;
 use crate::layout::{Layout, Trust};
 use crate::packets;

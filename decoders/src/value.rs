@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::packets;
-
 /// The words that an enumeration may say, by raw number.
 pub type Options = &'static [&'static str];
 
@@ -19,15 +17,6 @@ impl Choice {
     #[must_use]
     pub fn new(options: Options, index: usize) -> Option<Self> {
         (index < options.len()).then_some(Self { options, index })
-    }
-
-    /// The word as some built-in enumeration has it: for text that a program reads back.
-    #[must_use]
-    pub fn find(word: &str) -> Option<Self> {
-        packets::enumerations().find_map(|options| {
-            let index = options.iter().position(|option| *option == word)?;
-            Some(Self { options, index })
-        })
     }
 
     /// The word.
@@ -118,12 +107,6 @@ mod tests {
         assert_eq!(value.to_string(), "eco+");
         assert_eq!(value.quoted().to_string(), "\"eco+\"");
         assert_eq!(Choice::new(MODES, 2), None);
-        assert_eq!(Choice::find("no word of any device"), None);
-        for options in packets::enumerations() {
-            for word in options {
-                assert_eq!(Choice::find(word).unwrap().word(), *word);
-            }
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::layout::Layout;
 use crate::metric::Class;
-use crate::value::Options;
+use crate::value::Choice;
 
 macro_rules! packets {
     ($($file:ident)*) => {
@@ -21,10 +21,15 @@ pub fn all() -> impl Iterator<Item = &'static Layout> {
     TABLES.iter().copied().flatten()
 }
 
-/// The words of every built-in enumeration.
-pub fn enumerations() -> impl Iterator<Item = Options> {
-    all().flat_map(|layout| layout.fields.iter()).filter_map(|field| match field.metric.class {
+/// Returns a word as some built-in enumeration has it: for text that a program reads back.
+#[must_use]
+pub fn choice(word: &str) -> Option<Choice> {
+    let fields = all().flat_map(|layout| layout.fields.iter());
+    let mut enumerations = fields.filter_map(|field| match field.metric.class {
         Class::Choice(options) => Some(options),
         _ => None,
+    });
+    enumerations.find_map(|options| {
+        Choice::new(options, options.iter().position(|option| *option == word)?)
     })
 }

@@ -4,7 +4,7 @@
 use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::layout::OTHERS;
 use energi_decoders::product::ZAPPI_CLASS;
-use energi_decoders::{DecodeError, DecoderTable, Frame, Product, Reading};
+use energi_decoders::{Class, DecodeError, DecoderTable, Frame, Product, Reading, packets};
 use proptest::prelude::*;
 
 const ETHERNET: &str =
@@ -277,4 +277,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn every_word_of_an_enumeration_reads_back() {
+    let fields = packets::all().flat_map(|layout| layout.fields.iter());
+    for field in fields {
+        let Class::Choice(words) = field.metric.class else { continue };
+        for word in words {
+            assert_eq!(packets::choice(word).unwrap().word(), *word, "{}", field.key());
+        }
+    }
+    assert_eq!(packets::choice("no word of any device"), None);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use energi_decoders::{Choice, Reading, Value};
+use energi_decoders::{Reading, Value, packets};
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 /// Writes the values of `reading` to `text`, null for what was withheld and for what is no finite
@@ -65,7 +65,7 @@ impl Visitor<'_> for StoredVisitor {
 
     /// A word that no decoder of this release has is left out.
     fn visit_str<E>(self, word: &str) -> Result<Self::Value, E> {
-        Ok(Choice::find(word).map(Value::Choice))
+        Ok(packets::choice(word).map(Value::Choice))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
