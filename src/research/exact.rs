@@ -156,7 +156,8 @@ struct Bins {
 
 impl Bins {
     /// The most frequent number in each period, the phase later than the series's own. The times
-    /// ascend.
+    /// ascend. A period with fewer than half of the usual records has none: where records are
+    /// missing, what is left may be of the next period.
     fn new(times: &[i64], column: &[i64], periods: Periods, phase: i64) -> Self {
         let Periods { origin, period, last } = periods;
         let origin = origin + phase * period / PHASES;
@@ -166,10 +167,17 @@ impl Bins {
         let number = |time: i64| (time - origin).div_euclid(period);
         let begin = times.partition_point(|time| number(*time) < from);
         let end = times.partition_point(|time| number(*time) <= to);
+        let chunks = || times[begin..end].chunk_by(|a, b| number(*a) == number(*b));
+        let mut counts: Vec<usize> = chunks().map(<[i64]>::len).collect();
+        counts.sort_unstable();
+        let usual = counts.get(counts.len() / 2).copied().unwrap_or_default();
         let mut rest = begin;
-        for bin in times[begin..end].chunk_by(|a, b| number(*a) == number(*b)) {
+        for bin in chunks() {
             let mut values = column.get(rest..rest + bin.len()).unwrap_or_default().to_vec();
             rest += bin.len();
+            if 2 * bin.len() < usual {
+                continue;
+            }
             values.sort_unstable();
             let longest = values.chunk_by(|a, b| a == b).max_by_key(|run| run.len());
             let index = bin.first().and_then(|time| usize::try_from(number(*time) - from).ok());
@@ -235,151 +243,167 @@ fn equality(moved: &[(i64, f64)], binned: &Bins, scale: f64, shift: i64) -> Opti
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
+    use std::thread;
 
-    use energi_decoders::{MacAddress, Record};
-    use jiff::Timestamp;
+    use energi_decoders::{Frame, Record};
+    use jiff::tz::TimeZone;
+    use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::research::outside::{self, OutsideSeries};
+    use crate::capture::simulator::{DeviceState, Household, Rate, Settings};
+    use crate::research::outside;
     use crate::research::series::{Gathered, RecordSelection};
 
     const LENGTH: u8 = 0x36;
-    const START: i64 = 1_781_900_000;
-    const MINUTES: i64 = 600;
+    const SEEDS: u64 = 20;
+
+    /// A field of the cloud's history: its name, where the record has it, the cloud's number for one
+    /// raw, and the raw number.
+    type Field = (&'static str, &'static [u8], i32, fn(&DeviceState) -> i32);
+
+    const FIELDS: &[Field] = &[
+        ("gep", &[0x30, 0x46], 60, |state| state.minute.generation.positive),
+        ("v1", &[0x38], 1, |state| state.minute.voltage),
+        ("frq", &[0x3A], 1, |state| state.minute.frequency),
+        ("hsk", &[0x3C], 1, |state| state.minute.heatsink),
+        ("pect1", &[0x3E], 60, |state| state.minute.divert.positive),
+        ("pect2", &[0x42], 60, |state| state.minute.grid.positive),
+        ("nect2", &[0x44], 60, |state| state.minute.grid.negative),
+    ];
 
     /// `SplitMix64`.
     struct Random(u64);
 
     impl Random {
-        fn next(&mut self) -> u64 {
+        /// One time in twenty.
+        fn rarely(&mut self) -> bool {
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = self.0;
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        }
-
-        fn below(&mut self, limit: u64) -> u64 {
-            self.next() % limit
+            (z ^ (z >> 31)).is_multiple_of(20)
         }
     }
 
-    /// What a household did minute by minute: field, offset in the record, cloud's numbers for one
-    /// raw, and the raw numbers.
-    type Planted = (&'static str, u8, u64, Vec<u64>);
-
-    fn household(random: &mut Random) -> Vec<Planted> {
-        let mut walk = |base: u64, step: u64, asleep: bool| {
-            let mut value = base;
-            let values = (0..MINUTES).map(|minute| {
-                value = (value + random.below(2 * step + 1)).saturating_sub(step);
-                // The sun sets.
-                if asleep && minute > MINUTES / 2 { 0 } else { value }
-            });
-            values.collect::<Vec<_>>()
-        };
-        vec![
-            ("gep", 0x30, 60, walk(1800, 90, true)),
-            ("v1", 0x38, 1, walk(2400, 6, false)),
-            ("frq", 0x3A, 1, walk(5000, 4, false)),
-            ("hsk", 0x3C, 1, walk(350, 3, false)),
-            ("pect1", 0x3E, 60, walk(400, 120, false)),
-            ("nect2", 0x44, 60, walk(900, 200, false)),
-        ]
+    /// What is wrong with a day's data.
+    #[derive(Debug, Clone, Copy)]
+    struct Damage {
+        /// Seconds that the capture's clock is behind the cloud's.
+        late: i64,
+        /// One minute in twenty is missing in the cloud, and another one in the capture.
+        gaps: bool,
     }
 
-    /// The records of a device whose clock is `late` seconds behind the cloud's, one a minute, with
-    /// other bytes at random.
-    fn records(planted: &[Planted], late: i64, random: &mut Random) -> RecordSeries {
-        let selection = RecordSelection { length: LENGTH, record_type: None, source: None };
-        let mut gathered = Gathered::new(selection);
-        for minute in 0..MINUTES {
-            let mut bytes = [0_u8; LENGTH as usize];
-            for byte in &mut bytes[6..] {
-                *byte = u8::try_from(random.below(256)).unwrap();
-            }
-            bytes[..4].copy_from_slice(&[LENGTH, 0x53, 0x5a, 0x5a]);
-            for (_, offset, _, values) in planted {
-                let raw = u16::try_from(values[usize::try_from(minute).unwrap()]).unwrap();
-                let at = usize::from(*offset) - 0x18;
-                bytes[at..at + 2].copy_from_slice(&raw.to_le_bytes());
-            }
-            // It is sent within a second or two of the end of the minute.
-            let second = START + (minute + 1) * 60 + late;
-            let jitter = i64::try_from(random.below(2_000_000)).unwrap();
-            let time = Timestamp::from_microsecond(second * 1_000_000 + jitter).unwrap();
-            let (record, _) = Record::split(&bytes).unwrap();
-            gathered.add(&record, Some(time), Some(MacAddress([2, 0, 0, 0, 0, 1])));
-        }
-        gathered.most().unwrap().0
-    }
-
-    /// The cloud's file of the same minutes, with one in twenty missing.
-    fn cloud(planted: &[Planted], random: &mut Random) -> Vec<OutsideSeries> {
-        let rows: Vec<String> = (0..MINUTES)
-            .filter(|_| random.below(20) > 0)
-            .map(|minute| {
-                // 1,781,900,000 is not the beginning of a minute of the calendar: the cloud's are.
-                let time = Timestamp::from_second((START / 60 + minute) * 60).unwrap();
-                let time = time.to_zoned(jiff::tz::TimeZone::UTC);
-                let mut row = format!(
-                    "\"yr\": {}, \"mon\": {}, \"dom\": {}, \"hr\": {}, \"min\": {}",
-                    time.year(),
-                    time.month(),
-                    time.day(),
-                    time.hour(),
-                    time.minute()
-                );
-                for (field, _, per, values) in planted {
-                    let value = values[usize::try_from(minute).unwrap()] * per;
-                    if value > 0 {
-                        let _ = write!(row, ", \"{field}\": {value}");
-                    }
+    /// Twelve hours of a simulated house: the minute histories that were captured, and the cloud's.
+    fn house(seed: u64, damage: Damage) -> (RecordSeries, Vec<KnownMetric>) {
+        let start: Timestamp = "2026-06-20T05:00:00Z".parse().unwrap();
+        let end = start + SignedDuration::from_hours(12);
+        let mut settings = Settings::new(start, TimeZone::get("Europe/London").unwrap());
+        settings.seed = seed;
+        settings.rates = vec![Rate { length: LENGTH, every: 2 }];
+        let mut household = Household::new(settings);
+        let mut gathered =
+            Gathered::new(RecordSelection { length: LENGTH, record_type: None, source: None });
+        let (mut random, mut rows) = (Random(seed), Vec::new());
+        let (mut minute, mut captured) = (0, true);
+        while let Some((time, frame)) = household.next_frame()
+            && time < end
+        {
+            let frame = frame.to_vec();
+            let shown = time.as_second().div_euclid(60) - 1;
+            if shown != minute {
+                minute = shown;
+                captured = !(random.rarely() && damage.gaps);
+                if !(random.rarely() && damage.gaps) {
+                    rows.push(row(minute, household.device(0).unwrap()));
                 }
-                format!("{{{row}}}")
-            })
-            .collect();
-        outside::parse_cloud(&format!("{{\"U16042300\": [{}]}}", rows.join(","))).unwrap()
-    }
-
-    fn known(series: &[OutsideSeries]) -> Vec<KnownMetric> {
+            }
+            let frame = Frame::parse(&frame).unwrap();
+            let record: Record<'_> = frame.records().next().unwrap();
+            if captured {
+                let time = time + SignedDuration::from_secs(damage.late);
+                gathered.add(&record, Some(time), frame.source());
+            }
+        }
+        // The first minute was not simulated.
+        let text = format!("{{\"U17589669\": [{}]}}", rows[1..].join(","));
+        let series = outside::parse_cloud(&text).unwrap();
         let known = series
             .iter()
             .map(|series| KnownMetric::outside(series.name.clone(), &series.numbers().unwrap()));
-        known.collect()
+        (gathered.most().unwrap().0, known.collect())
     }
 
-    #[test]
-    fn every_planted_word_of_a_minute_history_is_found_and_nothing_else() {
-        for seed in 0..20 {
-            let mut random = Random(seed);
-            let planted = household(&mut random);
-            let late = if seed % 2 == 0 { 40 } else { 0 };
-            let series = records(&planted, late, &mut random);
-            let found = search(&series, &known(&cloud(&planted, &mut random)), &SCALES);
-            let mut names: Vec<_> =
-                found.iter().map(|found| (found.view.offset, found.name.as_str())).collect();
-            names.sort_unstable();
-            let expected: Vec<_> =
-                planted.iter().map(|(field, offset, ..)| (*offset, *field)).collect();
-            assert_eq!(names, expected, "seed {seed}: {found:?}");
-            for (found, per) in found.iter().filter_map(|found| {
-                let planted = planted.iter().find(|(field, ..)| *field == found.name)?;
-                Some((found, planted.2))
-            }) {
-                assert_eq!(found.scale.to_string(), per.to_string(), "seed {seed}: {found:?}");
+    /// A minute since 1970 as the cloud has it, which leaves out what is zero.
+    fn row(minute: i64, state: &DeviceState) -> String {
+        let time = Timestamp::from_second(minute * 60).unwrap().to_zoned(TimeZone::UTC);
+        let mut row = format!(
+            "\"yr\": {}, \"mon\": {}, \"dom\": {}, \"hr\": {}, \"min\": {}",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minute()
+        );
+        for (field, _, per, raw) in FIELDS {
+            let value = raw(state) * per;
+            if value > 0 {
+                let _ = write!(row, ", \"{field}\": {value}");
             }
         }
+        format!("{{{row}}}")
+    }
+
+    /// Runs `test` for every seed, on all processors.
+    fn for_every_seed(test: impl Fn(u64) + Sync) {
+        let workers = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        thread::scope(|scope| {
+            for worker in 0..workers {
+                let test = &test;
+                scope.spawn(move || {
+                    (0..SEEDS).filter(|seed| seed % workers == worker).for_each(test);
+                });
+            }
+        });
+    }
+
+    fn every_word_is_found_and_nothing_else(damage: Damage) {
+        let mut expected: Vec<(u8, &str, String)> = FIELDS
+            .iter()
+            .flat_map(|(field, offsets, per, _)| {
+                offsets.iter().map(|offset| (*offset, *field, per.to_string()))
+            })
+            .collect();
+        expected.sort_unstable();
+        for_every_seed(|seed| {
+            let (series, known) = house(seed, damage);
+            let found = search(&series, &known, &SCALES);
+            let mut names: Vec<_> = found
+                .iter()
+                .map(|found| (found.view.offset, found.name.as_str(), found.scale.to_string()))
+                .collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "seed {seed}, {damage:?}: {found:?}");
+        });
     }
 
     #[test]
-    fn in_records_of_another_day_nothing_is_found() {
-        for seed in 0..20 {
-            let (mut random, mut other) = (Random(seed), Random(1000 + seed));
-            let series = records(&household(&mut random), 0, &mut random);
-            let found =
-                search(&series, &known(&cloud(&household(&mut other), &mut other)), &SCALES);
-            assert_eq!(found, [], "seed {seed}");
-        }
+    fn every_word_of_a_minute_history_is_found_and_nothing_else() {
+        every_word_is_found_and_nothing_else(Damage { late: 0, gaps: false });
+    }
+
+    #[test]
+    fn every_word_is_found_with_minutes_missing_and_a_clock_that_is_off() {
+        every_word_is_found_and_nothing_else(Damage { late: 40, gaps: true });
+        every_word_is_found_and_nothing_else(Damage { late: -40, gaps: true });
+    }
+
+    #[test]
+    fn in_the_records_of_another_house_nothing_is_found() {
+        for_every_seed(|seed| {
+            let (series, _) = house(seed, Damage { late: 0, gaps: false });
+            let (_, known) = house(1000 + seed, Damage { late: 0, gaps: false });
+            assert_eq!(search(&series, &known, &SCALES), [], "seed {seed}");
+        });
     }
 }

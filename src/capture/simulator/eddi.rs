@@ -59,7 +59,7 @@ pub struct DeviceState {
     pub minute: MinuteHistory,
 }
 
-/// Average powers of a minute, in W.
+/// Averages of a minute: powers in W, and what the mains and the heatsink were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MinuteHistory {
     /// At the grid: positive from it.
@@ -68,6 +68,25 @@ pub struct MinuteHistory {
     pub generation: Average,
     /// Into the heaters.
     pub divert: Average,
+    /// Mains voltage in 0.1 V.
+    pub voltage: i32,
+    /// Mains frequency in 0.01 Hz.
+    pub frequency: i32,
+    /// Temperature of the heatsink, in 0.1 °C.
+    pub heatsink: i32,
+}
+
+impl MinuteHistory {
+    fn over(&self, count: i32) -> Self {
+        Self {
+            grid: self.grid.over(count),
+            generation: self.generation.over(count),
+            divert: self.divert.over(count),
+            voltage: self.voltage / count,
+            frequency: self.frequency / count,
+            heatsink: self.heatsink / count,
+        }
+    }
 }
 
 /// What flowed each way, in W, both positive.
@@ -103,8 +122,9 @@ pub(super) struct Eddi {
     /// Since the counter began, in J.
     energy: u64,
     silent_until: i64,
-    /// Sums of the minute that is under way.
+    /// Sums of the minute that is under way, and how many steps they are of.
     minute: MinuteHistory,
+    steps: i32,
     pub(super) ledger: Ledger,
 }
 
@@ -135,9 +155,15 @@ impl Eddi {
                 max_power: 3600,
                 tank: 0,
                 heatsink: 200,
-                minute: MinuteHistory::default(),
+                minute: MinuteHistory {
+                    voltage: 2400,
+                    frequency: 5000,
+                    heatsink: 200,
+                    ..MinuteHistory::default()
+                },
             },
             minute: MinuteHistory::default(),
+            steps: 0,
             roof: f64::from(random.between(3000, 4200)),
             random,
             load,
@@ -259,16 +285,20 @@ impl Eddi {
 
     /// Adds two seconds to the minute, and ends it where that is due.
     fn take_minute(&mut self, now: i64) {
-        const STEPS: i32 = 30;
         let (state, sums) = (&mut self.state, &mut self.minute);
         if now.rem_euclid(60) == 0 {
-            let MinuteHistory { grid, generation, divert } = std::mem::take(sums);
-            let [grid, generation, divert] = [grid, generation, divert].map(|sum| sum.over(STEPS));
-            state.minute = MinuteHistory { grid, generation, divert };
+            if self.steps > 0 {
+                state.minute = sums.over(self.steps);
+            }
+            (*sums, self.steps) = (MinuteHistory::default(), 0);
         }
         sums.grid.add(state.grid);
         sums.generation.add(state.generation);
         sums.divert.add(state.divert);
+        sums.voltage += state.voltage;
+        sums.frequency += state.frequency;
+        sums.heatsink += state.heatsink;
+        self.steps += 1;
     }
 
     fn generation(&self, light: f64, noise: u64) -> i32 {

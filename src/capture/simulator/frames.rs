@@ -6,7 +6,7 @@ use energi_decoders::frame::{ETHERTYPE, MAGIC, MULTICAST, RECORDS};
 use energi_decoders::layout::SERIAL;
 use energi_decoders::{MacAddress, Product};
 
-use super::eddi::DeviceState;
+use super::eddi::{DeviceState, MinuteHistory};
 use super::random::Random;
 use super::settings::Oddities;
 use super::zappi::ZappiState;
@@ -247,13 +247,12 @@ fn eddi_status(state: &DeviceState) -> StatusRecord {
 
 /// The minute history: averages of the last whole minute.
 fn minute(frame: &mut Writer, state: &DeviceState) {
-    let [grid, generation, divert] =
-        [state.minute.grid, state.minute.generation, state.minute.divert];
+    let MinuteHistory { grid, generation, divert, voltage, frequency, heatsink } = state.minute;
     frame.i16(0x30, generation.positive);
     frame.i16(0x32, generation.negative);
-    frame.i16(0x38, state.voltage);
-    frame.i16(0x3a, state.frequency);
-    frame.i16(0x3c, state.heatsink);
+    frame.i16(0x38, voltage);
+    frame.i16(0x3a, frequency);
+    frame.i16(0x3c, heatsink);
     for (offset, average) in (0x3e..).step_by(4).zip([divert, grid, generation]) {
         frame.i16(offset, average.positive);
         frame.i16(offset + 2, average.negative);
