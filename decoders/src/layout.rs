@@ -96,6 +96,13 @@ impl Rules {
         self.wants_class(class, listed) && !self.refuses_class(class, listed)
     }
 
+    /// Whether records of a type and class are asked for; of any class where none is given. They may
+    /// be refused still.
+    pub(crate) fn wants(&self, record_type: u16, class: Option<u8>) -> bool {
+        let wants_class = |class| self.wants_class(class, None);
+        self.wants_type(record_type) && class.is_none_or(wants_class)
+    }
+
     fn wants_type(&self, record_type: u16) -> bool {
         let required = self.requires_types.as_slice();
         required.is_empty() || required.contains(&record_type)

@@ -165,6 +165,7 @@ fn where_to_look(observed: &Observation, kind: Option<InterfaceKind>) -> Vec<Adv
 mod tests {
     use super::*;
     use crate::capture::live::InterfaceProbe;
+    use crate::doctor::traffic::RecordKind;
 
     fn report(
         state: LinkState,
@@ -219,7 +220,8 @@ mod tests {
 
         let mut unknown = observed(5, 0);
         let sender = unknown.stats.senders.entry(energi_decoders::frame::MULTICAST).or_default();
-        sender.records.insert(0xEE, 5);
+        let kind = RecordKind { length: 0xEE, record_type: 0x7878, class: 1 };
+        sender.records.insert(kind, 5);
         says(&report(Up, Wired, Some(unknown)), "energi-gateway record -i eth0");
 
         let mut port = report(Up, Wired, Some(observed(5, 0)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use energi_decoders::Value;
 use energi_sinks::current::CurrentDevice;
 use energi_sinks::eddi_state::EddiState;
@@ -14,9 +14,13 @@ use super::advice::advice;
 use super::{Examination, InterfaceInfo, InterfaceKind, InterfaceReport, TrafficStats};
 use crate::capture::ethertype;
 use crate::capture::live::LinkState;
+use crate::terminal::{self, wrapped};
 
 /// Interfaces that are shown; a machine with many containers has hundreds.
 const MOST_SHOWN: usize = 12;
+
+/// Columns of advice on a wide terminal.
+const WIDEST: usize = 80;
 
 /// The result: what it comes to, the interfaces, the permission, what each interface received, and
 /// the values just read.
@@ -44,7 +48,10 @@ impl fmt::Display for Examination {
         let mut heading = "\nJust read\n";
         for observed in successes.filter_map(|report| report.observed.as_ref()) {
             for (serial, device) in observed.stats.values.devices() {
-                writeln!(f, "{heading}  {serial}: {}", values(device))?;
+                let text = format!("{serial}: {}", values(device));
+                let width = terminal::width().map_or(usize::MAX, usize::from).saturating_sub(4);
+                let lines = wrapped(&text, width);
+                writeln!(f, "{heading}  {}", lines.join("\n    "))?;
                 heading = "";
             }
         }
@@ -109,11 +116,12 @@ fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) 
         }
     }
     let advice = if brief { Vec::new() } else { advice(report) };
+    let width = terminal::width().map_or(WIDEST, usize::from).min(WIDEST).saturating_sub(4);
     if !advice.is_empty() {
         f.write_str("\n  What to do\n")?;
     }
     for advice in advice {
-        for (number, line) in wrapped(&advice.text).iter().enumerate() {
+        for (number, line) in wrapped(&advice.text, width).iter().enumerate() {
             writeln!(f, "  {} {line}", if number == 0 { "-" } else { " " })?;
         }
         // On lines of their own, to be copied.
@@ -127,7 +135,7 @@ fn traffic(f: &mut fmt::Formatter<'_>, stats: &TrafficStats) -> fmt::Result {
         writeln!(f, "\n{}", ethertypes(stats))?;
     }
     if stats.of_devices > 0 {
-        writeln!(f, "\n{}", senders(stats))?;
+        f.write_str(&senders(stats))?;
     }
     if !stats.devices.is_empty() {
         let rows = stats.devices.iter().map(|(serial, records)| {
@@ -151,14 +159,18 @@ fn ethertypes(stats: &TrafficStats) -> String {
 }
 
 fn senders(stats: &TrafficStats) -> String {
-    let rows = stats.senders.iter().flat_map(|(mac, sender)| {
-        sender.records.iter().enumerate().map(move |(number, (length, count))| {
-            let mac = if number == 0 { mac.to_string() } else { String::new() };
-            let count = HumanCount(*count).to_string();
-            vec![mac, format!("{length:#04X}"), count, stats.decoder(*length)]
-        })
-    });
-    columns(&["Sender", "Record", ">Count", "Read by"], rows)
+    let mut text = String::new();
+    for (mac, sender) in &stats.senders {
+        let rows = sender.records.iter().map(|(kind, count)| {
+            let length = format!("0x{:02X}", kind.length);
+            let record_type = format!("0x{:04X}", kind.record_type);
+            vec![length, record_type, HumanCount(*count).to_string(), kind.decoder()]
+        });
+        let table = columns(&["Record", "Type", ">Count", "Read by"], rows);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n  From {mac}\n{table}");
+    }
+    text
 }
 
 /// `Grid -3,038 W, generation 3,250 W, heater 0 W, 10.21 kWh today, stopped`.
@@ -194,6 +206,9 @@ fn number(value: Value) -> String {
 fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
+    if let Some(width) = terminal::width() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     if !headings.is_empty() {
         table.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
     }
@@ -207,23 +222,4 @@ fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
         }
     }
     table.trim_fmt()
-}
-
-/// Lines that fit a terminal.
-fn wrapped(text: &str) -> Vec<String> {
-    const WIDTH: usize = 76;
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > WIDTH {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use energi_decoders::packets::{self, Reader};
 use energi_decoders::reading::is_no_device;
 use energi_decoders::{
-    Decoder, DecoderTable, Frame, FrameError, Gate, Layout, MacAddress, Plausibility, Record,
-    Trust, Verdict,
+    DecoderTable, Frame, FrameError, Gate, MacAddress, Plausibility, Record, Trust, Verdict,
 };
 use energi_sinks::current::CurrentValues;
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ use crate::capture::ethertype;
 
 /// More senders, and more devices, than any household has. Anyone can send frames.
 const MOST: usize = 64;
+
+/// More kinds of records than any device sends.
+const MOST_KINDS: usize = 256;
 
 /// What came over an interface.
 #[derive(Debug)]
@@ -41,8 +44,41 @@ pub struct TrafficStats {
 /// What one address sent.
 #[derive(Debug, Default)]
 pub struct SenderStats {
-    /// Records by their length byte.
-    pub records: BTreeMap<u8, u64>,
+    /// Records by their kind.
+    pub records: BTreeMap<RecordKind, u64>,
+}
+
+/// What selects the decoder of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordKind {
+    /// The length byte.
+    pub length: u8,
+    /// The record type.
+    pub record_type: u16,
+    /// The product class.
+    pub class: u8,
+}
+
+impl RecordKind {
+    fn of(record: &Record<'_>) -> Self {
+        let (record_type, class) = (record.record_type(), record.class());
+        Self { length: record.length(), record_type, class }
+    }
+
+    fn reader(self) -> Reader {
+        packets::reader(self.length, self.record_type, Some(self.class))
+    }
+
+    /// The built-in decoder that reads records of this kind, for people.
+    #[must_use]
+    pub fn decoder(self) -> String {
+        match self.reader() {
+            Reader::Missing => "no decoder".to_owned(),
+            Reader::Refused => "refused, of another device".to_owned(),
+            Reader::Layout(layout) if layout.status == Trust::Confirmed => layout.name.to_string(),
+            Reader::Layout(layout) => format!("{} (experimental)", layout.name),
+        }
+    }
 }
 
 impl Default for TrafficStats {
@@ -84,8 +120,11 @@ impl TrafficStats {
         let counts = self.senders.len() < MOST || self.senders.contains_key(&mac);
         for record in frame.records() {
             if counts {
-                let sender = self.senders.entry(mac).or_default();
-                *sender.records.entry(record.length()).or_default() += 1;
+                let records = &mut self.senders.entry(mac).or_default().records;
+                let kind = RecordKind::of(&record);
+                if records.len() < MOST_KINDS || records.contains_key(&kind) {
+                    *records.entry(kind).or_default() += 1;
+                }
             }
             self.record(&record, time);
         }
@@ -107,25 +146,11 @@ impl TrafficStats {
         }
     }
 
-    /// Whether records came that no built-in decoder reads, by their length.
+    /// Whether records came that no built-in decoder reads.
     #[must_use]
     pub fn has_unread_records(&self) -> bool {
-        let mut lengths = self.senders.values().flat_map(|sender| sender.records.keys());
-        lengths.any(|length| self.layout(*length).is_none())
-    }
-
-    fn layout(&self, length: u8) -> Option<&Layout> {
-        self.decoders.iter().map(Decoder::layout).find(|layout| layout.length == Some(length))
-    }
-
-    /// What reads records of a length, for people.
-    #[must_use]
-    pub fn decoder(&self, length: u8) -> String {
-        match self.layout(length) {
-            None => "no decoder".to_owned(),
-            Some(layout) if layout.status == Trust::Confirmed => layout.name.to_string(),
-            Some(layout) => format!("{} (experimental)", layout.name),
-        }
+        let mut kinds = self.senders.values().flat_map(|sender| sender.records.keys());
+        kinds.any(|kind| kind.reader().layout().is_none())
     }
 }
 

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use energi_decoders::Raw;
 use energi_decoders::custom::{CustomDecoder, CustomField, Hex, NumberType};
 use energi_decoders::layout::SERIAL;
+use energi_decoders::{Raw, packets};
 
 use super::View;
 use super::correlate::Finding;
 use super::exact::ExactMatch;
 use super::outside;
-use super::record_types;
 use super::series::RecordSeries;
 
 /// A field that explains less of its metric than this is not proposed beside a better one.
@@ -47,7 +46,8 @@ pub fn decoder(
     record_type: bool,
 ) -> Option<CustomDecoder> {
     let length = series.key.length;
-    let mut taken = record_types::built_in(length, series.key.record_type, None)
+    let mut taken = packets::reader(length, series.key.record_type, None)
+        .layout()
         .map_or_else(BTreeSet::new, |layout| {
             layout.fields.iter().map(|field| field.key().to_owned()).collect()
         });

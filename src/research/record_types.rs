@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use energi_decoders::packets;
-use energi_decoders::{Layout, MacAddress, Record};
+use energi_decoders::{MacAddress, Record};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Downsampled;
@@ -44,6 +43,8 @@ pub struct RecordTypeStats {
     pub last: Option<Timestamp>,
     /// The first record, whole.
     pub sample: Vec<u8>,
+    /// The product classes of the records, a bit each.
+    classes: u8,
     intervals: Downsampled<SignedDuration>,
 }
 
@@ -54,12 +55,14 @@ impl RecordTypeStats {
             first: None,
             last: None,
             sample: record.bytes().to_vec(),
+            classes: 0,
             intervals: Downsampled::new(INTERVALS),
         }
     }
 
-    fn add(&mut self, time: Option<Timestamp>) {
+    fn add(&mut self, record: &Record<'_>, time: Option<Timestamp>) {
         self.count += 1;
+        self.classes |= 1 << record.class();
         if let Some(time) = time {
             if let Some(last) = self.last {
                 self.intervals.push(time.duration_since(last));
@@ -67,6 +70,12 @@ impl RecordTypeStats {
             self.first = self.first.or(Some(time));
             self.last = Some(time);
         }
+    }
+
+    /// The product classes of the records, ascending.
+    pub fn classes(&self) -> impl Iterator<Item = u8> + use<> {
+        let classes = self.classes;
+        (0..8).filter(move |class| classes >> class & 1 == 1)
     }
 
     /// The median time from one record to the next; `None` for fewer than two with a time.
@@ -99,25 +108,13 @@ impl RecordTypes {
             self.untold += 1;
             return;
         }
-        self.kinds.entry(key).or_insert_with(|| RecordTypeStats::new(record)).add(time);
+        self.kinds.entry(key).or_insert_with(|| RecordTypeStats::new(record)).add(record, time);
     }
 
     /// Each kind, by length, then type, then source.
     pub fn iter(&self) -> impl Iterator<Item = (&RecordKey, &RecordTypeStats)> {
         self.kinds.iter()
     }
-}
-
-/// The built-in table of a kind of record, confirmed or not, on or off; one of its own length before
-/// one of any. A product class is judged where one is given.
-#[must_use]
-pub fn built_in(length: u8, record_type: u16, class: Option<u8>) -> Option<&'static Layout> {
-    let reads = |layout: &&Layout| {
-        layout.length.is_none_or(|wanted| wanted == length)
-            && layout.rules.admits_type(record_type)
-            && class.is_none_or(|class| layout.rules.admits_class(class, None))
-    };
-    packets::all().filter(reads).min_by_key(|layout| layout.length.is_none())
 }
 
 #[cfg(test)]

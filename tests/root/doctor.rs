@@ -13,19 +13,26 @@ use support::skip::skip;
 const PATIENCE: Duration = Duration::from_mins(1);
 const SERIAL: u32 = 17_589_669;
 
-/// A CT reading, a record that an experimental decoder reads, one that none reads, and other
-/// traffic.
+/// A CT reading, a record that an experimental decoder reads, one that none reads, a zappi's of a
+/// length of the eddi's, and other traffic.
 fn traffic() -> Vec<Vec<u8>> {
-    let record = |length: u8, serial: usize| {
+    let record = |length: u8, record_type: u16, serial: usize| {
         let mut frame = device_frame(0);
         frame.truncate(14 + 0x18 + 6);
         frame[14 + 0x18] = length;
         frame.resize(14 + 0x18 + usize::from(length), 0);
+        frame[14 + 0x1A..14 + 0x1C].copy_from_slice(&record_type.to_le_bytes());
         frame[14 + serial..14 + serial + 4].copy_from_slice(&SERIAL.to_le_bytes());
         frame
     };
     let arp = [&ethernet([0xff; 6], &[0x08, 0x06])[..], &[0; 46]].concat();
-    vec![record(0x22, 0x2E), record(0x36, 0x4A), record(0x2C, 0x1E), arp]
+    vec![
+        record(0x22, 0x3600, 0x2E),
+        record(0x36, 0x5A5A, 0x4A),
+        record(0x2C, 0x7878, 0x1E),
+        record(0x20, 0x7979, 0x1E),
+        arp,
+    ]
 }
 
 fn doctor(home: &Namespace, arguments: &str) -> Command {
@@ -86,8 +93,9 @@ fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_na
         let found = text.lines().find(|line| line.contains(record) && line.ends_with(reader));
         assert!(found.is_some(), "no {record} read by {reader} in:\n{text}");
     };
-    read_by("70:b3:d5:0c:65:a5  0x22 ", "CT readings");
-    read_by("0x36 ", "(experimental)");
+    read_by("0x22 ", "CT readings");
+    read_by("0x36 ", "minute history (experimental)");
+    read_by("0x20 ", "refused, of another device");
     read_by("0x2C ", "no decoder");
     read_by("17589669  0x22, 0x36", "");
     says(&output, 0, &["\n      capture: {type: live, interface: eth0}\n", "--only unknown\n"]);

@@ -21,6 +21,49 @@ pub fn all() -> impl Iterator<Item = &'static Layout> {
     TABLES.iter().copied().flatten()
 }
 
+/// What the built-in decoders, confirmed or not, make of the records of a kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reader {
+    /// The table that reads them, one of their own length before one of any.
+    Layout(&'static Layout),
+    /// A table of their length would read them, if a rule did not assign them to another device.
+    Refused,
+    /// No table is for them.
+    Missing,
+}
+
+impl Reader {
+    /// The table that reads them.
+    #[must_use]
+    pub const fn layout(self) -> Option<&'static Layout> {
+        match self {
+            Self::Layout(layout) => Some(layout),
+            Self::Refused | Self::Missing => None,
+        }
+    }
+}
+
+/// The built-in decoder of the records of a length, type and product class; of any class where none
+/// is given.
+#[must_use]
+pub fn reader(length: u8, record_type: u16, class: Option<u8>) -> Reader {
+    let admits = |layout: &&Layout| {
+        layout.length.is_none_or(|wanted| wanted == length)
+            && layout.rules.admits_type(record_type)
+            && class.is_none_or(|class| layout.rules.admits_class(class, None))
+    };
+    match all().filter(admits).min_by_key(|layout| layout.length.is_none()) {
+        Some(layout) => Reader::Layout(layout),
+        None if all().any(|layout| {
+            layout.length == Some(length) && layout.rules.wants(record_type, class)
+        }) =>
+        {
+            Reader::Refused
+        }
+        None => Reader::Missing,
+    }
+}
+
 /// Returns a word as some built-in enumeration has it: for text that a program reads back.
 #[must_use]
 pub fn choice(word: &str) -> Option<Choice> {

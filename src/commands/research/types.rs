@@ -1,7 +1,8 @@
 //! `energi-gateway research types`: which kinds of records a capture holds.
 
 use anstyle::AnsiColor;
-use energi_decoders::{Layout, Record, Trust};
+use energi_decoders::Trust;
+use energi_decoders::packets::{self, Reader};
 use serde::Serialize;
 use tracing::warn;
 
@@ -9,7 +10,7 @@ use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::Failure;
-use crate::research::record_types::{self, RecordKey, RecordTypeStats, RecordTypes};
+use crate::research::record_types::{RecordKey, RecordTypeStats, RecordTypes};
 
 /// Arguments of `research types`.
 #[derive(Debug, clap::Args)]
@@ -39,8 +40,11 @@ struct Row {
 
 impl Row {
     fn new(key: &RecordKey, kind: &RecordTypeStats) -> Self {
-        let class = Record::split(&kind.sample).map(|(record, _)| record.class());
-        let layout = record_types::built_in(key.length, key.record_type, class);
+        let of_class = |class| packets::reader(key.length, key.record_type, Some(class));
+        let mut readers: Vec<Reader> = kind.classes().map(of_class).collect();
+        readers.dedup();
+        let names = readers.iter().filter_map(|reader| reader.layout());
+        let names: Vec<_> = names.map(|layout| layout.name.as_ref()).collect();
         let time = |time: jiff::Timestamp| format!("{time:.6}");
         Self {
             length: format!("0x{:02X}", key.length),
@@ -50,8 +54,8 @@ impl Row {
             interval: kind.interval().map(|interval| round(interval.as_secs_f64())),
             first: kind.first.map(time),
             last: kind.last.map(time),
-            decoder: layout.map(|layout| layout.name.to_string()),
-            status: status(layout),
+            decoder: (!names.is_empty()).then(|| names.join(", ")),
+            status: status(&readers),
             sample: output::hex(&kind.sample),
         }
     }
@@ -102,11 +106,17 @@ fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-fn status(layout: Option<&Layout>) -> &'static str {
-    match layout.map(|layout| layout.status) {
-        Some(Trust::Confirmed) => "confirmed",
-        Some(Trust::Experimental | Trust::Declared) => "experimental",
-        None => "unknown",
+/// The word for the best that a decoder makes of the records.
+fn status(readers: &[Reader]) -> &'static str {
+    let trust = |reader: &Reader| reader.layout().map(|layout| layout.status);
+    if readers.iter().any(|reader| trust(reader) == Some(Trust::Confirmed)) {
+        "confirmed"
+    } else if readers.iter().any(|reader| trust(reader).is_some()) {
+        "experimental"
+    } else if readers.contains(&Reader::Refused) {
+        "refused"
+    } else {
+        "unknown"
     }
 }
 

@@ -73,14 +73,14 @@ mod rounding;
 mod spread;
 mod steps;
 
-use energi_decoders::{Field, Raw};
+use energi_decoders::{Field, Raw, packets};
 
 pub use self::fit::Fit;
 use self::lag_search::{LagSearch, lags};
+use super::View;
 use super::metrics::KnownMetric;
 use super::record_types::RecordKey;
 use super::series::RecordSeries;
-use super::{View, record_types};
 
 /// A candidate is a finding if fewer than this are expected by chance in the whole search.
 pub const SIGNIFICANT: f64 = 0.01;
@@ -196,7 +196,7 @@ fn moving(series: &RecordSeries, views: impl Iterator<Item = View>) -> Vec<View>
 /// The built-in fields, confirmed or not, that share bytes with a view of a kind of record.
 #[must_use]
 pub fn named(key: &RecordKey, view: View) -> Vec<&'static str> {
-    let layout = record_types::built_in(key.length, key.record_type, None);
+    let layout = packets::reader(key.length, key.record_type, None).layout();
     let fields = layout.map(|layout| layout.fields.iter().filter(|field| field.entry.is_none()));
     let shares = |field: &&Field| view.overlaps(View { offset: field.offset, raw: field.raw });
     fields.into_iter().flatten().filter(shares).map(Field::key).collect()
