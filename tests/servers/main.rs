@@ -12,3 +12,4 @@ mod mqtt;
 mod remote_capture;
 mod strings;
 mod web;
+mod words;
