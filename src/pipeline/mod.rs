@@ -28,7 +28,7 @@ use device_filter::{Admit, DeviceFilter};
 pub(crate) struct Pipeline {
     /// The decoders that are switched on.
     pub(crate) decoders: DecoderTable,
-    /// Which devices may be heard.
+    /// Which devices may be received.
     pub(crate) device_filter: DeviceFilter,
     /// What withholds implausible values.
     pub(crate) gate: Gate,
@@ -174,7 +174,7 @@ impl Intake<'_> {
             self.device_filter.remember(serial);
             counters.seen(serial);
             let mac = mac.map(tracing::field::display);
-            info!(serial, mac, "heard a device for the first time");
+            info!(serial, mac, "a device is received for the first time");
         }
         if self.backpressure == Backpressure::Wait && !self.wait_for_room() {
             return Outcome::Stopped;
@@ -196,7 +196,7 @@ impl Intake<'_> {
         })
     }
 
-    /// Counts a reading that is not to be heard. Each reason is said once: anyone can send frames,
+    /// Counts a reading that is not to be published. Each reason is said once: anyone can send frames,
     /// and the log is not theirs to fill.
     fn refuse(&self, admit: Admit, reading: &Reading) {
         let (serial, mac) = (reading.serial, reading.mac.map(tracing::field::display));

@@ -188,7 +188,8 @@ fn junk_takes_no_place_from_a_real_device() {
         "2 readings; records decoded: 0x1F 2; records withheld whole: 0x1F 100; \
          values withheld: diverted_kWh 100, frequency 100, voltage 100"
     );
-    let heard = "INFO heard a device for the first time serial=17589669 mac=70:b3:d5:0c:65:a5";
+    let heard =
+        "INFO a device is received for the first time serial=17589669 mac=70:b3:d5:0c:65:a5";
     assert_eq!(logs.lines(), [heard]);
 }
 

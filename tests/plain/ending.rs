@@ -316,7 +316,7 @@ fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
     let [complaint] = complaints(&said)[..] else { panic!("{said}") };
     assert!(complaint.contains("RUST_LOG=info,sinks=loud: "), "{said}");
     assert!(complaint.ends_with("; logging at `info`"), "{said}");
-    assert!(said.contains("heard a device for the first time"), "{said}");
+    assert!(said.contains("a device is received for the first time"), "{said}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Devices {
         self.list.iter().filter_map(|device| Some((device.serial, device.product?)))
     }
 
-    /// The serial numbers of the only devices that are heard; `None` where unlisted ones are too.
+    /// The serial numbers of the only devices that are received; `None` where unlisted ones are too.
     #[must_use]
     pub fn only(&self) -> Option<BTreeSet<u32>> {
         self.only_listed.then(|| self.list.iter().map(|device| device.serial).collect())
@@ -67,7 +67,7 @@ impl Devices {
         if self.only_listed && self.list.is_empty() {
             problems.push(Problem::new(
                 "only_listed",
-                "no device is listed, so none would be heard; list one or write false",
+                "no device is listed, so none would be received; list one or write false",
             ));
         }
         if !(1..=MOST_UNLISTED).contains(&self.max) {

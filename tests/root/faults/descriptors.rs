@@ -114,7 +114,7 @@ fn a_gateway_that_starts_with_too_few_descriptors_says_so_or_runs_and_never_hang
         let gateway = RefCell::new(Running(command.spawn().unwrap()));
         let log = || fs::read_to_string(sandbox.path("log")).unwrap();
         let has_ended = || gateway.borrow_mut().0.try_wait().unwrap().is_some();
-        until("it runs or ends", || log().contains("heard a device") || has_ended());
+        until("it runs or ends", || log().contains("a device is received") || has_ended());
         let runs = !has_ended();
         if runs {
             let pid = Pid::from_child(&gateway.borrow().0);
