@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::history::{self, HistoryError};
 use crate::platform::exit::Failure;
 use crate::report::{self, ReportFormat, ReportStyle};
+use crate::terminal;
 
 use super::dates::DateRange;
 use super::located::HistoryLocation;
@@ -113,7 +114,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let format = match args.format {
         FormatName::Table => {
-            let width = if args.output.is_some() { None } else { terminal_width() };
+            let width = if args.output.is_some() { None } else { terminal::width() };
             ReportFormat::Table { width, bars: args.bars }
         }
         FormatName::Csv => ReportFormat::Csv,
@@ -134,9 +135,4 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Failure> {
         None => report::write(&days, length, format, &style, &mut BufWriter::new(out)),
     };
     Ok(written.or_else(HistoryError::unless_unread)?)
-}
-
-/// `None` where standard output is no terminal: a file or a program takes lines of any length.
-fn terminal_width() -> Option<u16> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }

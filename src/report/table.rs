@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table};
-use energi_sinks::energy::{EnergyDay, PeriodLength, PeriodTotal, grouped, totals};
+use energi_sinks::energy::{EnergyDay, PeriodLength, PeriodTotal, grouped, totals, without_energy};
 use jiff::civil::Date;
 
 use super::ReportStyle;
+use crate::terminal::wrapped;
 
 /// Stands where a value is unknown.
 const UNKNOWN: &str = "–";
@@ -24,7 +25,9 @@ pub(super) fn write(
     bars: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let totals = totals(days, length);
+    let mut totals = totals(days, length);
+    let without = without_energy(&totals);
+    totals.retain(|total| !without.contains(&total.serial));
     let table = DeviceTable { length, style, width: width.map(usize::from), bars };
     for (index, device) in totals.chunk_by(|a, b| a.serial == b.serial).enumerate() {
         if index > 0 {
@@ -32,21 +35,28 @@ pub(super) fn write(
         }
         table.write(device, out)?;
     }
+    if !without.is_empty() {
+        let serials: Vec<_> = without.iter().map(u32::to_string).collect();
+        note(&format!("No energy is known of {}.", serials.join(", ")), width, out)?;
+    }
     if totals.iter().any(|total| table.is_marked(total)) {
-        writeln!(
-            out,
-            "\n* Incomplete: the device was not received all day long{}. Energy may be missing.",
-            if length == PeriodLength::Day { "" } else { " on some days" }
-        )?;
+        let on = if length == PeriodLength::Day { "" } else { " on some days" };
+        let text = "* Incomplete: the device was not received all day long";
+        note(&format!("{text}{on}. Energy may be missing."), width, out)?;
     }
     if style.tariff.is_some() && !totals.is_empty() {
-        writeln!(
-            out,
-            "\nSaved: diverted energy at import price less export price. Boost energy, if the \
-             device's\ncounter includes it, is counted as diverted."
-        )?;
+        let text = "Saved: diverted energy at import price less export price. Boost energy, if the \
+                    device's counter includes it, is counted as diverted.";
+        note(text, width, out)?;
     }
     Ok(())
+}
+
+/// A paragraph below the tables.
+fn note(text: &str, width: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
+    const WIDEST: u16 = 100;
+    let width = width.unwrap_or(WIDEST).min(WIDEST);
+    writeln!(out, "\n{}", wrapped(text, width.into()).join("\n"))
 }
 
 struct DeviceTable<'a> {

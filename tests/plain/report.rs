@@ -339,3 +339,15 @@ fn a_report_goes_to_a_file() {
     assert!(svg.contains("<desc>") && svg.contains("Diverted: 4.32 kWh"), "{svg}");
     assert!(!svg.contains("2026-07"), "{svg}");
 }
+
+#[test]
+fn a_device_without_energy_gets_no_table_of_nothing() {
+    let household = Household::new();
+    household.add(1, "2026-06-28", [Some(4.5); 4], true);
+    household.add(2, "2026-06-28", [None; 4], true);
+    let said = report(&household.path(), "").unwrap();
+    assert!(said.contains("Device 1\n") && !said.contains("Device 2"), "{said}");
+    assert!(said.contains("No energy is known of 2."), "{said}");
+    assert!(!report(&household.path(), "--format svg").unwrap().contains("Device 2"));
+    assert!(report(&household.path(), "--serial 2").unwrap().contains("Device 2"), "{said}");
+}

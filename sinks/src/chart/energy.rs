@@ -4,7 +4,9 @@
 use super::ChartOptions;
 use super::calendar::Calendar;
 use super::svg::{Anchor, Item, LINE, Svg, ticks, width_of};
-use crate::energy::{Energy, EnergyDay, PeriodLength, PeriodTotal, grouped, totals};
+use crate::energy::{
+    Energy, EnergyDay, PeriodLength, PeriodTotal, grouped, totals, without_energy,
+};
 
 /// What no axis goes beyond, in kWh.
 const MOST: f64 = 1e9;
@@ -26,7 +28,9 @@ const UNKNOWN_BOOST: &str = "Diverted energy is the device's own counter. Whethe
 #[must_use]
 pub fn energy_chart(days: &[EnergyDay], length: PeriodLength, options: &ChartOptions) -> String {
     let width = f64::from(options.width.clamp(280, 4_000));
-    let (totals, calendar) = fit(days, length, width - LEFT - RIGHT);
+    let (mut totals, calendar) = fit(days, length, width - LEFT - RIGHT);
+    let without = without_energy(&totals);
+    totals.retain(|total| !without.contains(&total.serial));
     let title = |length: PeriodLength| format!("Energy by {}", length.name());
     let mut svg = Svg::default();
     let Some(calendar) = calendar else {

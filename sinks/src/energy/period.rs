@@ -1,5 +1,6 @@
 //! Energy by calendar period.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
@@ -195,6 +196,20 @@ pub struct PeriodTotal {
     pub days: u32,
     /// Days among them on which the device was received all day long.
     pub complete_days: u32,
+}
+
+/// Devices beside others of which no energy is known: a zappi or a harvi is in a history for its
+/// other values. The totals are ordered by serial number.
+#[must_use]
+pub fn without_energy(totals: &[PeriodTotal]) -> BTreeSet<u32> {
+    let is_known = |total: &PeriodTotal| total.energy != Energy::default();
+    let devices = totals.chunk_by(|a, b| a.serial == b.serial);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        devices.partition(|device| device.iter().any(is_known));
+    if known.is_empty() {
+        return BTreeSet::new();
+    }
+    unknown.into_iter().flatten().map(|total| total.serial).collect()
 }
 
 impl PeriodTotal {
