@@ -2,7 +2,7 @@
 //! device removed.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -207,8 +207,8 @@ fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Some(date) => format!("everything of device {serial}{name} from before {date}"),
         None => format!("device {serial}{name} and all that the history has of it"),
     };
-    if !args.yes && !confirmed(&format!("Remove {what}?"))? {
-        return Err(HistoryError::Usage("nothing was removed".to_owned()).into());
+    if !super::confirmed(&format!("Remove {what}?"), args.yes)? {
+        return say(out, format_args!("nothing is changed"));
     }
     let removed = history::forget(&located.path, serial, args.before)?;
     let (days, readings) = (removed.days, removed.readings);
@@ -216,18 +216,6 @@ fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
         out,
         format_args!("{}: {days} days and {readings} readings removed", located.path.display()),
     )
-}
-
-/// Asks on a terminal. Without one, only `--yes` is an answer.
-fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        let text = "there is no terminal to ask on; --yes removes without asking".to_owned();
-        return Err(HistoryError::Usage(text).into());
-    }
-    eprint!("{question} There is no way back. [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Io, error))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(feature = "influxdb")]

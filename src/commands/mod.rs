@@ -37,7 +37,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
 use crate::platform::exit::{Exit, Failure};
-#[cfg(any(feature = "queue", feature = "mqtt"))]
+#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
 use crate::terminal::prompt;
 
 /// The configuration at `path`, or else the first where one is looked for.
@@ -55,10 +55,18 @@ fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     T::deserialize(text).map_err(|error| error.to_string())
 }
 
-/// Whether to go on with what cannot be undone: asked on a terminal, unless `yes` says so.
-#[cfg(any(feature = "queue", feature = "mqtt"))]
+/// Whether to go on with what cannot be undone: asked on a terminal, unless `yes` says so. Without a
+/// terminal, only `yes` is an answer.
+#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
 fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
-    prompt::confirm(question, yes).map_err(|error| Failure::new(Exit::Io, error))
+    if yes {
+        return Ok(true);
+    }
+    if !prompt::is_possible() {
+        let text = "there is no terminal to ask on; --yes goes on without asking";
+        return Err(Failure::message(Exit::Usage, text));
+    }
+    prompt::confirm(question).map_err(|error| Failure::new(Exit::Io, error))
 }
 
 /// Prints a result on standard output. A reader that has gone ends the program quietly.

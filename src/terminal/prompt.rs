@@ -11,17 +11,13 @@ pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Whether to do something that cannot be undone. Without a terminal, where a script has decided, and
-/// with `yes` it is not asked.
+/// Asks whether to do something that cannot be undone.
 ///
 /// # Errors
-/// The terminal cannot be read.
-#[cfg(any(feature = "queue", feature = "mqtt"))]
-pub(crate) fn confirm(question: impl Display, yes: bool) -> io::Result<bool> {
-    if yes || !is_possible() {
-        return Ok(true);
-    }
-    let answer = ask(format_args!("{question} [y/N]"), "")?;
+/// The terminal cannot be read, or its input has ended.
+#[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
+pub(crate) fn confirm(question: impl Display) -> io::Result<bool> {
+    let answer = ask(format_args!("{question} There is no way back. [y/N]"), "")?;
     Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 

@@ -61,7 +61,7 @@ impl House {
     }
 
     fn cleans(&self) -> Output {
-        self.sandbox.run(&["mqtt", "clean"])
+        self.sandbox.run(&["mqtt", "clean", "--yes"])
     }
 }
 
@@ -282,6 +282,9 @@ fn clean_says_what_it_could_not_do_and_does_the_rest() {
         )),
     );
     let output = sandbox.run(&["mqtt", "clean"]);
+    assert_eq!(output.status.code(), Some(64), "nobody can be asked here");
+    assert!(stderr(&output).contains("--yes"), "{}", stderr(&output));
+    let output = sandbox.run(&["mqtt", "clean", "--yes"]);
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(stdout(&output), "mqtt: removed myenergi/bridge/state\n");
     let said = stderr(&output);
@@ -289,7 +292,7 @@ fn clean_says_what_it_could_not_do_and_does_the_rest() {
     assert!(said.contains("stop it"), "{said}");
 
     let path = sandbox.write("other.yaml", sinks("{type: stdout}".to_owned()));
-    let output = sandbox.run(&["mqtt", "clean", "-c", path.to_str().unwrap()]);
+    let output = sandbox.run(&["mqtt", "clean", "--yes", "-c", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
     assert!(stderr(&output).contains("no sink of type mqtt"), "{}", stderr(&output));
 }

@@ -220,8 +220,11 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
             .starts_with(&format!("influxdb: {lines} points wait in influxdb.queue.db, since 20")),
         "{status}"
     );
+    let purge = sandbox.run(&["queue", "purge"]);
+    assert_eq!(purge.status.code(), Some(64), "nobody can be asked here");
+    assert!(stderr(&purge).contains("--yes"), "{}", stderr(&purge));
     assert_eq!(
-        said(&["queue", "purge"]),
+        said(&["queue", "purge", "--yes"]),
         format!("influxdb: {lines} waiting points and 0 dead letters removed\n")
     );
     assert_eq!(said(&["queue", "status"]), absent);
@@ -265,7 +268,7 @@ fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before()
     let day = fs::read(example_day()).unwrap();
     fed.feed(&day[..day.len() / 2]);
     fed.is_said("points wait");
-    let purge = fed.sandbox.run(&["queue", "purge"]);
+    let purge = fed.sandbox.run(&["queue", "purge", "--yes"]);
     assert_eq!(purge.status.code(), Some(69), "{}", stderr(&purge));
     assert!(stderr(&purge).contains("has it open"), "{}", stderr(&purge));
 
