@@ -181,6 +181,9 @@ pub static PRIORITY: Metric = Metric::new("priority", "Priority", "", Class::Unk
 pub static HEATER_PRIORITY: Metric =
     Metric::flag("heater_priority", "Heater priority", Class::Choice(&["heater 1", "heater 2"]));
 
+/// The water has the temperature that it may have, and the heater takes no more.
+pub static HEATER_HOT: Metric = Metric::flag("hot", "Heater hot", Class::Flag);
+
 /// How often an eddi looks whether the heater that is served first is still hot.
 pub static CHECK_PERIOD: Metric =
     Metric::new("check_period", "Heater check period", "min", Class::Duration, (0.0, 155.0));

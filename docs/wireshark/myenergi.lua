@@ -352,6 +352,9 @@ local value_fields = {
   ["eddi/check_period"] = ProtoField.double(
     "myenergi.eddi.check_period", "Heater check period",
     "min; eddi settings (any length) at 0x25: bits 0-4 / 0.2, confidence B (unconfirmed), experimental"),
+  ["eddi/hot:3"] = ProtoField.bool(
+    "myenergi.eddi.hot", "Heater hot", 8, nil, 0x08,
+    "eddi settings (any length) at 0x2E: bit 3, confidence C (a guess), experimental"),
   ["status/frequency"] = ProtoField.double(
     "myenergi.status.frequency", "Frequency",
     "Hz; device status (any length) at 0x22: u16 / 100, confidence B (unconfirmed), experimental"),
@@ -596,6 +599,7 @@ local decoders_of_any_length = {
     { name = "eddi settings", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, other_class = 2, entries = 0x30, fields = {
       { id = "eddi/priority", key = "eddi/priority", label = "Heater priority", at = 0x25, as = "bit", bit = 5, words = { "heater 1", "heater 2" }, confidence = "B" },
       { id = "eddi/check_period", key = "eddi/check_period", label = "Heater check period", at = 0x25, as = "bits", bit = 0, count = 5, divide = 0.2, scaled = true, unit = "min", confidence = "B" },
+      { id = "eddi/hot:3", key = "eddi/hot", label = "Heater hot", at = 0x2E, as = "bit", bit = 3, confidence = "C" },
     } },
     { name = "device status", status = "experimental", serial = 0x1E, types = { [0x3510] = true }, entries = 0x30, fields = {
       { id = "status/frequency", key = "status/frequency", label = "Frequency", at = 0x22, as = "u16", divide = 100, scaled = true, unit = "Hz", confidence = "B" },

@@ -104,6 +104,7 @@ fn with_experimental_decoders_on_each_device_says_what_its_records_hold() {
             "status/priority 2",
             "eddi/priority heater 1",
             "eddi/check_period 15.0",
+            "eddi/hot false",
         ],
     );
     holds(

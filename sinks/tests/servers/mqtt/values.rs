@@ -1,9 +1,12 @@
 //! Topics, payloads and how often.
 
-use energi_sinks::Backpressure;
+use std::sync::Arc;
+
+use energi_decoders::{DecoderTable, Frame};
+use energi_sinks::{Backpressure, SinkConfig};
 use serde_json::json;
 
-use super::household::{SERIAL, diverter, open, powers, reading, topic};
+use super::household::{SERIAL, at, config, context, diverter, open, powers, reading, topic};
 use support::mosquitto::Mosquitto;
 
 #[tokio::test]
@@ -184,4 +187,36 @@ async fn an_eddi_that_exports_instead_of_diverting_has_a_problem_until_it_divert
     let mut said = listener.of(&topic("problem/not_diverting"));
     said.dedup();
     assert_eq!(said, ["0", "1", "0"]);
+}
+
+#[tokio::test]
+async fn hot_water_is_no_problem_where_a_decoder_reports_it() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let table = DecoderTable::built_in();
+    // A status record with one entry, whose bit says that the heater is hot.
+    let mut payload = vec![0; 0x18 + 0x20];
+    payload[..4].copy_from_slice(&[0xcb, 0xda, 0xe9, 0xf8]);
+    payload[0x18..0x1c].copy_from_slice(&[0x20, 0x53, 0x10, 0x35]);
+    payload[0x1e..0x22].copy_from_slice(&SERIAL.to_le_bytes());
+    payload[0x2e] = 0x08;
+    payload[0x30] = 0x08;
+    let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();
+    let mut hot = table.decode(&record).flatten().find(|it| it.get("eddi/hot").is_some()).unwrap();
+    hot.time = Some(at(1));
+
+    let mut context = context(Backpressure::Wait);
+    context.layouts = table.iter().map(|it| it.layout().clone()).collect();
+    let config = config(&broker, &json!({"problems": {"export_for": "10m"}}));
+    let mut sink = config.open(&context).await.unwrap();
+    let mut batch = vec![diverter(0, false, false, 0), Arc::new(hot)];
+    batch.extend((2..1200).step_by(2).map(|t| powers(t, [-900, 1500, 0])));
+    for part in batch.chunks(200) {
+        sink.write(part).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    listener.wait_for("myenergi/bridge/state", "offline");
+    let mut said = listener.of(&topic("problem/not_diverting"));
+    said.dedup();
+    assert_eq!(said, ["0"]);
 }
