@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use energi_sinks::settings::Period;
 
@@ -15,15 +17,19 @@ use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
 use crate::terminal::style;
 use crate::watch::lines::LinePrinter;
-use crate::watch::screen::Screen;
+use crate::watch::screen::{Screen, follow_sinks};
 use crate::watch::{WatchSink, WatchedDevices};
+
+/// How long the screen may take to end; it looks four times a second whether it should.
+const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `watch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Keys: q quits, the arrows scroll.
 
 Without a terminal on standard output, one line a device is printed every interval of capture time.
-The sinks of the configuration are not opened: a running gateway is not disturbed.
+The sinks of the configuration are not opened: a running gateway is not disturbed. With
+a configuration, what its sinks have delivered is shown too.
 
 Examples:
   sudo energi-gateway watch -i eth0
@@ -74,6 +80,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .sink("watch", Arc::new(sink))
         .build()?;
     let ended = Arc::new(AtomicBool::new(false));
+    let sinks = Arc::default();
+    let names_of_sinks: Vec<_> = config.sinks.iter().map(|sink| sink.name.clone()).collect();
+    if on_screen && !names_of_sinks.is_empty() {
+        let (sinks, stop) = (Arc::clone(&sinks), gateway.stop());
+        std::thread::Builder::new()
+            .name("sinks".to_owned())
+            .spawn(move || follow_sinks(&names_of_sinks, &sinks, &stop))
+            .map_err(|error| Failure::new(Exit::Io, error))?;
+    }
     let screen = on_screen.then(|| Screen {
         devices,
         names,
@@ -81,10 +96,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         coloured: style::wanted(&io::stdout()),
         stop: gateway.stop(),
         ended: Arc::clone(&ended),
+        sinks,
     });
     let drawing = screen
         .map(|screen| {
-            std::thread::Builder::new().name("screen".to_owned()).spawn(move || screen.run())
+            let (result, drawn) = mpsc::channel();
+            std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
+                // Nobody waits any more for a screen that ends too late.
+                let _ = result.send(screen.run());
+            })?;
+            Ok::<_, io::Error>(drawn)
         })
         .transpose()
         .map_err(|error| Failure::new(Exit::Io, error))?;
@@ -99,7 +120,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     runtime.shutdown_background();
     ended.store(true, Ordering::Relaxed);
     if let Some(drawing) = drawing {
-        let drawn = drawing.join().unwrap_or_else(|_| Err(io::Error::other("the screen died")));
+        let drawn = match drawing.recv_timeout(SCREEN_PATIENCE) {
+            Ok(drawn) => drawn,
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the screen died")),
+            // The terminal is gone, and the keyboard's reader does not return.
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+        };
         drawn.map_err(|error| Failure::message(Exit::Io, format_args!("terminal: {error}")))?;
     }
     result

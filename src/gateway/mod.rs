@@ -32,7 +32,7 @@ pub use build::{GatewayBuilder, probe};
 use health::Health;
 use sinks::{Output, Sinks};
 use socket::StatusSocket;
-pub(crate) use socket::ask;
+pub(crate) use socket::{SinkProgress, ask};
 use status::RunningStatus;
 
 /// How often the counters are logged while live.

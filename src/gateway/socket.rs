@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use energi_sinks::status::GatewayStatus;
+use energi_sinks::status::{GatewayStatus, SinkSnapshot};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tracing::debug;
@@ -30,6 +30,28 @@ pub(crate) struct HealthAnswer {
     pub(crate) interface_away: bool,
     pub(crate) devices: u64,
     pub(crate) readings: u64,
+    /// The sinks, in the order of the configuration.
+    pub(crate) sinks: Vec<SinkProgress>,
+}
+
+/// How far a sink is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SinkProgress {
+    /// Name in the configuration.
+    pub(crate) name: String,
+    /// Whether the sink has been open.
+    pub(crate) opened: bool,
+    /// Readings delivered.
+    pub(crate) delivered: u64,
+    /// Readings that wait for delivery, on disk as well.
+    pub(crate) waiting: u64,
+}
+
+impl From<SinkSnapshot> for SinkProgress {
+    fn from(sink: SinkSnapshot) -> Self {
+        let SinkSnapshot { name, opened, delivered, waiting, .. } = sink;
+        Self { name, opened, delivered, waiting }
+    }
 }
 
 /// The socket that a running gateway answers on.
@@ -81,6 +103,7 @@ impl StatusSocket {
                     interface_away: snapshot.interface_away,
                     devices: snapshot.devices,
                     readings: snapshot.readings,
+                    sinks: snapshot.sinks.into_iter().map(SinkProgress::from).collect(),
                 };
                 let mut line = serde_json::to_vec(&answer).unwrap_or_default();
                 line.push(b'\n');

@@ -97,13 +97,33 @@ pub(crate) fn hold() -> HeldLogs {
 }
 
 impl HeldLogs {
-    /// The newest line, without escapes and line breaks.
+    /// The newest warning or error in a line, without its time and level.
     #[expect(clippy::unused_self, reason = "lines are kept only while it lives")]
-    pub(crate) fn newest(&self) -> Option<String> {
+    pub(crate) fn newest_problem(&self) -> Option<String> {
         let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = anstream::adapter::strip_bytes(held.as_ref()?.back()?).into_vec();
-        Some(sanitize::one_line(String::from_utf8_lossy(&line).trim_end()).into_owned())
+        held.as_ref()?.iter().rev().find_map(|event| problem(event))
     }
+}
+
+/// Text of an event that is a warning or an error; `None` for others.
+fn problem(event: &[u8]) -> Option<String> {
+    const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+    let event = anstream::adapter::strip_bytes(event).into_vec();
+    let event = String::from_utf8_lossy(&event);
+    let (level, text) = if let Ok(object) = serde_json::from_str::<serde_json::Value>(&event) {
+        let field = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        (field(&object["level"])?, field(&object["fields"]["message"])?)
+    } else {
+        // A time stands before the level, but not under journald.
+        let (first, rest) = event.trim_start().split_once(' ')?;
+        let (level, text) = if LEVELS.contains(&first) {
+            (first, rest)
+        } else {
+            rest.trim_start().split_once(' ')?
+        };
+        (level.to_owned(), text.trim().to_owned())
+    };
+    matches!(level.as_str(), "ERROR" | "WARN").then(|| sanitize::one_line(&text).into_owned())
 }
 
 impl Drop for HeldLogs {
@@ -172,6 +192,21 @@ mod tests {
             (b"", b""),
         ] {
             assert_eq!(indented(event), expected);
+        }
+    }
+
+    #[test]
+    fn a_problem_is_a_warning_or_an_error_without_its_time() {
+        for (event, expected) in [
+            (&b"2026-06-20T11:02:03.123456Z  WARN nothing received interface=eth0\n"[..], true),
+            (b"\x1b[2m2026-06-20T11:02:03Z\x1b[0m \x1b[31mERROR\x1b[0m nothing received\n", true),
+            (b" WARN nothing received\n", true),
+            (br#"{"level":"ERROR","fields":{"message":"nothing received"}}"#, true),
+            (b"2026-06-20T11:02:03.123456Z  INFO nothing received\n", false),
+            (br#"{"level":"INFO","fields":{"message":"nothing received"}}"#, false),
+        ] {
+            let text = problem(event);
+            assert_eq!(text.is_some_and(|text| text.starts_with("nothing received")), expected);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ratatui::Frame;
@@ -15,10 +15,14 @@ use ratatui::widgets::{Block, Paragraph};
 
 use super::{SharedDevices, lock, view};
 use crate::capture::stop::Stop;
+use crate::gateway::{self, SinkProgress};
 use crate::platform::logging;
 
 /// How often the screen is drawn; a key is answered at once.
 const REDRAW_EVERY: Duration = Duration::from_millis(250);
+
+/// How often the running gateway is asked for its sinks.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the screen shows, and how the user ends the view.
 #[derive(Debug)]
@@ -35,11 +39,24 @@ pub(crate) struct Screen {
     pub(crate) stop: Stop,
     /// Set once the source has ended.
     pub(crate) ended: Arc<AtomicBool>,
+    /// Progress of the sinks of the running gateway; none where no gateway of the configuration runs.
+    pub(crate) sinks: Arc<Mutex<Vec<SinkProgress>>>,
+}
+
+/// Asks the running gateway for the progress of its sinks until the view ends, if their names are
+/// these: another gateway's sinks say nothing about this configuration.
+pub(crate) fn follow_sinks(names: &[String], sinks: &Mutex<Vec<SinkProgress>>, stop: &Stop) {
+    while !stop.is_raised() {
+        let answer = gateway::ask().map(|answer| answer.sinks).unwrap_or_default();
+        let ours = answer.iter().map(|sink| &sink.name).eq(names);
+        *lock(sinks) = if ours { answer } else { Vec::new() };
+        std::thread::sleep(ASK_EVERY);
+    }
 }
 
 impl Screen {
     /// Draws until the user presses `q`, Escape or Ctrl-C, or the stop is raised elsewhere. Log
-    /// lines wait below the devices meanwhile, and go to standard error afterwards.
+    /// lines go to standard error afterwards; the newest warning or error is shown meanwhile.
     pub(crate) fn run(&self) -> io::Result<()> {
         let logs = logging::hold();
         let mut terminal = ratatui::try_init()?;
@@ -48,7 +65,9 @@ impl Screen {
             if self.stop.is_raised() {
                 break Ok(());
             }
-            if let Err(error) = terminal.draw(|frame| self.draw(frame, scroll, logs.newest())) {
+            if let Err(error) =
+                terminal.draw(|frame| self.draw(frame, scroll, logs.newest_problem()))
+            {
                 break Err(error);
             }
             match next_key() {
@@ -67,7 +86,7 @@ impl Screen {
         result
     }
 
-    fn draw(&self, frame: &mut Frame<'_>, scroll: u16, log: Option<String>) {
+    fn draw(&self, frame: &mut Frame<'_>, scroll: u16, problem: Option<String>) {
         let [body, footer] =
             Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
         let block = Block::bordered().title(format!(" {} ", self.source));
@@ -75,7 +94,7 @@ impl Screen {
         let lines = self.lines(usize::from(inside.width));
         let last = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_sub(inside.height);
         frame.render_widget(Paragraph::new(lines).block(block).scroll((scroll.min(last), 0)), body);
-        self.draw_footer(frame, footer, log);
+        self.draw_footer(frame, footer, problem);
     }
 
     fn lines(&self, width: usize) -> Vec<Line<'static>> {
@@ -92,13 +111,18 @@ impl Screen {
         if lines.is_empty() {
             lines.push(Line::raw("No device received yet."));
         }
+        let sinks = lock(&self.sinks);
+        if !sinks.is_empty() {
+            lines.extend([Line::raw(""), Line::raw("Sinks of the running gateway").bold()]);
+            lines.extend(view::sinks(&sinks));
+        }
         lines
     }
 
-    fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect, log: Option<String>) {
-        let text = match log {
+    fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect, problem: Option<String>) {
+        let text = match problem {
             _ if self.ended.load(Ordering::Relaxed) => "end of the capture   q quits".to_owned(),
-            Some(log) => format!("q quits   {log}"),
+            Some(problem) => format!("q quits   {problem}"),
             None => "q quits   ↑↓ scroll".to_owned(),
         };
         frame.render_widget(Paragraph::new(text), area);

@@ -11,6 +11,8 @@ use indicatif::HumanCount;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use crate::gateway::SinkProgress;
+
 /// Columns of a power's name and number, and the narrowest bar worth drawing.
 const LABEL: usize = 18;
 const NUMBER: usize = 10;
@@ -27,7 +29,8 @@ pub(super) fn name(names: &BTreeMap<u32, String>, serial: u32) -> Cow<'_, str> {
 /// The state, powers and energy of a device, each as a few words.
 pub(super) fn summary(device: &CurrentDevice, flows: FlowKwh) -> impl Iterator<Item = String> {
     let state = device.state().map(|state| state.word().to_owned());
-    let powers = powers(device).map(|power| format!("{} {}", power.label, with_unit(power)));
+    let powers = powers(device)
+        .map(move |(key, power)| format!("{} {}", label(device, key, power), with_unit(power)));
     let energies = energies(device, flows).map(|(label, text)| format!("{label} {text}"));
     state.into_iter().chain(powers).chain(energies)
 }
@@ -41,12 +44,13 @@ pub(super) fn device(
     coloured: bool,
 ) -> Vec<Line<'static>> {
     let style = |color| if coloured { Style::new().fg(color) } else { Style::new() };
-    let full = powers(device).map(|current| current.value.as_f64().abs()).fold(FULL_BAR, f64::max);
+    let full =
+        powers(device).map(|(_, current)| current.value.as_f64().abs()).fold(FULL_BAR, f64::max);
     let bar_width = width.saturating_sub(LABEL + NUMBER + 2);
     let mut lines = Vec::new();
-    for current in powers(device) {
+    for (key, current) in powers(device) {
         let number = with_unit(current);
-        let label = clipped(&current.label, LABEL - 1);
+        let label = clipped(&label(device, key, current), LABEL - 1);
         let mut spans = vec![Span::raw(format!("{label:LABEL$}{number:>NUMBER$}  "))];
         if bar_width >= NARROWEST_BAR {
             let watts = current.value.as_f64();
@@ -64,6 +68,10 @@ pub(super) fn device(
         state.push(Span::styled(word.word(), Style::new().add_modifier(Modifier::BOLD)));
         state.push(Span::raw(", "));
     }
+    for word in words(device) {
+        state.push(Span::styled(word, Style::new().add_modifier(Modifier::BOLD)));
+        state.push(Span::raw(", "));
+    }
     state.push(Span::raw(
         age.map_or_else(String::new, |age| format!("last frame {} s ago", age.as_secs())),
     ));
@@ -71,8 +79,37 @@ pub(super) fn device(
     lines
 }
 
-fn powers(device: &CurrentDevice) -> impl Iterator<Item = &CurrentValue> {
-    device.values().map(|(_, current)| current).filter(|current| current.class == Class::Power)
+/// A line for each sink of the running gateway: delivered and waiting.
+pub(super) fn sinks(sinks: &[SinkProgress]) -> impl Iterator<Item = Line<'static>> {
+    sinks.iter().map(|sink| {
+        let name = clipped(&sink.name, LABEL - 1);
+        let (delivered, waiting) = (HumanCount(sink.delivered), HumanCount(sink.waiting));
+        let state = if sink.opened { "" } else { ", not open yet" };
+        Line::raw(format!("{name:LABEL$}{delivered} delivered, {waiting} waiting{state}"))
+    })
+}
+
+fn powers(device: &CurrentDevice) -> impl Iterator<Item = (&str, &CurrentValue)> {
+    device.values().filter(|(_, current)| current.class == Class::Power)
+}
+
+/// Name of a value: its label, or the end of its key where the device has several of that label, as
+/// a harvi's channels are.
+fn label<'a>(device: &CurrentDevice, key: &'a str, current: &'a CurrentValue) -> Cow<'a, str> {
+    let alike = device.values().filter(|(_, other)| other.label == current.label).count();
+    if alike > 1 && key.contains('/') {
+        key.rsplit('/').next().unwrap_or_default().replace('_', " ").into()
+    } else {
+        current.label.as_str().into()
+    }
+}
+
+/// Words of the device's enumerations, such as a zappi's mode.
+fn words(device: &CurrentDevice) -> impl Iterator<Item = &'static str> {
+    device.values().filter_map(|(_, current)| match current.value {
+        Value::Choice(choice) => Some(choice.word()),
+        _ => None,
+    })
 }
 
 /// Energy of today by the device's own counters and by its powers: a name and a number each.

@@ -1,6 +1,12 @@
-//! `watch` where standard output is no terminal.
+//! `watch` on a terminal and elsewhere.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::process::Running;
+use support::terminal::Terminal;
 
 fn watch(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_energi-gateway"))
@@ -28,4 +34,25 @@ fn a_capture_that_does_not_exist_is_named() {
     let output = watch(&["no-such.pcapng"]);
     assert_eq!(output.status.code(), Some(66));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no-such.pcapng"));
+}
+
+#[test]
+fn the_view_ends_although_its_terminal_is_gone() {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let mut terminal = Terminal::new();
+    let view = Command::new(env!("CARGO_BIN_EXE_energi-gateway"))
+        .args(["watch", "--simulator"])
+        .stdin(terminal.output())
+        .stdout(terminal.output())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut view = Running(view.unwrap());
+    while !terminal.watch().unwrap().contains("simulated") {}
+    drop(terminal);
+    kill_process(Pid::from_child(&view.0), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    while view.0.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "it reads a terminal that is gone");
+        sleep(Duration::from_millis(20));
+    }
 }
