@@ -16,7 +16,8 @@ const MIGRATIONS: [Migration; VERSION as usize] = [create, standard_names];
 pub(super) static SCHEMA: Schema = Schema {
     application_id: APPLICATION_ID,
     migrations: &MIGRATIONS,
-    page_size: 4096,
+    // A batch of a few readings, as one device sends them, fits; each page is written whole.
+    page_size: 1024,
     holds: "the queue",
 };
 

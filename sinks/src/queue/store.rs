@@ -21,7 +21,7 @@ const DEAD_LETTER_SHARE: u64 = 8;
 const LARGEST_REQUEST: usize = 1 << 20;
 
 /// Free pages are given back to the file system once there are so many, and nothing waits.
-const MOST_FREE: i64 = 256;
+const MOST_FREE: i64 = 1024;
 
 /// An open queue.
 #[derive(Debug)]
