@@ -3,7 +3,8 @@
 //! Minutes, quarter-hours, coverage and days follow from every reading. Written with each commit,
 //! their pages would wear an SD card out and cost more than the readings themselves, so they are
 //! brought up to date once a minute. The quarter-hours that wait for it are marked in a table, so
-//! that a start after a kill finds them.
+//! that a start after a kill finds them. The quarter-hour in progress stays marked, since the next
+//! reading would mark it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +94,7 @@ impl Pending {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.devices.is_empty()
+        self.marked.is_empty()
     }
 
     /// The first of the times whose samples are still needed, in microseconds.
@@ -102,21 +103,46 @@ impl Pending {
         Some(reach(oldest * QUARTER).start)
     }
 
-    /// Rolls up all that waits.
+    /// Rolls up all that waits. The newest quarter-hour stays marked.
     pub(super) fn apply(
         &mut self,
         connection: &Connection,
         ids: &mut Ids,
         timezone: &TimeZone,
     ) -> Result<(), StoreError> {
+        self.roll_up(connection, ids, timezone)?;
+        let newest = self.marked.iter().map(|(_, quarter)| *quarter).max().unwrap_or(i64::MIN);
+        self.marked.retain(|(_, quarter)| *quarter == newest);
+        connection.prepare_cached("DELETE FROM pending WHERE quarter <> ?1")?.execute([newest])?;
+        Ok(())
+    }
+
+    /// Rolls up all that waits, and leaves no mark.
+    pub(super) fn finish(
+        &mut self,
+        connection: &Connection,
+        ids: &mut Ids,
+        timezone: &TimeZone,
+    ) -> Result<(), StoreError> {
+        self.roll_up(connection, ids, timezone)?;
+        self.marked.clear();
+        connection.execute("DELETE FROM pending", [])?;
+        Ok(())
+    }
+
+    fn roll_up(
+        &mut self,
+        connection: &Connection,
+        ids: &mut Ids,
+        timezone: &TimeZone,
+    ) -> Result<(), StoreError> {
+        self.readings = 0;
         for (device, mut changes) in std::mem::take(&mut self.devices) {
             changes.heard = union(changes.heard);
             rollup::store::cover(connection, device, &changes.heard)?;
             rollup::store::update(connection, ids, device, &changes)?;
             daily::store::update(connection, timezone, device, &changes)?;
         }
-        connection.prepare_cached("DELETE FROM pending")?.execute([])?;
-        *self = Self::default();
         Ok(())
     }
 }

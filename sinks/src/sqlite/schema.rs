@@ -105,7 +105,7 @@ fn pending(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// - `energy_point`: accepted readings of the daily counter, µs and Wh.
 /// - `coverage`: when the device was received, µs.
 /// - `meta`, since version 2: the time zone of `daily_energy`.
-/// - `pending`, since version 3: quarter-hours with readings that are not rolled up yet.
+/// - `pending`, since version 3: quarter-hours with readings that may not be rolled up yet.
 const TABLES: &str = "
 CREATE TABLE device (id INTEGER PRIMARY KEY, serial INTEGER NOT NULL UNIQUE);
 CREATE TABLE shape (id INTEGER PRIMARY KEY, keys TEXT NOT NULL UNIQUE);

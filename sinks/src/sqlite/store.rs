@@ -146,7 +146,7 @@ impl Store {
         if remembered.pending.is_empty() {
             return Ok(());
         }
-        remembered.pending.apply(&transaction, &mut remembered.ids, &self.timezone)?;
+        remembered.pending.finish(&transaction, &mut remembered.ids, &self.timezone)?;
         Ok(transaction.commit()?)
     }
 }

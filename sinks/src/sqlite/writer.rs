@@ -136,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn only_the_quarter_hour_in_progress_stays_marked_and_none_after_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = DatabaseFile::claim(&directory.path().join("energi.db"), &SCHEMA).unwrap();
+        let connection = file.open().unwrap();
+        let keep = Duration::from_hours(24);
+        let mut history =
+            OpenHistory::new(connection, TimeZone::UTC, keep, RollupPace::Live).unwrap();
+        let start = "2026-01-20T10:00:00Z".parse().unwrap();
+        let readings = Device::default().life(start, SignedDuration::from_hours(3));
+        history.store.write(&readings).unwrap();
+        assert_eq!(count(&mut history, "pending"), 1);
+        history.finish();
+        assert_eq!(count(&mut history, "pending"), 0);
+    }
+
+    #[test]
     fn nothing_is_lost_and_nothing_half_written_while_the_disk_is_full() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
