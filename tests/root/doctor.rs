@@ -172,7 +172,7 @@ fn a_process_without_descriptors_does_not_call_an_interface_missing() {
 #[test]
 fn other_traffic_alone_is_shown_with_what_to_do() {
     let Some(network) = Network::new() else { return };
-    let mut others = traffic().split_off(3);
+    let mut others = traffic().split_off(4);
     let mut foreign = others[0].clone();
     foreign[12..14].copy_from_slice(&[0x88, 0xb5]);
     others.push(foreign);
