@@ -87,9 +87,11 @@ impl Calendar {
             }
             (PeriodLength::Week, 30..) => (self.weeks(), self.months("%B %Y")),
             (PeriodLength::Week, 18..) => (Vec::new(), self.months("%b %Y")),
-            (PeriodLength::Day | PeriodLength::Week, _) | (PeriodLength::Month, 30..) => {
+            (PeriodLength::Day, 1..) | (PeriodLength::Week, 7..) | (PeriodLength::Month, 30..) => {
                 (self.months("%b"), self.years(1))
             }
+            (PeriodLength::Week, 4..) => (self.initials(), self.years(1)),
+            (PeriodLength::Day | PeriodLength::Week, _) => (Vec::new(), self.years(1)),
             (PeriodLength::Month, 14..) => (self.initials(), self.years(1)),
             (PeriodLength::Month, _) => (Vec::new(), self.years(every(12 * pixels))),
             (PeriodLength::Year, _) => (self.years(every(pixels)), Vec::new()),
@@ -184,6 +186,10 @@ mod tests {
             ]
         );
         assert_eq!(texts(&days.labels(6.0).fine), ["1"]);
+        let weeks = calendar(PeriodLength::Week, date(2023, 2, 27), date(2023, 5, 1));
+        assert_eq!(texts(&weeks.labels(7.0).fine)[1..3], ["Mar", "Apr"]);
+        assert_eq!(texts(&weeks.labels(4.0).fine)[1..3], ["M", "A"]);
+        assert_eq!(texts(&weeks.labels(3.0).fine), [""; 0]);
 
         let decade = calendar(PeriodLength::Month, date(2017, 3, 1), date(2026, 8, 1));
         assert_eq!(texts(&decade.labels(3.0).coarse), ["2018", "2020", "2022", "2024", "2026"]);

@@ -370,12 +370,16 @@ impl Page<'_> {
         }
         let named = partial.iter().take(NAMED);
         let mut texts: Vec<String> =
-            named.map(|total| format!("{}: {} days", total.period, total.days)).collect();
+            named.map(|total| format!("{}: {}", total.period, day_count(total.days))).collect();
         if partial.len() > NAMED {
             texts.push(format!("and {} more", partial.len() - NAMED));
         }
         self.paragraph(&format!("Only some days of {}", texts.join(", ")), y + LINE + 2.0)
     }
+}
+
+fn day_count(count: u32) -> String {
+    if count == 1 { "1 day".to_owned() } else { format!("{count} days") }
 }
 
 /// What the pointer shows of a period.
@@ -397,7 +401,7 @@ fn tooltip(total: &PeriodTotal) -> String {
         .flatten(),
     );
     if total.is_partial() {
-        lines.push(format!("{} of {} days", total.days, total.period.days()));
+        lines.push(format!("{} of {}", total.days, day_count(total.period.days())));
     }
     if total.is_incomplete() {
         lines.push(match total.days {

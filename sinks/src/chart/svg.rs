@@ -158,13 +158,14 @@ pub(super) fn width_of(text: &str) -> f64 {
     text.chars().count() as f64 * 6.6
 }
 
-/// Round numbers from 0 up to `high`, about `count` of them.
+/// Round numbers from 0 up to `high`, about `count` of them, one above 0 at least.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful")]
 pub(super) fn ticks(high: f64, count: f64) -> Vec<f64> {
     let least = high / count.max(1.0);
     let magnitude = 10_f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
-    let step = step.into_iter().find(|step| *step >= least).unwrap_or(high);
+    let fits = || step.iter().copied().filter(|step| *step <= high);
+    let step = fits().find(|step| *step >= least).or_else(|| fits().last()).unwrap_or(high);
     (0..=(high / step) as u32).map(|tick| f64::from(tick) * step).collect()
 }
 
@@ -206,6 +207,7 @@ mod tests {
     fn ticks_are_round_numbers_up_to_the_highest_value() {
         assert_eq!(ticks(23.0, 5.0), [0.0, 5.0, 10.0, 15.0, 20.0]);
         assert_eq!(ticks(0.106, 5.0).len(), 3);
+        assert_eq!(ticks(350.0, 0.7), [0.0, 200.0]);
         assert!(ticks(1e9, 5.0).len() <= 6);
     }
 
