@@ -111,7 +111,12 @@ impl Gateway {
         let keep_only = |rights| {
             privileges::keep_only(rights).map_err(|error| Failure::new(Exit::Permission, error))
         };
-        keep_only(source.rights())?;
+        if keep_only(source.rights())? {
+            info!(
+                "started as root: what root may do beyond others is given up, so files and folders \
+                 of other users can be written only where they let everybody"
+            );
+        }
         let (ended, capture_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("capture".to_owned())

@@ -10,7 +10,7 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
 };
 use thiserror::Error;
-use tracing::{debug, info};
+use tracing::debug;
 
 /// What a thread keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,24 +53,18 @@ pub fn never_gain() {
 /// that it starts from here on have no more.
 ///
 /// That holds for root, too: it stays the owner of root's files, and is a stranger to those of
-/// other users, which is reported.
+/// other users. Returns whether that was given up.
 ///
 /// # Errors
 /// [`PrivilegeError`] where there is something to give up and a sandbox forbids it.
-pub fn keep_only(rights: Rights) -> Result<(), PrivilegeError> {
+pub fn keep_only(rights: Rights) -> Result<bool, PrivilegeError> {
     let had = capabilities(None).map_err(io::Error::from)?;
     let kept = had.permitted & rights.capabilities();
     let kept =
         CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     if had == kept {
-        return Ok(());
+        return Ok(false);
     }
     set_capabilities(None, kept).map_err(io::Error::from)?;
-    if had.effective.contains(CapabilitySet::DAC_OVERRIDE) {
-        info!(
-            "started as root: what root may do beyond others is given up, so files and folders of \
-             other users can be written only where they let everybody"
-        );
-    }
-    Ok(())
+    Ok(had.effective.contains(CapabilitySet::DAC_OVERRIDE))
 }
