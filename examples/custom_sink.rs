@@ -28,6 +28,8 @@ pub(crate) struct Collector {
 
 #[async_trait]
 impl Encoder for Collector {
+    type Item = Reading;
+
     fn destination(&self) -> &str {
         &self.address
     }

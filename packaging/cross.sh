@@ -56,7 +56,7 @@ export "CARGO_TARGET_${variable^^}_LINKER=$gnu-gcc"
 [ -z "$emulator" ] || export "CARGO_TARGET_${variable^^}_RUNNER=$emulator"
 
 cargo=(/usr/bin/cargo)
-"${cargo[@]}" build --locked --target "$triple" --profile "$profile" --features postgres --bin energi-gateway
+"${cargo[@]}" build --locked --target "$triple" --profile "$profile" --features postgres,nats --bin energi-gateway
 for crate in $tests; do
     "${cargo[@]}" test --locked --target "$triple" -p "$crate" --lib --tests
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the Debian package of a program that is already built: packaging/deb.sh [CARGO-DEB-OPTION]...
 #
-#   cargo build --release --locked --features postgres && packaging/deb.sh
+#   cargo build --release --locked --features postgres,nats && packaging/deb.sh
 #
 # The program itself prints its manual and completions. For another architecture, RUNNER is an emulator
 # to run it with, or NATIVE a program for this machine:

@@ -24,7 +24,7 @@ fn readings() -> Vec<Arc<Reading>> {
 }
 
 fn drain(subscription: &mut Subscription) {
-    while let Some(Delivery::Reading(reading)) = subscription.try_next() {
+    while let Some(Delivery::Item(reading)) = subscription.try_next() {
         black_box(reading);
     }
     subscription.taken();

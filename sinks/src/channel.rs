@@ -1,10 +1,11 @@
-//! The broadcast channel of readings, with a way for a recording to wait for the slowest sink.
+//! The broadcast channel of readings, and that of captured frames where a sink takes those; with a way
+//! for a recording to wait for the slowest sink.
 //!
 //! It is [`tokio::sync::broadcast`]: a live source publishes and never waits, and a subscriber that
-//! falls behind is told how many readings it missed. A recording waits for room before it
+//! falls behind is told how many items it missed. A recording waits for room before it
 //! publishes, so that nobody falls behind.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,19 +13,21 @@ use energi_decoders::Reading;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 
-/// Readings that the channel holds for its slowest subscriber: hours of one device, and most of a
+use crate::item::Item;
+
+/// Items that the channel holds for its slowest subscriber: hours of one device, and most of a
 /// second of 20,000 frames/s. Full, they take about 4 MB.
 pub const CAPACITY: usize = 16_384;
 
-/// How many readings are published between two looks at the slowest subscriber.
+/// How many items are published between two looks at the slowest subscriber.
 const STRIDE: usize = CAPACITY / 4;
 
 /// The sending end, held by the one thread that captures.
 #[derive(Debug)]
-pub struct Publisher {
-    sender: broadcast::Sender<Arc<Reading>>,
+pub struct Publisher<T = Reading> {
+    sender: broadcast::Sender<Arc<T>>,
     room: Arc<Room>,
-    /// Readings that may be published before the next look.
+    /// Items that may be published before the next look.
     credit: usize,
     closing: watch::Sender<bool>,
 }
@@ -32,6 +35,8 @@ pub struct Publisher {
 /// Where a publisher waits for its subscribers to catch up.
 #[derive(Debug, Default)]
 struct Room {
+    /// Items that were published.
+    published: AtomicU64,
     awaited: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
@@ -46,7 +51,7 @@ impl Room {
     }
 }
 
-impl Default for Publisher {
+impl<T: Item> Default for Publisher<T> {
     fn default() -> Self {
         Self {
             sender: broadcast::Sender::new(CAPACITY),
@@ -57,10 +62,10 @@ impl Default for Publisher {
     }
 }
 
-impl Publisher {
+impl<T: Item> Publisher<T> {
     /// The handle by which the rest of the gateway takes part in the channel.
     #[must_use]
-    pub fn hub(&self) -> Hub {
+    pub fn hub(&self) -> Hub<T> {
         Hub {
             sender: self.sender.downgrade(),
             room: Arc::clone(&self.room),
@@ -68,13 +73,14 @@ impl Publisher {
         }
     }
 
-    /// Publishes at once. A subscriber that is [`CAPACITY`] behind misses its oldest reading.
-    pub fn publish(&self, reading: Arc<Reading>) {
+    /// Publishes at once. A subscriber that is [`CAPACITY`] behind misses its oldest item.
+    pub fn publish(&self, item: Arc<T>) {
         // Without a subscriber there is nobody to tell: the counters show it.
-        let _ = self.sender.send(reading);
+        let _ = self.sender.send(item);
+        self.room.published.fetch_add(1, Ordering::Release);
     }
 
-    /// Waits until a reading can be published without any subscriber missing one, for as long as
+    /// Waits until an item can be published without any subscriber missing one, for as long as
     /// `patient` says. Returns whether there is room.
     pub fn wait_for_room(&mut self, patient: impl Fn() -> bool) -> bool {
         if self.credit > 0 {
@@ -106,7 +112,7 @@ impl Publisher {
     }
 }
 
-impl Drop for Publisher {
+impl<T> Drop for Publisher<T> {
     fn drop(&mut self) {
         // Its hubs may outlive it.
         self.closing.send_replace(true);
@@ -116,21 +122,28 @@ impl Drop for Publisher {
 /// Makes subscriptions, and closes the channel where its publisher cannot: a thread that blocks
 /// on its input may hold it forever.
 #[derive(Debug, Clone)]
-pub struct Hub {
-    sender: broadcast::WeakSender<Arc<Reading>>,
+pub struct Hub<T = Reading> {
+    sender: broadcast::WeakSender<Arc<T>>,
     room: Arc<Room>,
     closing: watch::Sender<bool>,
 }
 
-impl Hub {
+impl<T: Item> Hub<T> {
     /// A subscription to everything published from now on; `None` once the publisher has gone.
     #[must_use]
-    pub fn subscribe(&self) -> Option<Subscription> {
+    pub fn subscribe(&self) -> Option<Subscription<T>> {
         Some(Subscription {
             receiver: self.sender.upgrade()?.subscribe(),
+            position: self.published(),
             room: Arc::clone(&self.room),
             closing: self.closing.subscribe(),
         })
+    }
+
+    /// Number of items that were published: the position of the newest one.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.room.published.load(Ordering::Acquire)
     }
 
     /// Ends every subscription once it has given what it holds.
@@ -141,26 +154,27 @@ impl Hub {
 
 /// The receiving end, one a sink.
 #[derive(Debug)]
-pub struct Subscription {
-    receiver: broadcast::Receiver<Arc<Reading>>,
+pub struct Subscription<T = Reading> {
+    receiver: broadcast::Receiver<Arc<T>>,
+    position: u64,
     room: Arc<Room>,
     closing: watch::Receiver<bool>,
 }
 
 /// What a subscription gives.
 #[derive(Debug)]
-pub enum Delivery {
-    /// The next reading.
-    Reading(Arc<Reading>),
-    /// The subscriber was too slow: so many readings are gone.
+pub enum Delivery<T = Reading> {
+    /// The next item.
+    Item(Arc<T>),
+    /// The subscriber was too slow: so many items are gone.
     Lagged(u64),
     /// Nothing will come any more.
     Closed,
 }
 
-impl Subscription {
-    /// Waits for the next reading.
-    pub async fn next(&mut self) -> Delivery {
+impl<T: Item> Subscription<T> {
+    /// Waits for the next item.
+    pub async fn next(&mut self) -> Delivery<T> {
         let received = tokio::select! {
             biased;
             received = self.receiver.recv() => Some(received),
@@ -168,21 +182,37 @@ impl Subscription {
             _ = self.closing.wait_for(|closing| *closing) => None,
         };
         match received {
-            Some(Ok(reading)) => Delivery::Reading(reading),
-            Some(Err(RecvError::Lagged(missed))) => Delivery::Lagged(missed),
+            Some(Ok(item)) => self.item(item),
+            Some(Err(RecvError::Lagged(missed))) => self.lagged(missed),
             Some(Err(RecvError::Closed)) => Delivery::Closed,
             None => self.try_next().unwrap_or(Delivery::Closed),
         }
     }
 
-    /// The next reading if one is there; `None` if not.
-    pub fn try_next(&mut self) -> Option<Delivery> {
+    /// The next item if one is there; `None` if not.
+    pub fn try_next(&mut self) -> Option<Delivery<T>> {
         match self.receiver.try_recv() {
-            Ok(reading) => Some(Delivery::Reading(reading)),
-            Err(TryRecvError::Lagged(missed)) => Some(Delivery::Lagged(missed)),
+            Ok(item) => Some(self.item(item)),
+            Err(TryRecvError::Lagged(missed)) => Some(self.lagged(missed)),
             Err(TryRecvError::Closed) => Some(Delivery::Closed),
             Err(TryRecvError::Empty) => None,
         }
+    }
+
+    fn item(&mut self, item: Arc<T>) -> Delivery<T> {
+        self.position += 1;
+        Delivery::Item(item)
+    }
+
+    fn lagged(&mut self, missed: u64) -> Delivery<T> {
+        self.position += missed;
+        Delivery::Lagged(missed)
+    }
+
+    /// Position of the item that was given or missed last, as [`Hub::published`] counts.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Waits until the hub has closed the channel, or the publisher has gone.
@@ -198,13 +228,13 @@ impl Subscription {
         *self.closing.borrow()
     }
 
-    /// Lets a waiting publisher look again. Called after readings were taken.
+    /// Lets a waiting publisher look again. Called after items were taken.
     pub fn taken(&self) {
         self.room.changed();
     }
 }
 
-impl Drop for Subscription {
+impl<T> Drop for Subscription<T> {
     fn drop(&mut self) {
         // A subscriber that has gone holds nobody back any more, once its receiver is dropped
         // too; the publisher's own timer covers the moment between.

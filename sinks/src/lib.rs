@@ -1,7 +1,7 @@
 //! Sinks: the independent outputs of the gateway.
 //!
 //! A sink is one module: its `Config` (what YAML may say), and its [`Sink`], which takes batches of
-//! readings. The loop around it is written once, in [`runner`]: receive, batch, write, back off,
+//! readings or, where it asks for them, of captured frames. The loop around it is written once, in [`runner`]: receive, batch, write, back off,
 //! drain. To add a sink: write its module and its line in [`registry`].
 
 #![forbid(unsafe_code)]
@@ -18,8 +18,13 @@ pub mod eddi_state;
 pub mod energy;
 #[cfg(feature = "influxdb")]
 pub mod influxdb;
+pub mod item;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "pcapng")]
+pub mod pcapng;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "queue")]
@@ -41,6 +46,7 @@ pub mod tls;
 #[cfg(feature = "web")]
 pub mod web;
 
+pub use item::{CapturedFrame, Item};
 pub use sink::{
     Backpressure, Batching, Context, Destination, QueueStats, Sink, SinkConfig, SinkError, Written,
 };

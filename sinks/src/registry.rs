@@ -96,6 +96,7 @@ sinks! {
     Sqlite "sqlite" => crate::sqlite::SqliteConfig,
     Mqtt "mqtt" => crate::mqtt::MqttConfig,
     Influxdb "influxdb" => crate::influxdb::InfluxdbConfig,
+    Nats "nats" => crate::nats::NatsConfig,
     Postgres "postgres" => crate::postgres::PostgresConfig,
     Web "web" => crate::web::WebConfig,
 }

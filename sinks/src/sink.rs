@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use energi_decoders::{Layout, Reading};
 use thiserror::Error;
 
+use crate::item::{CapturedFrame, Item};
 use crate::settings::{Problem, QueueOptions, Tariff};
 use crate::status::StatusHandle;
 
@@ -72,19 +73,19 @@ impl Written {
     }
 }
 
-/// An output that is open.
+/// An output that is open. Most take readings; one may take captured frames.
 #[async_trait]
-pub trait Sink: Send {
-    /// How many readings it likes to take at a time.
+pub trait Sink<T: Item = Reading>: Send {
+    /// How many items it likes to take at a time.
     fn batching(&self) -> Batching;
 
     /// Takes a batch. After `Ok` the sink answers for it.
     ///
     /// # Errors
     /// [`SinkError`] says whether the same batch may be offered again.
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError>;
+    async fn write(&mut self, batch: &[Arc<T>]) -> Result<Written, SinkError>;
 
-    /// What has become of readings after it took them, since it was opened. Most sinks have
+    /// What has become of items after it took them, since it was opened. Most sinks have
     /// nothing to add to what the loop around them counts.
     fn queue_stats(&self) -> QueueStats {
         QueueStats::default()
@@ -204,11 +205,27 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// Opens the destination.
+    /// Whether the sink takes captured frames in place of readings.
+    fn takes_frames(&self) -> bool {
+        false
+    }
+
+    /// Opens the destination of a sink that takes readings.
     ///
     /// # Errors
     /// [`SinkError`] says what failed, where, and what to do.
     async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError>;
+
+    /// Opens the destination of a sink that takes frames.
+    ///
+    /// # Errors
+    /// [`SinkError`] says what failed, where, and what to do.
+    async fn open_for_frames(
+        &self,
+        _context: &Context,
+    ) -> Result<Box<dyn Sink<CapturedFrame>>, SinkError> {
+        Err(SinkError::permanent("this sink takes readings, not frames"))
+    }
 
     /// Tries the destination without writing a reading to it, and says what answered.
     ///

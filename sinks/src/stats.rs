@@ -25,7 +25,7 @@ impl Counter {
     }
 }
 
-/// The counters of one sink, in readings unless said otherwise.
+/// The counters of one sink, in readings unless said otherwise (or in frames, where it takes those).
 #[derive(Debug, Default)]
 pub struct SinkStats {
     /// How often the sink was opened.
@@ -35,6 +35,8 @@ pub struct SinkStats {
     /// Taken by the sink, which answers for them: they are delivered, wait in its queue, or are
     /// skipped or rejected.
     pub taken: Counter,
+    /// Position in the channel up to which the sink has taken, or missed, everything.
+    pub position: Counter,
     /// Delivered to the destination, those among them that waited in a queue.
     pub delivered: Counter,
     /// Waiting in the sink's queue now.

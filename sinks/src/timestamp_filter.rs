@@ -1,12 +1,12 @@
-//! Which readings have a place in time, for the sinks that keep them by it.
+//! Which items have a place in time, for the sinks that keep them by it.
 
 use std::sync::Arc;
 
-use energi_decoders::Reading;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::clock::released;
+use crate::item::Item;
 use crate::sink::Context;
 
 /// No capture is older than this, 1970-01-02 ...
@@ -15,7 +15,7 @@ const FIRST: Timestamp = Timestamp::constant(86_400, 0);
 /// ... or newer than this, 9000-01-01. Local dates lie safely inside what a calendar holds.
 const LAST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 
-/// Passes readings over that have none, counts them, and says so once.
+/// Passes items over that have none, counts them, and says so once.
 #[derive(Debug)]
 pub(crate) struct TimestampFilter {
     sink: String,
@@ -41,13 +41,13 @@ impl TimestampFilter {
         }
     }
 
-    /// The readings of `batch` that have a place in time.
-    pub(crate) fn admit(&mut self, batch: &[Arc<Reading>]) -> Arc<[Arc<Reading>]> {
-        batch.iter().filter(|reading| self.is_admitted(reading)).map(Arc::clone).collect()
+    /// The items of `batch` that have a place in time.
+    pub(crate) fn admit<T: Item>(&mut self, batch: &[Arc<T>]) -> Arc<[Arc<T>]> {
+        batch.iter().filter(|item| self.is_admitted(item.time())).map(Arc::clone).collect()
     }
 
-    fn is_admitted(&mut self, reading: &Reading) -> bool {
-        match reading.time {
+    fn is_admitted(&mut self, time: Option<Timestamp>) -> bool {
+        match time {
             // First of all: such a clock may show a time that no capture can have.
             Some(time) if self.live && time < released() => self.pass_over_early(time),
             Some(time) if !(FIRST..LAST).contains(&time) => self.pass_over_timeless(),

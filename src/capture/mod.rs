@@ -4,7 +4,6 @@
 pub mod ethertype;
 pub mod live;
 pub mod pacer;
-pub mod pcapng;
 pub mod remote;
 pub mod replay;
 pub mod simulator;
@@ -20,6 +19,8 @@ use self::stop::Stop;
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::Rights;
 
+/// Writing captures.
+pub use energi_sinks::pcapng;
 pub use speed::Speed;
 
 /// What the bytes of a captured packet begin with.
@@ -144,6 +145,11 @@ pub trait Source: Send {
     /// What the thread that drives it must still be allowed to do, now that it is open.
     fn rights(&self) -> Rights {
         Rights::None
+    }
+
+    /// Name of the interface that receives the packets, where there is one.
+    fn interface(&self) -> Option<&str> {
+        None
     }
 
     /// Whether [`next`](Self::next) may wait for as long as the input likes: that it does not

@@ -11,6 +11,7 @@ use energi_sinks::status::StatusHandle;
 use energi_sinks::{Context, SinkConfig};
 use jiff::Timestamp;
 
+use super::sinks::Hubs;
 use super::status::RunningStatus;
 use super::{Gateway, Output};
 use crate::capture::Source;
@@ -20,9 +21,9 @@ use crate::capture::replay::ReplaySource;
 use crate::capture::simulator::{self, Simulator};
 use crate::capture::stop::Stop;
 use crate::config::{Capture, Config, Devices, Remote};
-use crate::pipeline::Pipeline;
 use crate::pipeline::counters::Counters;
 use crate::pipeline::device_filter::DeviceFilter;
+use crate::pipeline::{FrameTap, Pipeline};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::systemd::Manager;
 use crate::terminal::progress::{Bar, Readings};
@@ -119,6 +120,7 @@ impl<'c> GatewayBuilder<'c> {
         ));
         let layouts: Arc<[Layout]> =
             decoders.iter().map(|decoder| decoder.layout().clone()).collect();
+        let takes_frames = sinks.iter().any(|(_, sink)| sink.takes_frames());
         let outputs = sinks
             .into_iter()
             .zip(counts)
@@ -134,15 +136,20 @@ impl<'c> GatewayBuilder<'c> {
             })
             .collect();
         let publisher = Publisher::default();
+        let frames = takes_frames.then(FrameTap::default);
         Ok(Gateway {
             source,
-            hub: publisher.hub(),
+            hubs: Hubs {
+                readings: publisher.hub(),
+                frames: frames.as_ref().map(|tap| tap.publisher.hub()),
+            },
             pipeline: Pipeline {
                 decoders: decoders.with_products(config.devices.products()),
                 device_filter: device_filter(&config.devices),
                 gate: Gate::new(config.decoders.plausibility),
                 counters,
                 publisher,
+                frames,
                 backpressure: config.capture.backpressure(),
                 stop: Stop::default(),
             },

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use energi_sinks::Backpressure;
-use energi_sinks::channel::Hub;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
@@ -30,7 +29,7 @@ use crate::terminal::progress::Bar;
 
 pub use build::{GatewayBuilder, probe};
 use health::Health;
-use sinks::{Output, Sinks};
+use sinks::{Hubs, Output, Sinks};
 use socket::StatusSocket;
 pub(crate) use socket::{SinkProgress, ask};
 use status::RunningStatus;
@@ -51,7 +50,7 @@ const CAPTURE_GRACE: Duration = Duration::from_millis(500);
 pub struct Gateway {
     source: Box<dyn Source>,
     pipeline: Pipeline,
-    hub: Hub,
+    hubs: Hubs,
     outputs: Vec<Output>,
     devices: Devices,
     shutdown_timeout: Duration,
@@ -100,10 +99,10 @@ impl Gateway {
 
     /// Starts the sinks and the capture thread.
     fn open<S: AsyncFnMut()>(self, shutdown: S) -> Result<Running<S>, Failure> {
-        let Self { mut source, mut pipeline, hub, outputs, devices, shutdown_timeout, .. } = self;
+        let Self { mut source, mut pipeline, hubs, outputs, devices, shutdown_timeout, .. } = self;
         let (stop, counters, backpressure) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.backpressure);
-        let sinks = Sinks::start(hub, outputs, backpressure);
+        let sinks = Sinks::start(hubs, outputs, backpressure);
         let socket = if self.is_service { StatusSocket::bind() } else { None };
         let health = Health::new(self.manager, Arc::clone(&counters), !source.may_block());
 
@@ -267,7 +266,7 @@ impl<S: AsyncFnMut()> Running<S> {
         }
         info!("{}", self.counters);
         info!("{}", self.sinks);
-        self.sinks.say_undelivered(&self.counters);
+        self.sinks.say_undelivered();
         match captured {
             // Who stops the gateway may well stop what it listens to.
             Err(error) if by_request => warn!("{error}"),

@@ -10,11 +10,10 @@ use energi_sinks::channel::Hub;
 use energi_sinks::runner::Backoff;
 use energi_sinks::runner::{RetryPolicy, RunError, Runner};
 use energi_sinks::stats::SinkStats;
-use energi_sinks::{Backpressure, Context, SinkConfig};
+use energi_sinks::{Backpressure, CapturedFrame, Context, Item, SinkConfig};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, warn};
 
-use crate::pipeline::counters::Counters;
 use crate::platform::exit::{Exit, Failure};
 
 /// One sink as the gateway runs it.
@@ -30,9 +29,27 @@ pub(super) struct Output {
     pub(super) retry_policy: RetryPolicy,
 }
 
+/// The channels that sinks take from.
+#[derive(Debug, Clone)]
+pub(super) struct Hubs {
+    pub(super) readings: Hub,
+    /// That of captured frames, where a sink takes those.
+    pub(super) frames: Option<Hub<CapturedFrame>>,
+}
+
+impl Hubs {
+    /// Number of items that were published for a sink.
+    fn published_for(&self, sink: &dyn SinkConfig) -> u64 {
+        match &self.frames {
+            Some(frames) if sink.takes_frames() => frames.published(),
+            _ => self.readings.published(),
+        }
+    }
+}
+
 /// The sinks' tasks, and how each of them ended.
 pub(super) struct Sinks {
-    hub: Hub,
+    hubs: Hubs,
     backpressure: Backpressure,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,
@@ -49,9 +66,9 @@ pub(super) struct Sinks {
 
 impl Sinks {
     /// Starts a task for each output.
-    pub(super) fn start(hub: Hub, outputs: Vec<Output>, backpressure: Backpressure) -> Self {
+    pub(super) fn start(hubs: Hubs, outputs: Vec<Output>, backpressure: Backpressure) -> Self {
         let mut sinks = Self {
-            hub,
+            hubs,
             backpressure,
             tasks: JoinSet::new(),
             serves: HashMap::new(),
@@ -68,22 +85,22 @@ impl Sinks {
     }
 
     fn spawn(&mut self, index: usize, delay: Duration) {
-        let Some(subscription) = self.hub.subscribe() else { return };
         let output = self.outputs[index].clone();
-        let Output { config, context, stats, retry_policy } = output;
-        let runner = Runner::new(config, context, subscription, stats, retry_policy);
-        let running = Arc::clone(&self.running);
-        let task = self.tasks.spawn(async move {
-            running.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(delay).await;
-            runner.run().await
-        });
-        self.serves.insert(task.id(), index);
+        let task = match &self.hubs.frames {
+            Some(frames) if output.config.takes_frames() => {
+                spawn(&mut self.tasks, frames, output, &self.running, delay)
+            }
+            _ => spawn(&mut self.tasks, &self.hubs.readings, output, &self.running, delay),
+        };
+        if let Some(task) = task {
+            self.serves.insert(task, index);
+        }
     }
 
     /// Closes the channel: what a sink has not taken yet is the last that it gets.
     pub(super) fn close_channel(&self) {
-        self.hub.close();
+        self.hubs.readings.close();
+        self.hubs.frames.iter().for_each(Hub::close);
     }
 
     /// Whether every sink's task has been running.
@@ -146,12 +163,15 @@ impl Sinks {
         self.reader_gone
     }
 
-    /// Says of each sink how many readings did not get through it.
-    pub(super) fn say_undelivered(&self, counters: &Counters) {
+    /// Says of each sink how many readings or frames did not get through it.
+    pub(super) fn say_undelivered(&self) {
         for (index, output) in self.outputs.iter().enumerate() {
-            let missing = counters.readings.get().saturating_sub(output.stats.taken.get());
+            let published = self.hubs.published_for(&*output.config);
+            let missing = published.saturating_sub(output.stats.taken.get());
             let name = &output.context.name;
-            if missing > 0 {
+            if missing > 0 && output.config.takes_frames() {
+                warn!(sink = name, frames = missing, "not delivered");
+            } else if missing > 0 {
                 warn!(sink = name, readings = missing, "not delivered");
             } else if self.serves.values().any(|running| *running == index) {
                 warn!(sink = name, "it ran out of time: its last values may not have arrived");
@@ -179,6 +199,26 @@ impl Sinks {
             .collect();
         Err(Failure::message(exit, words.join("; ")))
     }
+}
+
+/// Starts the task of a sink that takes from `hub`; `None` where nothing will come any more.
+fn spawn<T: Item>(
+    tasks: &mut JoinSet<Result<(), RunError>>,
+    hub: &Hub<T>,
+    output: Output,
+    running: &Arc<AtomicUsize>,
+    delay: Duration,
+) -> Option<Id> {
+    let subscription = hub.subscribe()?;
+    let Output { config, context, stats, retry_policy } = output;
+    let runner = Runner::new(config, context, subscription, stats, retry_policy);
+    let running = Arc::clone(running);
+    let task = tasks.spawn(async move {
+        running.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(delay).await;
+        runner.run().await
+    });
+    Some(task.id())
 }
 
 /// A task that ended, and how.

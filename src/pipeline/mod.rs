@@ -1,4 +1,5 @@
-//! From a captured packet to the channel: envelope, records, decoders, device filter, gate.
+//! From a captured packet to the channel: envelope, records, decoders, device filter, gate. Captured
+//! frames go to a channel of their own, where a sink takes those.
 //!
 //! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
 //! the channel.
@@ -13,15 +14,23 @@ use std::sync::Arc;
 use energi_decoders::{
     DecodeError, DecoderTable, Frame, FrameError, Gate, Reading, Record, Verdict,
 };
-use energi_sinks::Backpressure;
 use energi_sinks::channel::Publisher;
+use energi_sinks::{Backpressure, CapturedFrame, Item};
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::capture::stop::Stop;
-use crate::capture::{CaptureError, Event, Packet, Source};
+use crate::capture::{CaptureError, Event, Link, Packet, Source};
 use counters::{Counters, Outcome, Unusable};
 use device_filter::{Admit, DeviceFilter};
+
+/// Where captured frames go, known to a decoder or not.
+#[derive(Debug, Default)]
+pub(crate) struct FrameTap {
+    pub(crate) publisher: Publisher<CapturedFrame>,
+    /// The interface that the source captures on.
+    interface: Option<Arc<str>>,
+}
 
 /// The way of a packet.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub(crate) struct Pipeline {
     pub(crate) counters: Arc<Counters>,
     /// Where readings go.
     pub(crate) publisher: Publisher,
+    /// Where captured frames go, if a sink takes them.
+    pub(crate) frames: Option<FrameTap>,
     /// Whether the channel is waited for.
     pub(crate) backpressure: Backpressure,
     /// Raised when the gateway should end.
@@ -49,6 +60,9 @@ impl Pipeline {
     /// The source's own error, after every packet before it was dealt with.
     pub(crate) fn run(&mut self, source: &mut dyn Source) -> Result<(), CaptureError> {
         source.wake_on(&self.stop);
+        if let Some(tap) = &mut self.frames {
+            tap.interface = source.interface().map(Arc::from);
+        }
         while !self.stop.is_raised() {
             self.counters.rounds.add(1);
             match source.next()? {
@@ -62,6 +76,7 @@ impl Pipeline {
 
     /// Deals with one packet.
     pub(crate) fn packet(&mut self, packet: Packet<'_>) {
+        self.tap(&packet);
         match packet.frame() {
             Ok(frame) => self.frame(&frame, &packet),
             Err(error) => {
@@ -75,6 +90,24 @@ impl Pipeline {
                 });
             }
         }
+    }
+
+    /// Publishes a frame for the sinks that take frames.
+    fn tap(&mut self, packet: &Packet<'_>) {
+        let Some(tap) = &mut self.frames else { return };
+        // A payload alone is no frame, and those of other ethertypes are none of this gateway's.
+        if packet.link != Link::Ethernet || packet.payload().is_err() {
+            return;
+        }
+        let waits = self.backpressure == Backpressure::Wait;
+        if waits && !wait_for_room(&mut tap.publisher, &self.stop, &self.counters) {
+            return;
+        }
+        tap.publisher.publish(Arc::new(CapturedFrame {
+            time: packet.time,
+            interface: tap.interface.clone(),
+            bytes: packet.bytes.into(),
+        }));
     }
 
     fn frame(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
@@ -102,7 +135,8 @@ impl Pipeline {
         frame: &Frame<'_>,
         time: Option<Timestamp>,
     ) -> Outcome {
-        let Self { decoders, device_filter, gate, counters, publisher, backpressure, stop } = self;
+        let Self { decoders, device_filter, gate, counters, publisher, backpressure, stop, .. } =
+            self;
         let backpressure = *backpressure;
         let mut intake = Intake { device_filter, gate, counters, publisher, backpressure, stop };
         let mut outcome = Outcome::Unknown;
@@ -176,7 +210,8 @@ impl Intake<'_> {
             let mac = mac.map(tracing::field::display);
             info!(serial, mac, "a device is received for the first time");
         }
-        if self.backpressure == Backpressure::Wait && !self.wait_for_room() {
+        let waits = self.backpressure == Backpressure::Wait;
+        if waits && !wait_for_room(self.publisher, self.stop, self.counters) {
             return Outcome::Stopped;
         }
         self.counters.readings.add(1);
@@ -185,15 +220,6 @@ impl Intake<'_> {
         }
         self.publisher.publish(Arc::new(reading));
         Outcome::Decoded
-    }
-
-    /// Waits for the slowest sink. Returns false where the gateway should stop instead.
-    fn wait_for_room(&mut self) -> bool {
-        let (stop, rounds) = (self.stop, &self.counters.rounds);
-        self.publisher.wait_for_room(|| {
-            rounds.add(1);
-            !stop.is_raised()
-        })
     }
 
     /// Counts a reading that is not to be published. Each reason is said once: anyone can send frames,
@@ -226,4 +252,12 @@ impl Intake<'_> {
         }
         counter.add(1);
     }
+}
+
+/// Waits for the slowest sink. Returns false where the gateway should stop instead.
+fn wait_for_room<T: Item>(publisher: &mut Publisher<T>, stop: &Stop, counters: &Counters) -> bool {
+    publisher.wait_for_room(|| {
+        counters.rounds.add(1);
+        !stop.is_raised()
+    })
 }

@@ -72,6 +72,7 @@ impl Bench {
             gate: Gate::new(Plausibility::Withhold),
             counters: Arc::default(),
             publisher: Publisher::default(),
+            frames: None,
             backpressure: Backpressure::DropOldest,
             stop: Stop::default(),
         };
@@ -90,7 +91,7 @@ impl Bench {
     /// The packet bytes and serial numbers of what was published since.
     fn published(&mut self) -> Vec<(u8, u32)> {
         let mut published = Vec::new();
-        while let Some(Delivery::Reading(reading)) = self.subscription.try_next() {
+        while let Some(Delivery::Item(reading)) = self.subscription.try_next() {
             published.push((reading.packet(), reading.serial));
         }
         published
@@ -110,7 +111,7 @@ fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
     for (packet, key, value) in
         [(0x1f, "voltage", Value::Float(230.0)), (0x22, "divert_pwr", Value::Integer(100))]
     {
-        let Some(Delivery::Reading(reading)) = bench.subscription.try_next() else { panic!() };
+        let Some(Delivery::Item(reading)) = bench.subscription.try_next() else { panic!() };
         assert_eq!(
             (reading.packet(), reading.serial, reading.get(key)),
             (packet, EDDI, Some(value))
@@ -376,4 +377,24 @@ fn a_source_is_read_until_it_ends_fails_or_the_gateway_stops() {
     let stop = bench.pipeline.stop.clone();
     bench.pipeline.run(&mut script(true, Some((2, stop)))).unwrap();
     assert_eq!(bench.published().len(), 3);
+}
+
+#[test]
+fn a_sink_of_frames_gets_each_frame_as_it_came_whether_or_not_a_decoder_reads_it() {
+    let mut bench = Bench::open(32);
+    let tap = FrameTap::default();
+    let mut frames = tap.publisher.hub().subscribe().unwrap();
+    bench.pipeline.frames = Some(tap);
+    let other_ethertype = [&[0; 12][..], &[0x08, 0x00], &[0; 46]].concat();
+    let received = [frame(&[&mains(EDDI)]), frame(&[&unknown(0x30)]), frame(&[&[0; 4]])];
+    let time = Timestamp::from_second(1_781_953_323).ok();
+    for bytes in received.iter().chain([&other_ethertype]) {
+        bench.pipeline.packet(Packet::whole(time, Link::Ethernet, bytes));
+    }
+    bench.pipeline.packet(Packet::whole(None, Link::Payload, &received[0]));
+    for bytes in received {
+        let Some(Delivery::Item(frame)) = frames.try_next() else { panic!() };
+        assert_eq!((frame.time, &*frame.bytes), (time, &bytes[..]));
+    }
+    assert!(frames.try_next().is_none(), "neither another ethertype nor a payload alone");
 }

@@ -21,6 +21,7 @@ fn minimal(name: &str) -> Value {
     match name {
         "influxdb" => json!({"url": "http://host:8086", "org": "home", "bucket": "energy"}),
         "mqtt" => json!({"url": "mqtt://broker:1883"}),
+        "nats" => json!({"url": "tls://host", "subject": "energi.home.frames"}),
         "postgres" => json!({"url": "postgresql://gateway@db1/energy"}),
         _ => json!({}),
     }

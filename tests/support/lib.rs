@@ -16,6 +16,7 @@ pub mod influxd;
 pub mod logs;
 pub mod machine;
 pub mod mosquitto;
+pub mod nats;
 pub mod network;
 pub mod postgres;
 pub mod process;

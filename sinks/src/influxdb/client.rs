@@ -125,6 +125,8 @@ impl InfluxdbClient {
 
 #[async_trait]
 impl Encoder for InfluxdbClient {
+    type Item = Reading;
+
     fn destination(&self) -> &str {
         &self.server
     }

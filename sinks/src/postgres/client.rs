@@ -143,6 +143,8 @@ impl PostgresClient {
 
 #[async_trait]
 impl Encoder for PostgresClient {
+    type Item = Reading;
+
     fn destination(&self) -> &str {
         self.config.server()
     }

@@ -223,7 +223,7 @@ pub(super) struct DeliveryTask<E> {
     pub(super) dispatcher: Arc<Dispatcher<E>>,
     pub(super) queue: DiskQueue,
     pub(super) state: Arc<DeliveryState>,
-    /// The most items of a request.
+    /// The most items of a request that joins batches.
     pub(super) batch_size: usize,
     /// An answer that took longer than this is not waited for by the sink with fresh readings.
     pub(super) swift: Duration,
@@ -410,6 +410,8 @@ mod tests {
 
     #[async_trait]
     impl Encoder for Nowhere {
+        type Item = Reading;
+
         fn destination(&self) -> &'static str {
             "nowhere"
         }

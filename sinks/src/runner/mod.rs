@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::channel::{Delivery, Subscription};
+use crate::item::Item;
 use crate::sink::{Batching, Context, QueueStats, Sink, SinkConfig, SinkError, Written};
 use crate::stats::SinkStats;
 
@@ -56,10 +57,10 @@ const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// One sink and what it needs to run.
 #[derive(Debug)]
-pub struct Runner {
+pub struct Runner<T: Item = Reading> {
     config: Arc<dyn SinkConfig>,
     context: Context,
-    subscription: Subscription,
+    subscription: Subscription<T>,
     stats: Arc<SinkStats>,
     retry_policy: RetryPolicy,
     outage: Outage,
@@ -73,17 +74,18 @@ enum Handed {
     Reopen,
 }
 
-impl Runner {
-    /// A runner that takes readings from `subscription` and counts in `stats`.
+impl<T: Item> Runner<T> {
+    /// A runner that takes items from `subscription` and counts in `stats`.
     #[must_use]
     pub fn new(
         config: Arc<dyn SinkConfig>,
         context: Context,
-        subscription: Subscription,
+        subscription: Subscription<T>,
         stats: Arc<SinkStats>,
         retry_policy: RetryPolicy,
     ) -> Self {
         let outage = Outage::new(context.name.clone());
+        stats.position.set(subscription.position());
         Self {
             config,
             context,
@@ -101,7 +103,7 @@ impl Runner {
     /// [`RunError`] where the sink was given up, or nobody reads its output any more.
     pub async fn run(mut self) -> Result<(), RunError> {
         let mut backoff = Backoff::default();
-        let mut batch: Vec<Arc<Reading>> = Vec::new();
+        let mut batch: Vec<Arc<T>> = Vec::new();
         let mut open = true;
         let result = loop {
             let mut sink = match self.open(&mut backoff).await {
@@ -120,9 +122,9 @@ impl Runner {
         result
     }
 
-    async fn open(&mut self, backoff: &mut Backoff) -> Result<Box<dyn Sink>, RunError> {
+    async fn open(&mut self, backoff: &mut Backoff) -> Result<Box<dyn Sink<T>>, RunError> {
         loop {
-            match self.config.open(&self.context).await {
+            match T::open(&*self.config, &self.context).await {
                 Ok(sink) => {
                     self.stats.opened.add(1);
                     self.seen = QueueStats::default();
@@ -138,8 +140,8 @@ impl Runner {
     /// to be reopened.
     async fn drive(
         &mut self,
-        sink: &mut dyn Sink,
-        batch: &mut Vec<Arc<Reading>>,
+        sink: &mut dyn Sink<T>,
+        batch: &mut Vec<Arc<T>>,
         open: &mut bool,
         backoff: &mut Backoff,
     ) -> Result<Handed, RunError> {
@@ -159,7 +161,7 @@ impl Runner {
     }
 
     /// Fills a batch. Returns false once the channel is closed and empty.
-    async fn gather(&mut self, batching: Batching, batch: &mut Vec<Arc<Reading>>) -> bool {
+    async fn gather(&mut self, batching: Batching, batch: &mut Vec<Arc<T>>) -> bool {
         let mut deadline = None;
         let open = loop {
             let delivery = match self.subscription.try_next() {
@@ -174,7 +176,7 @@ impl Runner {
                 }
             };
             match delivery {
-                Delivery::Reading(reading) => batch.push(reading),
+                Delivery::Item(item) => batch.push(item),
                 Delivery::Lagged(missed) => self.lagged(missed),
                 Delivery::Closed => break false,
             }
@@ -188,7 +190,7 @@ impl Runner {
         open
     }
 
-    async fn next_until(&mut self, deadline: Option<Instant>) -> Option<Delivery> {
+    async fn next_until(&mut self, deadline: Option<Instant>) -> Option<Delivery<T>> {
         match deadline {
             None => Some(self.subscription.next().await),
             Some(deadline) => {
@@ -206,8 +208,8 @@ impl Runner {
 
     async fn hand_over(
         &mut self,
-        sink: &mut dyn Sink,
-        batch: &mut Vec<Arc<Reading>>,
+        sink: &mut dyn Sink<T>,
+        batch: &mut Vec<Arc<T>>,
         backoff: &mut Backoff,
     ) -> Result<Handed, RunError> {
         loop {
@@ -216,6 +218,7 @@ impl Runner {
                     self.recovered(backoff);
                     self.look_after(sink);
                     self.stats.taken.add(batch.len() as u64);
+                    self.stats.position.set(self.subscription.position());
                     self.stats.delivered.add(delivered as u64);
                     self.stats.skipped.add(skipped as u64);
                     batch.clear();
@@ -230,7 +233,11 @@ impl Runner {
         }
     }
 
-    async fn close(&mut self, sink: &mut dyn Sink, backoff: &mut Backoff) -> Result<(), RunError> {
+    async fn close(
+        &mut self,
+        sink: &mut dyn Sink<T>,
+        backoff: &mut Backoff,
+    ) -> Result<(), RunError> {
         loop {
             let closed = sink.close().await;
             self.look_after(sink);
@@ -242,7 +249,7 @@ impl Runner {
     }
 
     /// Takes over what the sink itself counts.
-    fn look_after(&mut self, sink: &dyn Sink) {
+    fn look_after(&mut self, sink: &dyn Sink<T>) {
         let now = sink.queue_stats();
         self.stats.waiting.set(now.waiting);
         self.stats.delivered.add(now.delivered.saturating_sub(self.seen.delivered));

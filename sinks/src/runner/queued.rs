@@ -25,7 +25,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use energi_decoders::Reading;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -37,6 +36,7 @@ use super::delivery::{
     DeliveryError, DeliveryProgress, DeliveryState, DeliveryTask, Dispatcher, Step,
 };
 use super::outage::Outage;
+use crate::item::Item;
 use crate::queue::{DiskQueue, Payload};
 use crate::settings::QueueOptions;
 use crate::sink::{Backpressure, Batching, Context, QueueStats, Sink, SinkError, Written};
@@ -48,12 +48,19 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The part of a sink with a queue that knows its destination.
 #[async_trait]
 pub trait Encoder: fmt::Debug + Send + Sync + 'static {
+    /// What it encodes: readings, or captured frames.
+    type Item: Item;
+
+    /// Whether batches that waited may be sent in one request. Not where the destination knows a
+    /// repeated batch by its content.
+    const JOINS: bool = true;
+
     /// Name or address of the destination, for messages.
     fn destination(&self) -> &str;
 
-    /// Encodes readings, each of which has a time: one line an item. A reading that has no place at
-    /// the destination is left out.
-    fn encode(&self, readings: &[Arc<Reading>]) -> Payload;
+    /// Encodes readings or frames, each of which has a time: one line an item. One that has no place
+    /// at the destination is left out.
+    fn encode(&self, batch: &[Arc<Self::Item>]) -> Payload;
 
     /// Sends items. After `Ok` the destination has them, but for those that the receipt rejects.
     ///
@@ -191,7 +198,7 @@ impl<E: Encoder> Queued<E> {
             dispatcher: Arc::clone(&dispatcher),
             queue: queue.clone(),
             state: Arc::clone(&state),
-            batch_size,
+            batch_size: if E::JOINS { batch_size } else { 1 },
             swift: grace / 2,
             outage: Outage::new(sink.clone()),
             backoff: Backoff::default(),
@@ -298,12 +305,12 @@ async fn run<E: Encoder>(task: Arc<Mutex<DeliveryTask<E>>>, state: Arc<DeliveryS
 }
 
 #[async_trait]
-impl<E: Encoder> Sink for Queued<E> {
+impl<E: Encoder> Sink<E::Item> for Queued<E> {
     fn batching(&self) -> Batching {
         self.batching
     }
 
-    async fn write(&mut self, batch: &[Arc<Reading>]) -> Result<Written, SinkError> {
+    async fn write(&mut self, batch: &[Arc<E::Item>]) -> Result<Written, SinkError> {
         let payload = match self.stranded.take() {
             Some(payload) => payload,
             None => self.dispatcher.encoder().encode(&self.timestamp_filter.admit(batch)),

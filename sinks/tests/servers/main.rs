@@ -6,5 +6,7 @@
 mod mqtt;
 #[cfg(feature = "mqtt")]
 mod mqtt_tls;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -278,6 +278,10 @@ impl LiveSource {
 }
 
 impl Source for LiveSource {
+    fn interface(&self) -> Option<&str> {
+        Some(self.settings.interface.as_str())
+    }
+
     /// Never fails and never ends: what is wrong with the interface may pass.
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let now = Instant::now();

@@ -18,7 +18,7 @@ async fn take_all(mut subscription: Subscription, stride: usize) -> Vec<u32> {
     let mut taken = Vec::new();
     loop {
         match subscription.next().await {
-            Delivery::Reading(reading) => taken.push(reading.serial),
+            Delivery::Item(reading) => taken.push(reading.serial),
             Delivery::Lagged(missed) => panic!("{missed} were lost"),
             Delivery::Closed => return taken,
         }
@@ -41,7 +41,7 @@ fn drained(subscription: &mut Subscription) -> (usize, u64, bool) {
     let (mut readings, mut missed) = (0, 0);
     loop {
         match subscription.try_next() {
-            Some(Delivery::Reading(_)) => readings += 1,
+            Some(Delivery::Item(_)) => readings += 1,
             Some(Delivery::Lagged(more)) => missed += more,
             Some(Delivery::Closed) => return (readings, missed, true),
             None => return (readings, missed, false),
@@ -134,10 +134,10 @@ fn the_world_does_not_wait_and_a_slow_sink_is_told_how_much_it_missed() {
     let (mut slow, mut quick) = (hub.subscribe().unwrap(), hub.subscribe().unwrap());
     for number in 0..u32::try_from(CAPACITY + 100).unwrap() {
         publisher.publish(reading(number));
-        assert!(matches!(quick.try_next(), Some(Delivery::Reading(it)) if it.serial == number));
+        assert!(matches!(quick.try_next(), Some(Delivery::Item(it)) if it.serial == number));
     }
     assert!(matches!(slow.try_next(), Some(Delivery::Lagged(100))));
-    assert!(matches!(slow.try_next(), Some(Delivery::Reading(it)) if it.serial == 100));
+    assert!(matches!(slow.try_next(), Some(Delivery::Item(it)) if it.serial == 100));
     assert_eq!(drained(&mut slow), (CAPACITY - 1, 0, false));
     assert_eq!(drained(&mut quick), (0, 0, false));
 }
