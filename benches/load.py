@@ -52,11 +52,11 @@ class Taken(NamedTuple):
 
 class Gateway:
     def command(self, folder):
-        return gateway(folder, LIVE, [{"type": "stdout"}])
+        return gateway(folder, LIVE, [{"type": "stdout"}], "keep")
 
     def came_out(self, said):
         """How many readings its stdout sink has written."""
-        return int(re.findall(r"stdout: \d+ received, (\d+) written", said)[-1])
+        return int(re.findall(r"stdout: \d+ received, (\d+) delivered", said)[-1])
 
     def expected(self, readings, _frames):
         return readings
