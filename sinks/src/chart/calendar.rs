@@ -90,9 +90,10 @@ impl Calendar {
             (PeriodLength::Day, 1..) | (PeriodLength::Week, 7..) | (PeriodLength::Month, 30..) => {
                 (self.months("%b"), self.years(1))
             }
-            (PeriodLength::Week, 4..) => (self.initials(), self.years(1)),
+            (PeriodLength::Week, 4..) | (PeriodLength::Month, 14..) => {
+                (self.initials(), self.years(1))
+            }
             (PeriodLength::Day | PeriodLength::Week, _) => (Vec::new(), self.years(1)),
-            (PeriodLength::Month, 14..) => (self.initials(), self.years(1)),
             (PeriodLength::Month, _) => (Vec::new(), self.years(every(12 * pixels))),
             (PeriodLength::Year, _) => (self.years(every(pixels)), Vec::new()),
         };

@@ -165,7 +165,7 @@ pub(super) fn ticks(high: f64, count: f64) -> Vec<f64> {
     let magnitude = 10_f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
     let fits = || step.iter().copied().filter(|step| *step <= high);
-    let step = fits().find(|step| *step >= least).or_else(|| fits().last()).unwrap_or(high);
+    let step = fits().find(|step| *step >= least).or_else(|| fits().next_back()).unwrap_or(high);
     (0..=(high / step) as u32).map(|tick| f64::from(tick) * step).collect()
 }
 
