@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the program for an architecture and tests it, under emulation where it is another machine's:
+# Builds the program for an architecture and tests it, under emulation if this machine has another one:
 #
 #   packaging/cross.sh arm64            # or armhf (32 bits, ARMv7 and later), or amd64
 #
-# Needs Debian 12 or later. By the environment:
+# Needs Debian 12 or later. Environment variables:
 #   PROFILE=dev   builds without optimization
 #   STATIC=1      links all libraries in
 #   TESTS="..."   the crates whose tests run (energi-decoders energi-sinks); empty: none

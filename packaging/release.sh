@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds everything that a release has, into dist/:
+# Builds all files of a release into dist/:
 #
 #   packaging/release.sh amd64 arm64 armhf
 #
-# For each architecture a Debian package (for Debian 12 and later) and an archive with a program that
-# needs no library; beside them the licences and the list (CycloneDX) of all crates, and SHA256SUMS.
-# The same commit gives the same bytes, in whatever folder. Needs what packaging/cross.sh needs, and
-# cargo-deb, cargo-about and cargo-cyclonedx. PROFILE=dev is for a trial of this script.
+# For each architecture, a Debian package (for Debian 12 and later) and an archive with a static
+# program; in addition the licences and the list (CycloneDX) of all crates, and SHA256SUMS. The same
+# commit gives the same bytes in any folder. Needs the packages of packaging/cross.sh, and cargo-deb,
+# cargo-about and cargo-cyclonedx. PROFILE=dev tests this script without optimization.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { echo "usage: packaging/release.sh amd64|arm64|armhf..." >&2; exit 64; }
