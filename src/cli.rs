@@ -34,16 +34,16 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     Run(commands::run::Args),
-    /// Write a first configuration: receive frames, ask, try
+    /// Write a first configuration: receive frames, ask questions, test the broker
     Init(commands::init::Args),
-    /// Validate the configuration, and try its source and sinks
+    /// Validate the configuration, and test its source and sinks
     Check(commands::check::Args),
     /// Convert the config.ini of mqtt-energi
     #[cfg(feature = "mqtt")]
     ImportConfig(commands::import_config::Args),
     /// Decode captures, payloads or hex text to JSON lines, tables or annotated bytes
     Decode(commands::decode::Args),
-    /// Save what the devices send to a capture file
+    /// Save the frames of the devices to a capture file
     Record(commands::record::Args),
     /// Print a Wireshark dissector in Lua
     Dissector(commands::dissector::Args),
@@ -65,7 +65,7 @@ pub enum Command {
     Doctor(commands::doctor::Args),
     /// Ask the running gateway whether it works
     Health(commands::health::Args),
-    /// Show or empty the queues of sinks whose server is away
+    /// Show or empty the queues of items that wait for a server
     #[cfg(feature = "queue")]
     Queue(commands::queue::Args),
     /// Print a completion script for a shell
@@ -75,7 +75,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
     /// The [`Failure`] that decides the exit code.

@@ -19,10 +19,10 @@ pub struct Args {
     /// The configuration [default: as for `run`]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Also try the capture source and each sink
+    /// Also test the capture source and each sink
     #[arg(long)]
     connect: bool,
-    /// Print the configuration in full instead: defaults filled in, secrets redacted
+    /// Print the whole configuration instead, with all defaults, and secrets as ***
     #[arg(long, conflicts_with = "connect")]
     print: bool,
 }

@@ -12,11 +12,11 @@ use crate::history::HistoryError;
 /// Which local dates are wanted.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct DateRange {
-    /// The first local date; a week (2026-W25), month (2026-06) or year is its first date
+    /// The first local date; a week (2026-W25), month (2026-06) or year stands for its first date
     #[arg(long, value_name = "DATE", value_parser = first)]
     pub from: Option<Date>,
 
-    /// The last local date, itself included; a week, month or year is its last date
+    /// The last local date, included; a week, month or year stands for its last date
     #[arg(long, value_name = "DATE", value_parser = last)]
     pub to: Option<Date>,
 

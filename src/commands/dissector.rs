@@ -11,7 +11,7 @@ use crate::platform::exit::{Exit, Failure};
 /// Arguments of `dissector`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A configuration whose custom decoders to include
+    /// A configuration; its custom decoders are included
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

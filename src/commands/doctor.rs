@@ -22,17 +22,17 @@ const LISTEN: Period = Period::from_secs(30);
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "All traffic of an interface is looked at, not only the devices', and nothing is sent. Where no
-device is received for half of the time, the network card is asked for every frame on the wire until
-the end. Ctrl-C ends the listening and shows what there was until then.
+    after_help = "The command examines all traffic of an interface, not only that of the devices, and sends nothing.
+If no device is received in the first half of the time, the network card is set to accept every frame
+until the end. Ctrl-C ends the check early and shows the results until then.
 
-Exit codes: 0 where frames of devices were received, 69 where none, 77 without permission."
+Exit codes: 0 if frames of devices were received, 69 if none were, 77 without permission."
 )]
 pub struct Args {
-    /// The network interface, such as eth0 [default: each that could be the right one]
+    /// The network interface, such as eth0 [default: every interface that could be the right one]
     #[arg(short, long, value_name = "IFACE")]
     interface: Option<InterfaceName>,
-    /// How long to listen
+    /// How long to receive frames
     #[arg(long = "for", value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = LISTEN)]
     period: Period,
 }

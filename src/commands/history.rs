@@ -18,7 +18,7 @@ use super::located::HistoryLocation;
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
 pub struct HistoryArgs {
-    /// What to do with the history
+    /// The operation on the history
     #[command(subcommand)]
     pub action: HistoryAction,
 }
@@ -32,15 +32,15 @@ pub enum HistoryAction {
         #[command(flatten)]
         location: HistoryLocation,
 
-        /// The copy, which appears whole or not at all
+        /// The file of the copy
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
 
-        /// Replace the file of that name
+        /// Replace an existing file
         #[arg(long)]
         force: bool,
     },
-    /// Shrink the file by the space of deleted samples; stop the gateway first
+    /// Free the space of deleted samples in the file; stop the gateway first
     Vacuum {
         /// Where the history is.
         #[command(flatten)]
@@ -48,7 +48,7 @@ pub enum HistoryAction {
     },
     /// Write samples as CSV: time (UTC), serial, key, value
     Export(ExportArgs),
-    /// Remove a device, or what it has from before a date; the gateway must not be running
+    /// Remove a device, or its data from before a date; stop the gateway first
     Forget(ForgetArgs),
     /// Send samples to another sink, also while the gateway is running
     #[cfg(feature = "influxdb")]
@@ -66,7 +66,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub dates: DateRange,
 
-    /// Where the local dates begin, such as Europe/London [default: as in the history]
+    /// The time zone of the local dates, such as Europe/London [default: as in the history]
     #[arg(long, value_name = "ZONE", value_parser = time_zone)]
     pub timezone: Option<TimeZone>,
 
@@ -78,7 +78,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
 
-    /// Where to write it [default: standard output]
+    /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -94,11 +94,11 @@ pub struct ForgetArgs {
     #[arg(long, value_name = "N")]
     pub serial: u32,
 
-    /// Only what is older than this local date, itself not included
+    /// Remove only data from before this local date
     #[arg(long, value_name = "DATE", value_parser = dates::date)]
     pub before: Option<Date>,
 
-    /// Do not ask
+    /// Do not ask first
     #[arg(long)]
     pub yes: bool,
 }
@@ -107,8 +107,8 @@ pub struct ForgetArgs {
 #[cfg(feature = "influxdb")]
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What InfluxDB has already stays as it is: the same samples sent twice are stored once. Dates are
-those of the configuration's time zone.
+    after_help = "Samples that InfluxDB already has do not change: a sample that is sent twice is stored once. Dates are
+local dates in the configuration's time zone.
 
 Example:
   energi-gateway history send --sink influxdb --from 2026-06"

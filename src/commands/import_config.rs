@@ -13,18 +13,18 @@ use crate::platform::exit::{Exit, Failure};
 /// Arguments of `import-config`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The configuration is printed on standard output, and what is left out on standard error:
+    after_help = "The configuration is printed on standard output, settings that are left out on standard error:
   energi-gateway import-config config.ini > config.yaml
   energi-gateway check -c config.yaml --connect
 
-A password is part of the configuration, as in config.ini, or in the file that --password-file
-names, which only you can read."
+The password is part of the configuration, as in config.ini. With --password-file it is written into a
+separate file instead, which only you can read."
 )]
 pub struct Args {
     /// The config.ini of mqtt-energi, or - for standard input
     #[arg(value_name = "INI")]
     file: PathBuf,
-    /// Write the password into this new file, and only its name into the configuration
+    /// Write the password into this new file, and only the file's name into the configuration
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }

@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It listens on the network, asks what it has to know, tries the broker and writes a configuration with
-comments. Every answer is an option; with --yes nothing is asked.
+    after_help = "The command receives frames, asks questions, tests the broker and writes a configuration with
+comments. Every answer can also be given as an option; with --yes the command asks nothing.
   sudo energi-gateway init
   energi-gateway init --yes --interface eth0 --broker mqtt://192.168.1.10 --no-history"
 )]
@@ -36,25 +36,25 @@ pub struct Args {
     /// The file to write
     #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
     output: PathBuf,
-    /// Write over an existing file
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
-    /// Ask nothing: take the defaults for what no option says
+    /// Ask nothing: use the default of every option that is not given
     #[arg(short, long)]
     yes: bool,
     /// The network interface [default: the one on which devices are received]
     #[arg(short, long, value_name = "IFACE")]
     interface: Option<InterfaceName>,
-    /// How long to listen for devices; 0 does not listen
+    /// How long to receive frames; 0 skips this step
     #[arg(long = "for", value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = LISTEN)]
     period: Period,
     /// A label for the place
     #[arg(long, value_name = "LABEL")]
     site: Option<String>,
-    /// Where days begin, such as Europe/London [default: the system's time zone]
+    /// The time zone that decides when a day begins, such as Europe/London [default: the system's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
-    /// The name of a device; may be given for each
+    /// The name of a device; may be given once for each device
     #[arg(long = "name", value_name = "SERIAL=NAME")]
     names: Vec<DeviceName>,
     /// The MQTT broker [default: none]
@@ -63,14 +63,14 @@ pub struct Args {
     /// Send nothing to an MQTT broker
     #[arg(long)]
     no_mqtt: bool,
-    /// The user at the broker
+    /// The user name for the broker
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// The password at the broker, which other users of this machine may see while the command runs; it
-    /// is kept in a file of its own beside the configuration
+    /// The password for the broker; it is stored in a separate file beside the configuration. Other
+    /// users of this machine may see this option while the command runs
     #[arg(long, value_name = "PASSWORD", conflicts_with = "password_file")]
     password: Option<String>,
-    /// An existing file with the password
+    /// An existing file with the password for the broker
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// The file of the history [default: energi.db]

@@ -14,7 +14,7 @@ use crate::platform::exit::{Exit, Failure};
 /// Which history a command is about.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct HistoryLocation {
-    /// The history [default: that of the configuration's first sqlite sink]
+    /// The file of the history [default: that of the configuration's first sqlite sink]
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
 

@@ -12,12 +12,12 @@ use crate::platform::exit::{Exit, Failure};
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The page is printed for man to show, or every page is written into a folder that man looks into:
+    after_help = "To show a page, pass it to man. To install all pages, write them into a folder that man searches:
   energi-gateway man history backup | man -l -
   energi-gateway man --all ~/.local/share/man/man1"
 )]
 pub struct Args {
-    /// The command that the page is on, such as `history backup` [default: the program]
+    /// The command that the page describes, such as `history backup` [default: the program]
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
     /// Write the pages of all commands into this folder instead

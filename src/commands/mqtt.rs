@@ -27,8 +27,8 @@ pub enum Action {
         /// The configuration [default: as for `run`]
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// A device to look for by name, beside those of the configuration; for brokers that give
-        /// nothing for a wildcard
+        /// A device that is not in the configuration, for brokers that return no retained messages
+        /// for a wildcard; may be given several times
         #[arg(long, value_name = "N")]
         serial: Vec<u32>,
         /// Do not ask first

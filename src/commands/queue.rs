@@ -14,7 +14,7 @@ use crate::terminal::sanitize::one_line;
 /// What `queue` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do with the queues
+    /// The operation on the queues
     #[command(subcommand)]
     action: Action,
 }
@@ -22,7 +22,7 @@ pub struct Args {
 /// What can be done with the queues of a configuration's sinks.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show waiting items, since when, and dead letters
+    /// Show waiting items, how long they have waited, and dead letters
     Status(Where),
     /// Delete waiting items and dead letters; stop the gateway first
     Purge {

@@ -29,15 +29,15 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 /// Arguments of `record`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A size is bytes or such as 64KiB, 100MiB or 2GiB, a time such as 30s, 5m, 1h or 1d.
+    after_help = "A size is a number of bytes, or has a unit: 64KiB, 100MiB, 2GiB. A time has a unit: 30s, 5m, 1h, 1d.
 
---rotate 1d -o eddi.pcapng writes eddi-20260620T110203Z.pcapng and so on: the moment (UTC) at which
-each file began. A file of more than 1d begins with the first frame after it. No file is ever
-replaced or deleted.
+With --rotate 1d -o eddi.pcapng, the names of the files contain the time (UTC) at which each file
+began: eddi-20260620T110203Z.pcapng and so on. The first frame after 1d begins the next file. No file
+is ever replaced or deleted.
 
-The file is readable however the recording ends: frames are written four times a second. Frames that
-were lost because a queue of the kernel or of this program was full are counted, reported at the end
-and noted in the file.
+Frames are written four times a second, so the file is readable even after a kill. Frames that were
+lost because a queue of the kernel or of this program was full are counted, reported at the end and
+noted in the file.
 
 Examples:
   energi-gateway record -i eth0 -o eddi.pcapng
@@ -63,7 +63,7 @@ pub struct Args {
     /// Stop before the file is larger than this
     #[arg(long, value_name = "SIZE", value_parser = super::amount::<Size>)]
     max_size: Option<Size>,
-    /// Begin a new file before this size, or after this time, instead of stopping
+    /// Begin a new file before this size is exceeded, or after this time
     #[arg(
         long,
         value_name = "SIZE|TIME",
@@ -71,10 +71,10 @@ pub struct Args {
         conflicts_with = "max_size"
     )]
     rotate: Option<Rotation>,
-    /// Which frames to save, by what this program can read of them
+    /// Which frames to save
     #[arg(long, value_enum, default_value_t)]
     only: Only,
-    /// Accept every frame on the wire; only for a network card that does not pass the devices'
+    /// Make the network card accept every frame; only for a card that does not pass the devices'
     /// multicast group
     #[arg(long)]
     promiscuous: bool,

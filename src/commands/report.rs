@@ -24,7 +24,7 @@ use super::located::HistoryLocation;
   energi-gateway report monthly --from 2026 --format csv -o months.csv
   energi-gateway report yearly --format svg -o years.svg")]
 pub struct ReportArgs {
-    /// How long the periods are
+    /// The length of the periods
     #[arg(value_enum, default_value_t = Periods::Daily)]
     pub periods: Periods,
 
@@ -40,11 +40,11 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N")]
     pub serial: Vec<u32>,
 
-    /// How the report is written
+    /// The format of the report
     #[arg(long, value_enum, default_value_t = FormatName::Table)]
     pub format: FormatName,
 
-    /// Where to write it [default: standard output]
+    /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -69,7 +69,7 @@ pub enum Periods {
 /// The name of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormatName {
-    /// Columns for people
+    /// A table for people
     Table,
     /// Comma-separated values
     Csv,

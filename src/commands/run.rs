@@ -19,7 +19,7 @@ pub struct Args {
     /// $XDG_CONFIG_HOME/energi-gateway/config.yaml and /etc/energi-gateway/config.yaml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run as a Home Assistant app, configured by the options on its page
+    /// Run as a Home Assistant app: take the configuration from the app's options
     #[cfg(feature = "mqtt")]
     #[arg(long, conflicts_with = "config")]
     home_assistant: bool,

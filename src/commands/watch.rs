@@ -25,7 +25,7 @@ const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `watch`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Keys: q quits, the arrows scroll.
+#[command(after_help = "Keys: q quits, the arrow keys scroll.
 
 Without a terminal on standard output, one line a device is printed every interval of capture time.
 The sinks of the configuration are not opened: a running gateway is not disturbed. With
@@ -47,10 +47,10 @@ pub struct Args {
     /// Watch a simulated household
     #[arg(long, conflicts_with = "input")]
     simulator: bool,
-    /// How fast a capture or the simulator runs: max, 1 (as recorded), 60 (a minute a second)
+    /// The speed of a capture or the simulator: max, 1 (as recorded), 60 (a minute in a second)
     #[arg(long, value_name = "N", value_parser = super::amount::<Speed>)]
     speed: Option<Speed>,
-    /// Time between the lines where standard output is no terminal
+    /// The time between lines if standard output is not a terminal
     #[arg(long, value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = Period::from_secs(10))]
     interval: Period,
     /// A capture: pcap, pcapng (gzipped too), .bin, or - for a pcap stream on standard input

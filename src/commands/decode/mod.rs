@@ -33,29 +33,29 @@ pub struct Args {
     /// input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// How the result looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Experimental decoders to switch on: `all`, or length bytes and names such as 0x27,zappi
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experimental: Vec<String>,
-    /// Also show records that no decoder which is on reads
+    /// Also show records that no active decoder reads
     #[arg(long)]
     unknown: bool,
-    /// A configuration whose custom decoders and products of devices to use
+    /// A configuration; its custom decoders and its products of devices are used
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// How the result looks.
+/// Format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// One JSON object a line, as the stdout sink writes them
+    /// JSON lines, as the stdout sink writes them
     #[default]
     Json,
     /// A table for each record: name, value, unit, offset, raw bytes and confidence of each field
     Text,
-    /// Each record byte by byte, with what is known of each
+    /// Each record byte by byte, with the known meaning of each byte
     Hex,
 }
 

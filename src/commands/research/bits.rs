@@ -26,16 +26,16 @@ pub(super) struct Args {
     #[command(flatten)]
     records: Records,
     /// The state over time: CSV with the heading `time,name,value`, or a JSON array of such objects.
-    /// A value holds until the next
+    /// Each value holds until the next one
     #[arg(long, value_name = "FILE")]
     series: PathBuf,
-    /// The series of that name, where the file has several
+    /// The name of the series, if the file has several
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// How much earlier or later than the noted time the record may show it
+    /// How much earlier or later than the noted time a record may show the state
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
-    /// How the answer looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

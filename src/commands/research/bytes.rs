@@ -22,17 +22,17 @@ pub(super) struct Args {
     captures: Captures,
     #[command(flatten)]
     records: Records,
-    /// Show what changed around this moment instead, the most remarkable first: a time of the first
-    /// day (11:02:30), local time (2026-06-20T11:02:30) or any (2026-06-20T10:02:30Z)
+    /// Show instead which bytes changed at this time, the rarest change first: a time of the first
+    /// day (11:02:30), local time (2026-06-20T11:02:30) or UTC (2026-06-20T10:02:30Z)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<Moment>,
-    /// How long before and after the moment to look
+    /// How long before and after this time to compare
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     window: Period,
-    /// Show bytes that never change too
+    /// Also show bytes that never change
     #[arg(long)]
     constant: bool,
-    /// How the answer looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -31,20 +31,20 @@ pub(super) struct Args {
     #[command(flatten)]
     known: KnownArgs,
     /// Find words that equal the series of a file after a scale and a shift, in 95 % of the points
-    /// in which it moves
+    /// at which the series changes
     #[arg(long, conflicts_with = "with")]
     exact: bool,
-    /// What --exact multiplies a raw number by [default: 1, 60, 1/60, and powers of ten from 1000 to
-    /// 0.001]
+    /// The factors that --exact tries for a raw number [default: 1, 60, 1/60, and powers of ten from
+    /// 1000 to 0.001]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "exact")]
     scale: Vec<f64>,
-    /// The device whose metric it is [default: that which sends the records]
+    /// The serial number of the metric's device [default: the device that sends the records]
     #[arg(long, value_name = "N")]
     serial: Option<u32>,
-    /// How much earlier or later than the metric the record may be
+    /// How much earlier or later than the metric a record may be
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
-    /// How the answer looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -56,7 +56,7 @@ struct KnownArgs {
     /// The confirmed metric to look for, such as `divert_pwr`, or `all`
     #[arg(long, value_name = "KEY")]
     with: Option<String>,
-    /// Series from outside: CSV with the heading `time,name,value`, or a JSON array of such objects
+    /// Other time series: CSV with the heading `time,name,value`, or a JSON array of such objects
     #[arg(long, value_name = "FILE")]
     series: Option<PathBuf>,
     /// The cloud's minute history, as its public clients save it: JSON, UTC

@@ -20,17 +20,17 @@ use crate::research::anonymous::{Anonymiser, Identities};
 /// Arguments of `research export`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Only frames of the devices' protocol are exported; other frames, damaged ones, comments and the
+    after_help = "Only frames of the devices' protocol are exported; other frames, damaged frames, comments and the
 name of the interface are left out. Unless --keep-identities is given
 
-- serial numbers become 10000001, 10000002 and so on in the order in which they come, in every place
-  where their bytes or digits stand, in records that nobody can read yet, too;
-- hardware addresses become 70:b3:d5:00:00:01 and so on (02:00:00:… those that are not myenergi's);
-- what follows the last record of a frame becomes zeros.
+- serial numbers become 10000001, 10000002 and so on in the order in which they occur, wherever their
+  bytes or digits are, also in records that nobody can read yet;
+- hardware addresses become 70:b3:d5:00:00:01 and so on (02:00:00:… if they are not myenergi's);
+- bytes after the last record of a frame become zeros.
 
-The same captures always become the same file. Captures that belong together are to be given
-together: each device then has one number in all of them. Times and values stay as they are: they
-say when somebody was at home. So may records that nobody can read yet."
+The same captures always become the same file. Give captures that belong together in one command:
+each device then has the same number in all of them. Times and values do not change: they show when
+somebody was at home. Records that nobody can read yet may show that, too."
 )]
 pub(super) struct Args {
     /// Captures (pcap, pcapng, gzipped or not)
@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// The new capture
     #[arg(short, long, value_name = "FILE.pcapng")]
     output: PathBuf,
-    /// Keep serial numbers and hardware addresses, which name the devices and their owner
+    /// Keep serial numbers and hardware addresses, which identify the devices and their owner
     #[arg(long)]
     keep_identities: bool,
     /// Replace an existing file

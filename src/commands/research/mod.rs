@@ -20,26 +20,26 @@ use crate::platform::exit::Failure;
 /// Arguments of `research`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to look at
+    /// The analysis to run
     #[command(subcommand)]
     question: Question,
 }
 
-/// What can be asked of a capture.
+/// Analyses of a capture.
 #[derive(Debug, Subcommand)]
 enum Question {
-    /// List the kinds of records: length, type and source, how many and how often
+    /// List the kinds of records: length, type, source, number and interval
     Types(types::Args),
-    /// Show how each byte of a kind of record behaves, or what changed around a moment
+    /// Show how each byte of a kind of record behaves, or which bytes changed at a given time
     Bytes(bytes::Args),
     /// Find the bytes that follow a known metric, or a series from outside, with scale, lag and
     /// significance
     Correlate(correlate::Args),
-    /// Find the bits that go with a state that somebody noted, such as a mode
+    /// Find the bits that change together with a state that you noted, such as a mode
     Bits(bits::Args),
-    /// Test the custom decoders of a configuration with a capture; exit code 65 if they do not fit
+    /// Test the custom decoders of a configuration against a capture; exit code 65 if they do not fit
     Verify(verify::Args),
-    /// Write the devices' frames to a capture that can be shared
+    /// Write the devices' frames to an anonymised capture that can be shared
     Export(export::Args),
 }
 

@@ -11,13 +11,13 @@ use crate::commands::line::{BOLD, DIM, Line, PLAIN};
 use crate::platform::exit::{Exit, Failure};
 use crate::terminal::style;
 
-/// How an answer looks.
+/// Format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Format {
-    /// Columns for people
+    /// A table for people
     #[default]
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 

@@ -17,7 +17,7 @@ use crate::research::record_types::{RecordKey, RecordTypeStats, RecordTypes};
 pub(super) struct Args {
     #[command(flatten)]
     captures: Captures,
-    /// How the answer looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

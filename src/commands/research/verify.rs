@@ -17,19 +17,19 @@ use crate::research::verify::{self, DecoderCheck, FieldCheck};
 
 /// Arguments of `research verify`.
 ///
-/// The exit code is 0 where nothing is strange, and 65 where a warning is given: a decoder that
-/// never matched, a field that never changes, values outside the range, another scale.
+/// The exit code is 0 without warnings, otherwise 65. Warnings: a decoder that never matched, a
+/// field that never changes, values outside the range, a different scale.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     captures: Captures,
-    /// The configuration whose custom decoders to check
+    /// The configuration with the custom decoders to check
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// How much earlier or later than a metric a field may be
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
-    /// How the answer looks
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
