@@ -205,7 +205,7 @@ fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let name = located.names.get(&serial).map(|name| format!(" ({name})")).unwrap_or_default();
     let what = match args.before {
         Some(date) => format!("everything of device {serial}{name} from before {date}"),
-        None => format!("device {serial}{name} and all that the history has of it"),
+        None => format!("device {serial}{name} and all its data in the history"),
     };
     if !super::confirmed(&format!("Remove {what}?"), args.yes)? {
         return say(out, format_args!("nothing is changed"));

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match (&imported.password, &args.password_file) {
         (Some(password), Some(path)) => config::write_secret(path, password).map_err(|error| {
             let what = match error.kind() {
-                ErrorKind::AlreadyExists => "there is a file already; name another".to_owned(),
+                ErrorKind::AlreadyExists => "the file exists already; name another".to_owned(),
                 _ => format!("cannot be written: {error}"),
             };
             Failure::message(Exit::Io, format_args!("--password-file {}: {what}", path.display()))

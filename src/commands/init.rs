@@ -127,7 +127,7 @@ struct Broker {
 pub fn run(args: &Args) -> Result<(), Failure> {
     if args.output.symlink_metadata().is_ok() && !args.force {
         let file = args.output.display();
-        let text = format!("{file}: there is a file already; --force writes over it");
+        let text = format!("{file}: exists already; --force replaces it");
         return Err(Failure::message(Exit::Io, text));
     }
     let asks = !args.yes && prompt::is_possible();
@@ -143,7 +143,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         try_broker(&config)?;
     }
     super::print(
-        format!("Try everything, then start:\n  energi-gateway check -c {file} --connect\n  sudo energi-gateway run -c {file}\n")
+        format!("Test everything, then start:\n  energi-gateway check -c {file} --connect\n  sudo energi-gateway run -c {file}\n")
             .as_bytes(),
     )
 }
@@ -167,7 +167,7 @@ fn listen(args: &Args) -> Result<Vec<InterfaceReport>, Failure> {
                 format!("{name}: {} frames of {}", report.of_devices(), serials.join(", "))
             }
             Some(_) => format!("{name}: no frame of a device"),
-            None => format!("{name}: not listened on"),
+            None => format!("{name}: not examined"),
         };
         super::print(format!("{line}\n").as_bytes())?;
     }
@@ -182,7 +182,7 @@ fn answers(args: &Args, asks: bool, reports: &[InterfaceReport]) -> Result<Answe
         (None, found) if asks => ask("Network interface", found.as_deref().unwrap_or("eth0"))?,
         (None, Some(found)) => found,
         (None, None) => {
-            let text = "no interface is up; name the one that devices are on with --interface";
+            let text = "no interface is up; name the devices' interface with --interface";
             return Err(Failure::message(Exit::Unavailable, text));
         }
     };
@@ -231,15 +231,15 @@ fn broker(args: &Args, asks: bool) -> Result<Option<Broker>, Failure> {
     let Some(url) = url else { return Ok(None) };
     let username = match &args.username {
         Some(name) => Some(name.clone()),
-        None if asks => Some(ask("User at the broker (empty: none)", "")?),
+        None if asks => Some(ask("User name for the broker (empty: none)", "")?),
         None => None,
     };
     let username = username.filter(|name| !name.is_empty());
     let password = match &args.password {
         Some(password) => Some(password.clone()),
-        None if asks && username.is_some() && args.password_file.is_none() => {
-            Some(prompt::ask_secret("Password at the broker").map_err(|error| unanswered(&error))?)
-        }
+        None if asks && username.is_some() && args.password_file.is_none() => Some(
+            prompt::ask_secret("Password for the broker").map_err(|error| unanswered(&error))?,
+        ),
         None => None,
     };
     let password = password.filter(|password| !password.is_empty()).map(Secret::from);
@@ -256,7 +256,7 @@ fn ask(question: impl std::fmt::Display, default: &str) -> Result<String, Failur
 }
 
 fn unanswered(error: &io::Error) -> Failure {
-    Failure::message(Exit::Io, format_args!("no answer: {error}; every answer is also an option"))
+    Failure::message(Exit::Io, format_args!("no answer: {error}; give the answers as options"))
 }
 
 /// The configuration as text, with comments.

@@ -90,19 +90,19 @@ fn say(name: &str, cleaned: &CleanReport) -> Result<(), Failure> {
         lines.push(format!("{name}: nothing was retained\n"));
     }
     for filter in &cleaned.refused {
-        warn!(sink = name, topic = filter, "the broker refuses this subscription: not looked at");
+        warn!(sink = name, topic = filter, "the broker refuses this subscription: not cleaned");
     }
     if cleaned.no_wildcards {
         warn!(
             sink = name,
-            "the broker gives nothing for wildcards: only devices of the configuration were seen; \
+            "the broker returns nothing for wildcards: only devices of the configuration were found; \
              name others with --serial"
         );
     }
     if cleaned.running {
         warn!(
             sink = name,
-            "a gateway says there that it is running: stop it and clean again, or restart it to have its devices back"
+            "a gateway is running there: stop it and clean again, or restart it to announce its devices again"
         );
     }
     super::print(lines.concat().as_bytes())

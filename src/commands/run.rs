@@ -72,8 +72,8 @@ fn greet(config: &Config) {
     );
     if config.capture.is_live() && clock::is_unsynchronised() {
         warn!(
-            "the system's clock is not synchronised: times may be wrong until it is; on a machine \
-             without a clock of its own, install fake-hwclock, and let NTP reach its servers"
+            "the system's clock is not synchronised, so times may be wrong; on a machine without a \
+             battery-backed clock, install fake-hwclock, and let NTP reach its servers"
         );
     }
 }

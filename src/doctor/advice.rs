@@ -29,34 +29,35 @@ pub(super) fn advice(report: &InterfaceReport) -> Vec<Advice> {
     let name = &probe.interface;
     if kind == Some(InterfaceKind::Loopback) && report.of_devices() == 0 {
         return vec![step(format!(
-            "{name} is this machine talking to itself: name another interface."
+            "{name} is the loopback, which carries no frames of devices: name another interface."
         ))];
     }
     let mut advice = Vec::new();
     match probe.state {
         LinkState::Missing if probe.candidates.is_empty() => advice.push(step(
-            "There is no interface but the loopback: is a network card in this machine?",
+            "There is no interface except the loopback: does this machine have a network card?",
         )),
         LinkState::Missing => {
-            advice.push(step(format!("Name one that there is: {}.", probe.candidates.join(", "))));
+            advice.push(step(format!("Name an existing one: {}.", probe.candidates.join(", "))));
         }
         LinkState::Down => {
             advice.push(commands("Switch it on:", [format!("sudo ip link set {name} up")]));
         }
         LinkState::NoCarrier if kind == Some(InterfaceKind::Wifi) => {
-            advice.push(step("Connect it to your Wi-Fi, or better use a cable."));
+            advice.push(step("Connect it to your Wi-Fi, or better, use a cable."));
         }
         LinkState::NoCarrier => advice
             .push(step("Plug the cable in at both ends, and look for the light at the switch.")),
         LinkState::Unknown => {
-            advice.push(step("Raise the limit of open files, or end what holds so many of them."));
+            advice
+                .push(step("Raise the limit of open files, or end the program that uses so many."));
         }
 
         LinkState::Up => {}
     }
     if let Some(bridge) = &probe.bridge {
         advice.push(step(format!(
-            "Listen on {bridge}: {name} is a port of it, and it takes the frames."
+            "Use {bridge}: {name} is a port of this bridge, which takes the frames."
         )));
     }
     if let Some(observed) = &report.observed {
@@ -78,15 +79,15 @@ fn what_to_use(report: &InterfaceReport, observed: &Observation) -> Vec<Advice> 
     let mut advice = Vec::new();
     if stats.double_tagged > 0 {
         advice.push(step(format!(
-            "{} of them were behind two VLAN tags, where `run` does not receive them: listen on the \
+            "{} of the frames have two VLAN tags, and `run` does not receive such frames: use the \
              interface of the inner VLAN.",
             stats.double_tagged
         )));
     }
     if observed.unfiltered_only {
         advice.push(step(
-            "They came only with the network card's own filter off, so `promiscuous: true` is needed \
-             (--promiscuous for `record`).",
+            "The frames arrive only with the network card's own filter off, so `promiscuous: true` is \
+             needed (--promiscuous for `record`).",
         ));
     }
     if report.probe.bridge.is_none() {
@@ -97,7 +98,7 @@ fn what_to_use(report: &InterfaceReport, observed: &Observation) -> Vec<Advice> 
     }
     if stats.has_unread_records() {
         advice.push(commands(
-            "Records come that no decoder reads. To save them and to begin to look at them:",
+            "No decoder reads some of the records. To save them and to start examining them:",
             [
                 format!("energi-gateway record -i {name} -o unknown.pcapng --only unknown"),
                 "energi-gateway research types unknown.pcapng".to_owned(),

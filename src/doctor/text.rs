@@ -38,14 +38,14 @@ impl fmt::Display for Examination {
             Some(remedy) => {
                 remedy.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
                 let command = super::advice::as_root("doctor");
-                writeln!(f, "  To look at once, without a lasting permission:\n    {command}")?;
+                writeln!(f, "  To examine them now, without granting it:\n    {command}")?;
             }
         }
         let found = self.has_devices();
         for report in &self.reports {
             diagnosis(f, report, found && report.of_devices() == 0)?;
         }
-        let mut heading = "\nJust read\n";
+        let mut heading = "\nLatest values\n";
         for observed in successes.filter_map(|report| report.observed.as_ref()) {
             for (serial, device) in observed.stats.values.devices() {
                 let text = format!("{serial}: {}", values(device));

@@ -108,7 +108,7 @@ impl Health {
         let stuck = status.stuck(now.into_std());
         if stuck != self.stuck {
             if stuck.is_empty() {
-                info!("nothing is stuck any more");
+                info!("no task is stuck any more");
             } else {
                 error!("stuck: {}", stuck.join(", "));
             }

@@ -210,8 +210,8 @@ impl<S: AsyncFnMut()> Running<S> {
             warn!(
                 serial = device.serial,
                 name,
-                "a listed device was not received since the start; check the serial number on its \
-                 label, and `energi-gateway doctor`"
+                "a listed device was not received since the start; compare the serial number with its \
+                 label, and run `energi-gateway doctor`"
             );
         }
     }

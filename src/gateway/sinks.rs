@@ -149,9 +149,9 @@ impl Sinks {
             }
             Err(died) => {
                 let name = &self.outputs[index].context.name;
-                error!(sink = name, "the sink died: {died}");
+                error!(sink = name, "the sink crashed: {died}");
                 if self.backpressure == Backpressure::Wait {
-                    self.given_up.push((index, "it died".to_owned()));
+                    self.given_up.push((index, "it crashed".to_owned()));
                 }
                 Some(index)
             }
@@ -174,7 +174,10 @@ impl Sinks {
             } else if missing > 0 {
                 warn!(sink = name, readings = missing, "not delivered");
             } else if self.serves.values().any(|running| *running == index) {
-                warn!(sink = name, "it ran out of time: its last values may not have arrived");
+                warn!(
+                    sink = name,
+                    "shutdown_timeout is over: the last values may not have arrived"
+                );
             }
         }
     }

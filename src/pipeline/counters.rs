@@ -248,7 +248,7 @@ impl Counters {
         if !lengths.is_empty() {
             info!(
                 packets = lengths.join(", "),
-                "packets without a decoder that is on; `decoders.experimental` has some"
+                "no active decoder reads these packets; `decoders.experimental` may have one"
             );
         }
     }

@@ -118,7 +118,7 @@ impl Pipeline {
                 debug!(
                     packet = format_args!("{:#04X}", record.length()),
                     record_type = format_args!("{:#06X}", record.record_type()),
-                    "records of this length have no decoder that is on"
+                    "no active decoder reads records of this length"
                 );
             }
         }
@@ -179,9 +179,9 @@ impl Intake<'_> {
             info!(
                 serial,
                 class,
-                "a device's records are those of another product than an eddi; its values are not \
-                 published as an eddi's. Should it be an eddi, add this line to `devices.list`: \
-                 {{serial: {serial}, product: eddi}}"
+                "the records of a device have the class of another product than an eddi; its values \
+                 are not published as those of an eddi. If it is an eddi, add this line to \
+                 `devices.list`: {{serial: {serial}, product: eddi}}"
             );
         }
     }
@@ -229,21 +229,21 @@ impl Intake<'_> {
         let (counter, why) = match admit {
             Admit::NoDevice => (
                 &self.counters.no_device,
-                "a record shows serial number 0 or 0xFFFFFFFF, which no device has; it is counted only",
+                "a record has serial number 0 or 0xFFFFFFFF, which no device has; it is only counted",
             ),
             Admit::OtherAddress => (
                 &self.counters.other_address,
-                "a listed device is heard from another address than its `mac`; it is counted only",
+                "a listed device is received from another address than its `mac`; it is only counted",
             ),
             Admit::TooMany => (
                 &self.counters.too_many,
-                "more unlisted devices than `devices.max`; the rest are counted only. Devices in \
-                 `devices.list` always have a place: list yours, should somebody send made-up \
-                 frames",
+                "more unlisted devices than `devices.max`; further ones are only counted. Devices in \
+                 `devices.list` are always accepted: list your devices, in case somebody sends \
+                 forged frames",
             ),
             _ => (
                 &self.counters.not_listed,
-                "a device is not in `devices.list`; it is counted only. If it is yours, add \
+                "a device is not in `devices.list`; it is only counted. If it is yours, add \
                  `- {serial: ...}` with its number to the list",
             ),
         };

@@ -34,7 +34,7 @@ impl Rights {
 /// A privilege could not be given up.
 #[derive(Debug, Error)]
 #[error(
-    "cannot give up the privileges of the start: {0}; a sandbox may forbid it (under systemd, \
+    "cannot drop the privileges of the start: {0}; a sandbox may forbid it (under systemd, \
      SystemCallFilter= must allow `capset`)"
 )]
 pub struct PrivilegeError(#[from] io::Error);

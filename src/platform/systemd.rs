@@ -30,7 +30,7 @@ impl Manager {
             Ok(address) => address,
             Err(VarError::NotPresent) => return None,
             Err(error) => {
-                warn!("NOTIFY_SOCKET: {error}; the service manager is told nothing");
+                warn!("NOTIFY_SOCKET: {error}; the service manager gets no messages");
                 return None;
             }
         };
@@ -42,7 +42,7 @@ impl Manager {
         );
         Self::at(&address, watchdog)
             .inspect_err(|error| {
-                warn!("NOTIFY_SOCKET={address}: {error}; the service manager is told nothing");
+                warn!("NOTIFY_SOCKET={address}: {error}; the service manager gets no messages");
             })
             .ok()
     }

@@ -121,7 +121,7 @@ fn a_connection_that_stalls_is_given_up_and_the_next_goes_on() {
     let mut source = RemoteSource::new(settings);
     read(&mut source, |frames| numbers(frames) == [0, 1, 2, 3, 4, 5]);
     assert!(said(&logs, "no packet for") > 0, "{:?}", logs.lines());
-    assert_eq!(said(&logs, "packets come again"), 1, "{:?}", logs.lines());
+    assert_eq!(said(&logs, "packets arrive again"), 1, "{:?}", logs.lines());
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_damaged_stream_is_started_again_and_said_to_be_damaged() {
     let mut source = RemoteSource::new(server(vec![(damaged, true), (other, true), (good, false)]));
     let counters = source.counters();
     read(&mut source, |frames| numbers(frames) == [0, 1, 2, 3]);
-    for words in ["damaged after packet 2", "not a capture", "packets come again"] {
+    for words in ["damaged after packet 2", "not a capture", "packets arrive again"] {
         assert_eq!(said(&logs, words), 1, "{words}: {:?}", logs.lines());
     }
     assert_eq!(counters.reopened.get(), 1);

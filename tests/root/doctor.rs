@@ -261,7 +261,7 @@ fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
     has_line(&output, &["0x88B5"]);
     let double = tagged(&[0x88, 0xa8, 0, 20, 0x81, 0x00, 0, 10]);
     let output = examined(&network, "-i eth0 --for 1s", &double);
-    says(&output, 0, &["behind two VLAN tags"]);
+    says(&output, 0, &["two VLAN tags"]);
     has_line(&output, &["0x88B5"]);
 }
 

@@ -191,7 +191,7 @@ fn an_interface_that_goes_down_or_is_replaced_is_heard_again_and_no_core_spins()
     assert!(share < 0.05, "{share}");
     assert_eq!(counters.reopened.get(), 3);
     assert_eq!(count(&logs, "went away"), 3, "each said once:\n{:?}", logs.lines());
-    assert_eq!(count(&logs, "the interface is there"), 3, "{:?}", logs.lines());
+    assert_eq!(count(&logs, "the interface is available"), 3, "{:?}", logs.lines());
 }
 
 #[test]

@@ -26,10 +26,10 @@ pub enum InterfaceNameError {
     #[error("the interface has no name: write one that `ip link` lists, such as eth0")]
     Empty,
     /// It is longer than the kernel allows.
-    #[error("`{0}` is no interface: names have at most 15 bytes")]
+    #[error("`{0}` is not an interface: names have at most 15 bytes")]
     TooLong(String),
     /// The kernel allows no name like it.
-    #[error("`{0}` is no interface: a name has no blank, `/` or `:` in it and is not `.` or `..`")]
+    #[error("`{0}` is not an interface: a name has no space, `/` or `:`, and is not `.` or `..`")]
     Character(String),
 }
 

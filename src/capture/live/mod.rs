@@ -151,7 +151,7 @@ impl LiveSource {
                 if filter == CaptureFilter::Devices
                     && let Some(bridge) = interface::bridge(interface.as_str())
                 {
-                    warn!(%interface, "a port of {bridge}, which takes its frames: listen on {bridge}");
+                    warn!(%interface, "a port of {bridge}, which takes its frames: use {bridge} instead");
                 }
                 Listening::Open(channel)
             }
@@ -220,7 +220,7 @@ impl LiveSource {
         let interface = &self.settings.interface;
         match Channel::open(&self.settings, self.filter) {
             Ok(channel) => {
-                info!(%interface, "the interface is there; listening");
+                info!(%interface, "the interface is available; listening");
                 self.counters.reopened.add(1);
                 self.listening = Listening::Open(channel);
             }
@@ -231,7 +231,7 @@ impl LiveSource {
             Err(error) => {
                 let error = error.to_string();
                 if wait.said.as_ref() != Some(&error) {
-                    warn!(%interface, "the interface cannot be listened on yet: {error}");
+                    warn!(%interface, "cannot capture on the interface yet: {error}");
                     wait.said = Some(error);
                 }
                 wait.longer(now);
@@ -270,7 +270,7 @@ impl LiveSource {
         warn!(
             "no frame from a device for {} s: {probe}. This machine must be on the same network segment \
              as a myenergi hub or eddi that is connected by cable, with no router or Wi-Fi bridge \
-             between; `energi-gateway doctor -i {}` shows what arrives and says what to do",
+             between; `energi-gateway doctor -i {}` shows what arrives and what to do",
             silence::LONG.as_secs(),
             self.settings.interface,
         );
@@ -307,7 +307,7 @@ impl Source for LiveSource {
                 counters.received.add(1);
                 if let Some(silent) = silence.frame(now) {
                     let interface = &settings.interface;
-                    info!(%interface, "frames come again after {} s", silent.as_secs());
+                    info!(%interface, "frames arrive again after {} s", silent.as_secs());
                 }
                 let time = distinct(wall_clock(), *stamped);
                 *stamped = Some(time);

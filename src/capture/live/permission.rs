@@ -6,8 +6,8 @@ use std::io;
 pub(super) fn remedy(error: &io::Error) -> String {
     let program = program_file();
     format!(
-        "no permission to listen on a network interface ({error}). Either let this binary, again \
-         after each update of it:\n  sudo setcap cap_net_raw+ep {program}\nor, as a systemd service, \
+        "no permission to capture on a network interface ({error}). Grant it to this program, and again \
+         after each update:\n  sudo setcap cap_net_raw+ep {program}\nor, for a systemd service, \
          add to its [Service] section:\n  AmbientCapabilities=CAP_NET_RAW\nor, in Docker, start the \
          container with:\n  --network host --cap-add NET_RAW"
     )

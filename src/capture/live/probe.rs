@@ -74,7 +74,7 @@ impl fmt::Display for InterfaceProbe {
             write!(f, " (there are: {})", self.candidates.join(", "))?;
         }
         if let Some(bridge) = &self.bridge {
-            write!(f, "; it is a port of {bridge}, which takes its frames: listen on {bridge}")?;
+            write!(f, "; it is a port of {bridge}, which takes its frames: use {bridge} instead")?;
         }
         if let Some(forbidden) = &self.forbidden {
             write!(f, "; {forbidden}")?;

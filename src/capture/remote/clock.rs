@@ -51,8 +51,8 @@ impl RemoteClock {
                 let late = -ahead.as_secs();
                 warn!(
                     %address,
-                    "the first packet is {late} s old: the remote clock is behind, or the stream is \\
-                     held up (`tcpdump -U` sends packets at once)"
+                    "the first packet is {late} s old: the remote clock is behind, or the stream is \
+                     delayed (`tcpdump -U` sends packets at once)"
                 );
             }
             return microseconds(corrected);
@@ -65,8 +65,8 @@ impl RemoteClock {
             let skew = SignedDuration::from_secs(skew.abs().as_secs());
             warn!(
                 %address,
-                "the remote clock is {skew:#} {side} ours: its times are shifted by that. Set the \\
-                 clock there"
+                "the remote clock is {skew:#} {side} the local clock: its times are shifted by this \
+                 difference. Set the remote clock"
             );
         }
         microseconds(now)

@@ -209,7 +209,7 @@ impl RemoteSource {
         if std::mem::take(&mut self.failures) > 0 {
             self.outage.clear();
             self.counters.reopened.add(1);
-            info!(address = %self.settings.address, "packets come again");
+            info!(address = %self.settings.address, "packets arrive again");
         }
     }
 

@@ -195,7 +195,7 @@ impl PacketCounts {
             warn!("{path}: {foreign} packets were not frames of this protocol");
         }
         if *cut > 1 {
-            warn!("{path}: {cut} frames were cut off by the capture: record them whole (`-s 0`)");
+            warn!("{path}: {cut} frames were cut off by the capture: record whole frames (`-s 0`)");
         }
         let other: Vec<_> = others
             .iter()
@@ -262,7 +262,7 @@ impl Output {
         seen.report(path);
         if unread > 0 && !self.unknown {
             info!(
-                "{}: {unread} records have no decoder that is on; --unknown shows them",
+                "{}: no active decoder reads {unread} records; --unknown shows them",
                 path.display()
             );
         }

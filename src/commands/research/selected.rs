@@ -71,18 +71,18 @@ pub(super) fn gather(captures: &Captures, selection: RecordSelection) -> Result<
     };
     for other in &others {
         warn!(
-            "{} records of type 0x{:04X} from {} are another kind and left out: select them with \
-             --record-type or --source",
+            "{} records of type 0x{:04X} from {} are of another kind and are left out: select them \
+             with --record-type or --source",
             other.count,
             other.key.record_type,
-            other.key.source.map_or_else(|| "nobody".to_owned(), |source| source.to_string())
+            other.key.source.map_or_else(|| "no sender".to_owned(), |source| source.to_string())
         );
     }
     if series.stride() > 1 {
-        warn!("{} records are many: one of {} is looked at", series.count, series.stride());
+        warn!("{} records are too many: only one in {} is used", series.count, series.stride());
     }
     if series.repeated > 0 {
-        warn!("{} records are there twice, and looked at once", series.repeated);
+        warn!("{} repeated records are used only once", series.repeated);
     }
     let other_types = others.iter().any(|other| other.key.record_type != series.key.record_type);
     Ok(Selected { series, other_types, metrics, ended })

@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     })?;
     if kinds.untold > 0 {
-        warn!("{} records are of further kinds, which are not told apart", kinds.untold);
+        warn!("{} records are of further kinds, which are not listed", kinds.untold);
     }
     let rows: Vec<_> = kinds.iter().map(|(key, kind)| Row::new(key, kind)).collect();
     let answer = match args.format {

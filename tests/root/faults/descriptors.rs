@@ -58,12 +58,12 @@ fn without_descriptors_what_is_open_goes_on_the_rest_comes_back_and_it_is_not_ta
         network.home.ip("link del eth0");
         network.plug_in();
         gateway.says("Too many open files");
-        gateway.says("the interface cannot be listened on yet");
+        gateway.says("cannot capture on the interface yet");
         // Told since: the thread of the sinks and that of the capture get on.
         hears_signs_of_life(&manager);
 
         limit(&gateway, 1_024);
-        gateway.says("the interface is there; listening");
+        gateway.says("the interface is available; listening");
         gateway.sends_again();
         gateway.sends(60..80);
         gateway.prints(1..80);
