@@ -245,7 +245,7 @@ impl CustomDecoder {
             let at = |key: &str| format!("fields[{index}].{key}");
             let twin = self.fields[..index].iter().any(|other| other.key == declared.key);
             if twin {
-                wrong(at("key"), format!("`{}` is there twice", declared.key));
+                wrong(at("key"), format!("`{}` is given twice", declared.key));
             }
             let status = self.record_type.is_none_or(|Hex(wanted)| wanted == STATUS_TYPE);
             if declared.entry.is_some() && !status {

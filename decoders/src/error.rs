@@ -9,10 +9,10 @@ pub enum DecodeError {
     #[error("the decoder requires another record type or product class")]
     NotWanted,
     /// The record's type is known to be another decoder's.
-    #[error("record type 0x{0:04X} is another decoder's")]
+    #[error("record type 0x{0:04X} belongs to another decoder")]
     RecordType(u16),
     /// The record's product class is known to be another decoder's.
-    #[error("product class {class} is another decoder's (serial {serial})")]
+    #[error("product class {class} belongs to another decoder (serial {serial})")]
     Class {
         /// The device's serial number, where this decoder would have looked for it.
         serial: u32,

@@ -53,7 +53,7 @@ impl fmt::Display for Switch {
 
 /// No experimental decoder is switched on by this.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{given}` switches no experimental decoder on; there are {known}")]
+#[error("`{given}` is not an experimental decoder; there are {known}")]
 pub struct SwitchError {
     given: String,
     known: String,

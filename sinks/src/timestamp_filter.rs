@@ -64,8 +64,7 @@ impl TimestampFilter {
         if !std::mem::replace(&mut self.timeless.said, true) {
             warn!(
                 sink = self.sink,
-                "readings without a time, or with an impossible one, have no place in time: they \
-                 are not stored"
+                "readings without a time, or with an impossible time, are not stored"
             );
         }
         false
@@ -76,8 +75,8 @@ impl TimestampFilter {
         if !std::mem::replace(&mut self.early.said, true) {
             warn!(
                 sink = self.sink,
-                "the clock says {time:.0}, which is before this release was built ({:.0}): nothing \
-                 is stored until it is set right",
+                "the clock shows {time:.0}, which is before this release was built ({:.0}): nothing \
+                 is stored until the clock is right",
                 released()
             );
         }

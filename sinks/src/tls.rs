@@ -20,8 +20,8 @@ pub enum AuthorityError {
     },
     /// The file holds no certificate.
     #[error(
-        "ca_file: {path}: no certificate in it; it must hold the authority's as PEM (`-----BEGIN \
-         CERTIFICATE-----`)"
+        "ca_file: {path}: no certificate in it; it must contain the authority's certificate as PEM \
+         (`-----BEGIN CERTIFICATE-----`)"
     )]
     NoCertificate {
         /// The file.
@@ -37,7 +37,7 @@ pub enum AuthorityError {
     },
     /// The system has no certificates of authorities.
     #[error(
-        "this system has no certificates of authorities; install the package ca-certificates, or \
+        "this system trusts no certificate authority; install the package ca-certificates, or \
          name the server's authority with `ca_file`{}",
         said(.errors)
     )]

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let found =
             queue::status(&options.path).map_err(|error| Failure::message(Exit::Io, error))?;
         let line = match (&args.action, found) {
-            (_, None) => format!("nothing waits; {} is yet to be made", options.path.display()),
+            (_, None) => format!("nothing waits; {} does not exist yet", options.path.display()),
             (Action::Status(_), Some(status)) => describe(options, &status),
             (Action::Purge { yes, .. }, Some(status)) => {
                 let question = format!("{sink}: {}. Throw it away?", describe(options, &status));

@@ -29,7 +29,7 @@ pub(super) fn expand<'t>(
                 "`${` is not closed; write `${NAME}` for an environment variable, `$$` for a dollar",
             )?;
             let value = environment(name).ok_or_else(|| {
-                format!("the environment variable `{name}` is not set; set it, or write `$$` for a dollar")
+                format!("the environment variable `{name}` is not set; set it, or write `$$` for a dollar sign")
             })?;
             expanded.push_str(&value);
             rest = after;

@@ -83,7 +83,7 @@ fn find_among(candidates: &[PathBuf]) -> Result<PathBuf, ConfigErrors> {
     candidates.iter().find(|path| path.exists()).cloned().ok_or_else(|| {
         let names: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
         let fault = Fault::new(format!(
-            "no configuration: there is no {}; copy config.example.yaml to one of them, or name \
+            "no configuration: there is no {}; copy config.example.yaml to one of these, or name \
              a file with -c",
             names.join(", ")
         ));
@@ -99,7 +99,7 @@ fn read(path: &Path) -> Result<String, Fault> {
         _ => Fault::new(format!("cannot be read: {error}")),
     })?;
     if bytes.len() > MOST_BYTES {
-        return Err(Fault::new("more than 1 MiB; this is no configuration"));
+        return Err(Fault::new("more than 1 MiB; this is not a configuration"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -181,7 +181,7 @@ impl Loader<'_> {
         let types = ["live", "remote", "replay", "simulator"];
         let Some(node) = self.tree.get("capture") else {
             let types = list(types.into_iter());
-            let problem = format!("the key is missing; it says where frames come from: {types}");
+            let problem = format!("the key is missing; it defines where frames come from: {types}");
             self.refuse(&place, vec![Problem::new("", problem)]);
             return None;
         };
@@ -233,7 +233,7 @@ impl Loader<'_> {
                     taken.is_some_and(|taken| taken.is_also(&destination))
                 })
             {
-                let problem = format!("the sink `{name}` writes there too; give each its own");
+                let problem = format!("the sink `{name}` writes there too; give each sink its own");
                 self.refuse(&place, vec![Problem::new(destination.key, problem)]);
             }
             sinks.push(entry);
@@ -386,7 +386,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let paths = ["a", "b", "c"].map(|name| directory.path().join(name));
         let said = find_among(&paths).unwrap_err().to_string();
-        assert!(said.contains("copy config.example.yaml to one of them"), "{said}");
+        assert!(said.contains("copy config.example.yaml to one of these"), "{said}");
         std::fs::write(&paths[2], "").unwrap();
         std::fs::write(&paths[1], "").unwrap();
         assert_eq!(find_among(&paths).unwrap(), paths[1]);

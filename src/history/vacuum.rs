@@ -58,7 +58,7 @@ fn refuse_newer(path: &Path) -> Result<(), HistoryError> {
     Err(HistoryError::Data {
         path: path.to_owned(),
         why: format!(
-            "a later release of energi-gateway made it (version {version}, this one knows \
+            "a newer release of energi-gateway created it (version {version}, this one knows \
              {VERSION}); vacuum it with that release"
         ),
     })
@@ -68,7 +68,7 @@ pub(super) fn locked(path: &Path, error: LockError) -> HistoryError {
     match error {
         LockError::InUse(holder) => HistoryError::Busy {
             path: path.to_owned(),
-            why: format!("{holder} writes to it; stop that one, then try again"),
+            why: format!("{holder} writes to it; stop that process, then try again"),
         },
         LockError::Io { path, source } => HistoryError::io(&path, &source),
     }

@@ -59,7 +59,10 @@ fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
     let (filter, wrong) = match (word, EnvFilter::try_new(text)) {
         (Some(word), _) if !word.is_empty() => {
             let levels = "error, warn, info, debug or trace";
-            (EnvFilter::new(DEFAULT_FILTER), Some(format!("`{word}` is no level; write {levels}")))
+            (
+                EnvFilter::new(DEFAULT_FILTER),
+                Some(format!("`{word}` is not a level; write {levels}")),
+            )
         }
         (_, Ok(filter)) => (filter, None),
         (_, Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error.to_string())),

@@ -39,7 +39,7 @@ pub enum RecordError {
     #[error("{}: another process is recording to it", .0.display())]
     Busy(PathBuf),
     /// The operating system forbids it.
-    #[error("{}: no permission to write it: choose a folder that you may write to", .0.display())]
+    #[error("{}: no permission to write: choose a folder that you may write to", .0.display())]
     Permission(PathBuf),
     /// Writing failed. What was written before is readable.
     #[error("{}: {doing}: {error}{}", path.display(), consequence(error))]

@@ -15,7 +15,7 @@ pub enum OutsideError {
     #[error("{0}")]
     Shape(String),
     /// A time that cannot be read.
-    #[error("`{0}` is no time: write 2026-06-20T11:02:00Z, or seconds since 1970")]
+    #[error("`{0}` is not a time: write 2026-06-20T11:02:00Z, or seconds since 1970")]
     Time(String),
 }
 

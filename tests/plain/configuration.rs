@@ -411,7 +411,7 @@ fn a_file_that_cannot_be_used_is_named_with_the_reason() {
 
     let path = &directory.path().join("large.yaml");
     std::fs::write(path, vec![b'#'; 2 << 20]).unwrap();
-    assert_eq!(said(path), named(path, "more than 1 MiB; this is no configuration"));
+    assert_eq!(said(path), named(path, "more than 1 MiB; this is not a configuration"));
 }
 
 #[test]

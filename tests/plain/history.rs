@@ -200,7 +200,7 @@ fn vacuum_leaves_the_history_of_a_later_release_alone() {
     let directory = household.close();
     let error = vacuum(&db).unwrap_err();
     assert_eq!(error.exit, Exit::Data);
-    assert!(error.to_string().contains("a later release"), "{error}");
+    assert!(error.to_string().contains("a newer release"), "{error}");
     drop(directory);
 }
 

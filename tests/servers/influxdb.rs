@@ -194,7 +194,7 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
-    let absent = "influxdb: nothing waits; influxdb.queue.db is yet to be made\n";
+    let absent = "influxdb: nothing waits; influxdb.queue.db does not exist yet\n";
     assert_eq!(said(&["queue", "status"]), absent);
     let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));

@@ -170,7 +170,7 @@ fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
         &sandbox,
         &replay(&mqtt(&broker, ", heartbeat: 1h, retain: true, discovery: false")),
     );
-    gateway.says("is the broker running, and the port in `url` right?");
+    gateway.says("is the broker running, and is the port in `url` right?");
     assert!(gateway.process.0.try_wait().unwrap().is_none(), "it waits");
     broker.run();
     let listener = broker.listen();

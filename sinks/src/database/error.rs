@@ -16,11 +16,11 @@ pub(crate) enum Refusal {
     #[error("it is a directory; give `path` the name of a file in it")]
     Directory,
     /// The directory that it should be in is missing.
-    #[error("the directory {0} is missing; make it with: mkdir -p '{0}'")]
+    #[error("the directory {0} is missing; create it with: mkdir -p '{0}'")]
     NoDirectory(PathBuf),
     /// The file or its directory cannot be written.
     #[error(
-        "{0} is read-only for this process; let its user write there, or choose another `path`"
+        "{0} is read-only for this process; let the gateway's user write there, or choose another `path`"
     )]
     ReadOnly(PathBuf),
     /// The file is none of SQLite's.
@@ -41,10 +41,10 @@ pub(crate) enum Refusal {
         known: i32,
     },
     /// Another process writes to it.
-    #[error("{0} writes to it already; stop that one, or choose another `path`")]
+    #[error("{0} writes to it already; stop that process, or choose another `path`")]
     InUse(String),
     /// Somebody else's file stands where the lock would.
-    #[error("{0} is no lock of this gateway; move it away, or choose another `path`")]
+    #[error("{0} is not a lock of this gateway; move it away, or choose another `path`")]
     ForeignLock(PathBuf),
     /// The file was removed or replaced while it was open.
     #[error("it was removed or replaced while in use; it is opened again")]

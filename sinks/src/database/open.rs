@@ -98,8 +98,8 @@ impl DatabaseFile {
     pub(crate) fn open_anew(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
         let aside = self.move_aside()?;
         error!(
-            "{}: the database is damaged ({damage}); it was moved to {} and {} goes on in a new \
-             one. What was in it may be saved with: sqlite3 '{1}' .recover",
+            "{}: the database is damaged ({damage}); it was moved to {}, and {} continues in a new \
+             one. To save what it contains, try: sqlite3 '{1}' .recover",
             self.path.display(),
             aside.display(),
             self.schema.holds
@@ -140,7 +140,7 @@ impl DatabaseFile {
         if self.schema.identify(&connection)? == Identity::Empty {
             connection.pragma_update(None, "page_size", self.schema.page_size)?;
         } else if !closed_in_order {
-            info!("{}: was not closed in order; checking it", self.path.display());
+            info!("{}: was not closed cleanly; checking it", self.path.display());
             check(&mut connection)?;
         }
         // Marked in the file's first page before anything goes to a write-ahead log.

@@ -104,7 +104,7 @@ impl InfluxdbConfig {
             );
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("what follows `?` or `#` does not belong here; {form}"));
+            return Err(format!("remove `?` or `#` and what follows; {form}"));
         }
         if url.path() != "/" {
             return Err(format!(

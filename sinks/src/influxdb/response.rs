@@ -61,8 +61,8 @@ impl WriteResponse {
         let said = format!("{}: {words}", status.as_u16());
         match status.as_u16() {
             200..300 if text.trim_start().starts_with('<') => Self::Rejected(format!(
-                "a page and not an answer to points ({said}); is something else at this `url`, \
-                 such as a login page?"
+                "an HTML page instead of an answer to points ({said}); is another program at this \
+                 `url`, such as a login page?"
             )),
             // The crate takes 204 alone for a success.
             200..300 => Self::Accepted,
@@ -71,7 +71,7 @@ impl WriteResponse {
                 Self::Partial { said, dropped: dropped(&whole) }
             }
             400 if request.gzip && is_about_bytes(&whole) => Self::BadRequest(format!(
-                "{said}; if the server takes no compressed points, set `gzip: false`"
+                "{said}; if the server accepts no compressed points, set `gzip: false`"
             )),
             400 => Self::BadRequest(said),
             401 => Self::Rejected(format!("{} ({said})", request.credentials.refused())),
@@ -86,19 +86,19 @@ impl WriteResponse {
                 Self::Rejected(format!("there is no such `bucket` ({said})"))
             }
             404 => Self::Rejected(format!("no write API of InfluxDB 2 at this `url` ({said})")),
-            407 => Self::Rejected(format!("the proxy wants to know who asks ({said})")),
+            407 => Self::Rejected(format!("the proxy requires authentication ({said})")),
             408 => Self::Unavailable(format!("it gave up waiting ({said})")),
             413 => Self::TooLarge(said),
-            415 if request.gzip => {
-                Self::Rejected(format!("it takes no compressed points; set `gzip: false` ({said})"))
-            }
+            415 if request.gzip => Self::Rejected(format!(
+                "it accepts no compressed points; set `gzip: false` ({said})"
+            )),
             422 => Self::Partial { said, dropped: dropped(&whole) },
             429 => Self::Unavailable(format!("it asks for a pause ({said})")),
             500..600 => Self::Unavailable(format!("it cannot store points now ({said})")),
             300..400 => {
                 Self::Rejected(format!("it has moved; put its new address in `url` ({said})"))
             }
-            _ => Self::Rejected(format!("an answer that no InfluxDB gives ({said})")),
+            _ => Self::Rejected(format!("not an answer of an InfluxDB server ({said})")),
         }
     }
 
@@ -188,7 +188,7 @@ fn broken(error: reqwest::Error) -> String {
     let why = innermost.to_string();
     match &error {
         _ if why.contains("CaUsedAsEndEntity") => format!(
-            "its certificate is an authority's, which no server may use ({why}); give the server \
+            "its certificate is that of an authority, which no server may use ({why}); give the server \
              one of its own, which with openssl is made with: -addext \
              basicConstraints=critical,CA:FALSE"
         ),

@@ -43,7 +43,7 @@ pub enum BrokerUrlError {
     #[error("give the user as `username`, and the password as `password` or `password_file`")]
     Credentials,
     /// Something after host and port.
-    #[error("nothing follows the host and the port; the topic has a key of its own, `topic`")]
+    #[error("remove what follows the host and the port; the option `topic` sets the topic")]
     Path,
 }
 

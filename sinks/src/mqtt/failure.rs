@@ -150,8 +150,8 @@ impl ConnectionFailure {
 
     fn unanswered(config: &MqttConfig, broker: &BrokerUrl) -> Self {
         Self::transient(format!(
-            "no answer from {broker} within {}; is a firewall in the way, or does something else \
-             than an MQTT broker listen there?",
+            "no answer from {broker} within {}; does a firewall block the connection, or is the \
+             program there not an MQTT broker?",
             config.connect_timeout
         ))
     }
@@ -172,12 +172,12 @@ impl ConnectionFailure {
 /// The causes of a connection that is closed before the broker answered, the likeliest first.
 fn without_a_word(config: &MqttConfig, broker: &BrokerUrl) -> String {
     let user = match &config.username {
-        Some(user) => format!("is `{user}` with this password a user there"),
-        None => "does it want a `username` and `password`".to_owned(),
+        Some(user) => format!("are the user `{user}` and the password right"),
+        None => "does it require a `username` and `password`".to_owned(),
     };
     let id = match &config.client_id {
-        Some(id) => format!("may a client call itself `{id}`"),
-        None => "does it want a certain `client_id`".to_owned(),
+        Some(id) => format!("does it accept the client id `{id}`"),
+        None => "does it require a certain `client_id`".to_owned(),
     };
     let port = if broker.encrypted {
         "is it the port for encrypted connections"
@@ -195,7 +195,7 @@ fn refused(code: ConnectReturnCode, config: &MqttConfig, broker: &BrokerUrl) -> 
     match (code, &config.username) {
         (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, None) => {
             ConnectionFailure::permanent(format!(
-                "the broker at {broker} does not let everybody in; set `username` and `password`"
+                "the broker at {broker} requires a user; set `username` and `password`"
             ))
         }
         (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized, Some(user)) => {
@@ -218,14 +218,15 @@ fn refused(code: ConnectReturnCode, config: &MqttConfig, broker: &BrokerUrl) -> 
 fn io_failure(error: &io::Error, broker: &BrokerUrl) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => format!(
-            "nobody listens at {broker} (connection refused); is the broker running, and the port \
-             in `url` right?"
+            "no program listens at {broker} (connection refused); is the broker running, and is the \
+             port in `url` right?"
         ),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
             format!("{broker} cannot be reached: {error}; check the network and the host in `url`")
         }
         ErrorKind::TimedOut => format!(
-            "no answer from {broker}; is the host in `url` right, and is a firewall in the way?"
+            "no answer from {broker}; is the host in `url` right, or does a firewall block the \
+             connection?"
         ),
         _ => format!("cannot connect to {broker}: {error}"),
     }

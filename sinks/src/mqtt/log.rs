@@ -76,7 +76,7 @@ impl ConnectionLog {
         if !std::mem::replace(&mut self.overtaken, true) {
             warn!(
                 sink = self.sink,
-                messages, "the broker is too slow: newer values take the place of those that wait"
+                messages, "the broker is too slow: newer values replace those that wait"
             );
         }
     }

@@ -121,7 +121,7 @@ impl Trial {
     fn closed(&self, failure: &ConnectionFailure, config: &MqttConfig) -> ConnectionFailure {
         let topics: Vec<_> = self.unanswered.iter().map(|topic| format!("`{topic}`")).collect();
         ConnectionFailure::permanent(format!(
-            "{failure}, when asked to publish and subscribe to {}; let {} do that",
+            "{failure} when the gateway published and subscribed to {}; allow that for {}",
             topics.join(" and "),
             user(config)
         ))
@@ -131,14 +131,14 @@ impl Trial {
         let user = user(config);
         if let Some(topic) = self.refused {
             return Err(ConnectionFailure::permanent(format!(
-                "the broker at {broker} refuses subscriptions of {user}, as to `{topic}`; let it \
-                 subscribe there"
+                "the broker at {broker} refuses subscriptions of {user}, such as to `{topic}`; allow \
+                 them in the broker's access rules"
             )));
         }
         if let Some(topic) = self.unanswered.first() {
             return Err(ConnectionFailure::permanent(format!(
-                "the broker at {broker} does not return what {user} publishes to `{topic}`: it may \
-                 not publish there, or not read it; check the broker's access rules"
+                "the broker at {broker} does not return what {user} publishes to `{topic}`: {user} may \
+                 not publish or not subscribe there; check the broker's access rules"
             )));
         }
         let user = config.username.as_ref().map(|user| format!(" as `{user}`")).unwrap_or_default();

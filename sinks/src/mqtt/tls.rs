@@ -33,7 +33,7 @@ pub(super) enum CertificateFileError {
     /// The client's certificate has an outdated format.
     #[error(
         "client_cert: {0}: a certificate of X.509 version 1; create it again as version 3, for \
-         which `openssl x509 -req` wants an `-extfile`"
+         which `openssl x509 -req` needs an `-extfile`"
     )]
     Version1(PathBuf),
     /// The certificates cannot be used for some other reason.

@@ -106,8 +106,8 @@ impl DeviceTracker {
                 warn!(
                     sink = self.name,
                     topic,
-                    "another gateway publishes to the topics of this one: give each a `topic` of \
-                     its own, or run only one"
+                    "another gateway publishes to the topics of this one: give each gateway its own \
+                     `topic`, or run only one"
                 );
             }
             self.repair(&topic, now, messages);

@@ -103,7 +103,7 @@ impl PostgresClient {
         self.judge(found)?;
         if found < VERSION {
             self.in_time(migrate(client)).await?;
-            info!("{}: made the tables", self.config.server());
+            info!("{}: created the tables", self.config.server());
         }
         self.in_time(client.batch_execute(STAGING)).await
     }
@@ -112,7 +112,7 @@ impl PostgresClient {
     fn judge(&self, found: i32) -> Result<(), SendError> {
         if found > VERSION {
             return Err(SendError::Permanent(format!(
-                "{}: a newer release made its tables (schema {found}, this one knows {VERSION}); \
+                "{}: a newer release created its tables (schema {found}, this one knows {VERSION}); \
                  update energi-gateway",
                 self.config.server()
             )));
@@ -194,9 +194,9 @@ impl Encoder for PostgresClient {
             (VERSION, false) => Err(SendError::Permanent(format!(
                 "{server}: the role may not add readings; docs/sinks/postgres.md has the grants"
             ))),
-            (_, true) => Ok(format!("{server}: the tables will be made")),
+            (_, true) => Ok(format!("{server}: the tables will be created")),
             (_, false) => Err(SendError::Permanent(format!(
-                "{server}: the tables are missing or older, and the role may not make them; \
+                "{server}: the tables are missing or older, and the role may not create them; \
                  docs/sinks/postgres.md says how their owner does"
             ))),
         }

@@ -16,7 +16,7 @@ pub(super) fn failure(server: &str, error: &Error) -> SendError {
     let permanent = |why: &str| SendError::Permanent(format!("{server}: {why} ({said})"));
     match code {
         "28P01" | "28000" => {
-            permanent("it does not let this role in: look at `url`, the password and pg_hba.conf")
+            permanent("it refuses this role: check `url`, the password and pg_hba.conf")
         }
         "3D000" => permanent("there is no such database"),
         "42501" => permanent("this role lacks a privilege; docs/sinks/postgres.md lists them"),
@@ -26,7 +26,7 @@ pub(super) fn failure(server: &str, error: &Error) -> SendError {
         "53100" => SendError::transient(format!("{server}: its disk is full ({said})")),
         "53300" => SendError::transient(format!("{server}: too many connections ({said})")),
         // Of a standby, to which a connection stayed open while the primary became another.
-        "25006" => SendError::transient(format!("{server}: it takes no writes now ({said})")),
+        "25006" => SendError::transient(format!("{server}: it accepts no writes now ({said})")),
         _ if code.starts_with("54") => SendError::TooLarge(said),
         // Data exceptions and violated constraints.
         _ if code.starts_with("22") || code.starts_with("23") => SendError::Invalid(said),

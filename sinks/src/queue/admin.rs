@@ -58,7 +58,7 @@ fn describe(path: &Path) -> Result<String, SinkError> {
     let describe = || {
         let trial = try_out(path, &SCHEMA)?;
         Ok(match &trial.connection {
-            None => format!("{} will be made", path.display()),
+            None => format!("{} will be created", path.display()),
             Some(queue) => {
                 format!("{}: {} waiting", path.display(), Tables::of(queue)?.waiting(queue)?)
             }

@@ -186,7 +186,7 @@ impl QueueStore {
         if dropped > 0 && self.dropped == 0 {
             warn!(
                 "{file}: the queue is full ({}): the oldest {items} are dropped for new ones; \
-                 `max_bytes` says how much may wait",
+                 `max_bytes` sets the limit",
                 self.options.max_bytes
             );
         }
@@ -199,7 +199,10 @@ impl QueueStore {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             let (file, items) = (self.options.path.display(), self.options.items);
-            info!(dropped, "{file}: the queue is empty; there had been no room for all {items}");
+            info!(
+                dropped,
+                "{file}: the queue is empty; some {items} were dropped while it was full"
+            );
         }
     }
 

@@ -132,7 +132,7 @@ impl<E: Encoder> Dispatcher<E> {
                 && !self.is_proven()
             {
                 return Err(DeliveryError::Doubtful(format!(
-                    "{} takes nothing at all ({}); is it the server that was meant?",
+                    "{} accepts no item at all ({}); is it the right server?",
                     self.encoder.destination(),
                     doubtful.reason
                 )));

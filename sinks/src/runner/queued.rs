@@ -258,7 +258,7 @@ impl<E: Encoder> Queued<E> {
                 Err(DeliveryError::Unacknowledged(why)) => {
                     warn!(
                         sink = self.sink,
-                        "{why}; everything is delivered, some of it again by the next run"
+                        "{why}; everything is delivered, but the next run sends some of it again"
                     );
                     return Ok(());
                 }

@@ -42,7 +42,7 @@ impl QueueConfig {
         }
         let smallest = Size::from_mib(SMALLEST_QUEUE * batch_size.max(1).div_ceil(1_000) as u64);
         if self.max_bytes < smallest {
-            let problem = format!("take {smallest} at least, for a `batch_size` like this one");
+            let problem = format!("at least {smallest} is needed for this `batch_size`");
             problems.push(Problem::new("queue.max_bytes", problem));
         }
         problems

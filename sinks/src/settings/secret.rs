@@ -56,7 +56,9 @@ impl Serialize for Secret {
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// Reading it failed.
-    #[error("{key}: {path}: {error}; the file must hold the secret and be readable by this user")]
+    #[error(
+        "{key}: {path}: {error}; the file must contain the secret and be readable by this user"
+    )]
     Unreadable {
         /// The key that names the file.
         key: String,

@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for PriceVisitor {
                 spans.push((span, price));
             } else {
                 return Err(de::Error::custom(format_args!(
-                    "`{key}` is no part of a day; write one such as \"00:30-04:30\", or `default`"
+                    "`{key}` is not a part of a day; write one such as \"00:30-04:30\", or `default`"
                 )));
             }
         }

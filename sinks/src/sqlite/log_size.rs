@@ -36,12 +36,12 @@ impl LogSize {
         self.tried = Some(Instant::now());
         let is_empty = truncate(connection).unwrap_or(false);
         if is_empty && self.warned {
-            info!("{}: no longer held by a reader; it is empty again", path.display());
+            info!("{}: no reader holds the log; it is empty again", path.display());
             self.warned = false;
         } else if !is_empty && size > LARGE && !self.warned {
             warn!(
-                "{}: {} MiB, since another program has been reading the history for long; end \
-                 that program and the log becomes small again",
+                "{}: {} MiB, because another program has been reading the history for a long time; \
+                 the log becomes small when that program ends",
                 path.display(),
                 size / (1024 * 1024)
             );

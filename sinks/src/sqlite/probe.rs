@@ -14,7 +14,7 @@ pub(super) fn probe(path: &Path) -> Result<String, SinkError> {
 fn describe(path: &Path) -> Result<String, StoreError> {
     let trial = try_out(path, &SCHEMA)?;
     let Some(history) = &trial.connection else {
-        return Ok(format!("{} will be made", path.display()));
+        return Ok(format!("{} will be created", path.display()));
     };
     let days: i64 =
         history.query_row("SELECT count(DISTINCT date) FROM daily_energy", [], |row| row.get(0))?;

@@ -333,7 +333,7 @@ async fn energy_days(
         return Err(Problem::bad_request(format!("`from` ({from}) is after `to` ({to})")));
     }
     if to.year() - from.year() > MAX_YEARS {
-        let detail = format!("at most {MAX_YEARS} years at a time; ask for a shorter span");
+        let detail = format!("at most {MAX_YEARS} years at a time; request a shorter period");
         return Err(Problem::bad_request(detail));
     }
     let history = shared.history.as_ref().ok_or_else(no_history)?;

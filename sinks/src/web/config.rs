@@ -80,7 +80,7 @@ impl WebConfig {
         for (index, host) in self.hosts.iter().enumerate() {
             if host.is_empty() || host.contains(['/', ':', ' ']) {
                 let key = format!("hosts[{index}]");
-                refuse(&key, "write a name alone, such as energy.home, without scheme or port");
+                refuse(&key, "write only a name, such as energy.home, without scheme or port");
             }
         }
         for (index, origin) in self.origins.iter().enumerate() {
@@ -103,7 +103,7 @@ impl WebConfig {
         let open = !self.listen.ip().is_loopback() && self.username.is_none();
         open.then(|| {
             format!(
-                "everybody who reaches {} sees the page, for it has no password; set `username` \
+                "everybody who reaches {} sees the page, because it has no password; set `username` \
                  and `password_file`, or listen on 127.0.0.1 behind a proxy",
                 self.listen
             )

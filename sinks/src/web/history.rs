@@ -113,7 +113,7 @@ impl HistoryFile {
         let missing =
             matches!(error, ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound);
         let detail = if missing {
-            format!("there is no history at {path} yet; a sqlite sink with this `path` makes it")
+            format!("there is no history at {path} yet; a sqlite sink with this `path` creates it")
         } else {
             format!("the history {path} cannot be read: {error}")
         };

@@ -136,7 +136,7 @@ fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
 }
 
 async fn nothing_here(uri: Uri) -> Answer {
-    Answer::new(StatusCode::NOT_FOUND, format!("nothing is at {}", uri.path()))
+    Answer::new(StatusCode::NOT_FOUND, format!("there is no page at {}", uri.path()))
 }
 
 async fn style() -> Response {

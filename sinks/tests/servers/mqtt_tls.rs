@@ -173,7 +173,7 @@ async fn files_that_cannot_be_used_are_named() {
         (by(&known.certificate, &twin.key), vec!["client_key".to_owned(), named(&twin.key)]),
         (
             by(&old.certificate, &old.key),
-            vec![named(&old.certificate), "`openssl x509 -req` wants".to_owned()],
+            vec![named(&old.certificate), "`openssl x509 -req` needs".to_owned()],
         ),
     ] {
         let words: Vec<_> = words.iter().map(String::as_str).collect();

@@ -128,7 +128,7 @@ fn stored(server: &Postgres) -> BTreeSet<String> {
 async fn each_value_is_stored_once_however_often_it_is_sent() {
     let Some(server) = Postgres::start() else { return };
     let setup = Setup::of(&server);
-    assert!(setup.probe().await.unwrap().contains("the tables will be made"));
+    assert!(setup.probe().await.unwrap().contains("the tables will be created"));
     assert_eq!(server.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
     let readings = readings(2_000);
     // Two gateways that begin at the same moment make the tables once.
@@ -200,7 +200,7 @@ async fn what_somebody_has_to_change_is_named_and_costs_no_reading() {
     std::fs::write(&file, "wrong\n").unwrap();
     (setup.config.password, setup.config.password_file) = (None, Some(file.clone()));
     let said = refusal(&setup).await;
-    assert!(said.contains("does not let this role in") && !said.contains("wrong"), "{said}");
+    assert!(said.contains("refuses this role") && !said.contains("wrong"), "{said}");
     std::fs::write(&file, "\u{feff}owner\r\n").unwrap();
     let mut sink = setup.open().await;
     close(&mut *sink).await;
@@ -235,7 +235,7 @@ async fn a_role_of_a_site_needs_no_more_than_the_documents_say_and_keeps_to_its_
     server.ask("CREATE ROLE stranger LOGIN PASSWORD 'stranger'");
     let stranger = Setup::new(&server.url("stranger"), "stranger");
     let said = stranger.probe().await.unwrap_err();
-    assert!(said.contains("may not make them"), "{said}");
+    assert!(said.contains("may not create them"), "{said}");
     assert!(refusal(&stranger).await.contains("lacks a privilege"));
     let owner = Setup::of(&server);
     let mut sink = owner.open().await;

@@ -47,7 +47,7 @@ impl Input {
                 "{name}: there is no such file; paths are relative to the working directory"
             )),
             ErrorKind::PermissionDenied => CaptureError::Permission(format!(
-                "{name}: reading it is not permitted: change its owner or mode, or copy it"
+                "{name}: no permission to read it: change its owner or mode, or copy it"
             )),
             _ => CaptureError::Io(format!("{name}: cannot be opened: {error}")),
         };
@@ -55,7 +55,7 @@ impl Input {
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(CaptureError::Data(format!(
-                "{name}: a directory: name one capture file in it"
+                "{name}: this is a directory: name a capture file in it"
             )));
         }
         Ok(Self::new(Box::new(file), metadata.is_file().then_some(metadata.len())))

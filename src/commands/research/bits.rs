@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 let expected = chance(rest.chance);
                 format!(" The best, {} with {}: {expected} as good by chance.", rest.view, rest.key)
             });
-            format!("No bit goes with it.{rest} Change the state more often, and note when.\n")
+            format!("No bit follows the state.{rest} Change the state more often, and note when.\n")
         }
         Format::Table => table(&rows),
     };

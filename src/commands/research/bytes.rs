@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 let window = args.window;
                 Failure::message(
                     Exit::Data,
-                    format!("no such record lies within {window} before and after {time}"),
+                    format!("there is no such record within {window} before and after {time}"),
                 )
             })?;
             around(&changes, args.format)?

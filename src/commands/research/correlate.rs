@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut known = if outside.is_empty() { selected.known(args.serial)? } else { outside };
     known.retain(|known| args.known.with.is_none() || with == "all" || with == known.metric.key);
     if known.is_empty() {
-        let message = format!("the capture does not say `{with}`");
+        let message = format!("the capture does not contain `{with}`");
         return Err(Failure::message(Exit::Data, message));
     }
     let outcome = correlate::search(&selected.series, &known, selected::microseconds(args.max_lag));

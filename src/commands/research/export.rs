@@ -200,7 +200,7 @@ fn output_failure(path: &Path, error: &io::Error) -> Failure {
         }
         ErrorKind::PermissionDenied => Failure::message(
             Exit::Permission,
-            format!("{path}: no permission to write it: choose a folder that you may write to"),
+            format!("{path}: no permission to write: choose a folder that you may write to"),
         ),
         _ => Failure::message(Exit::Io, format!("{path}: cannot be written: {error}")),
     }

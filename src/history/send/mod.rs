@@ -81,7 +81,7 @@ pub fn send(
         let mut sending = Sending { db, name, backfill, status, sent, date: None };
         let result = tokio::select! {
             biased;
-            () = signals.next() => Err(Failure::message(Exit::Unavailable, "told to stop")),
+            () = signals.next() => Err(Failure::message(Exit::Unavailable, "stopped by a signal")),
             result = sending.all(batches) => result,
         };
         result.map_err(|failure| sending.not_all(&failure)).map(|()| Some(sending.sent))
@@ -103,7 +103,7 @@ fn target<'c>(config: &'c Config, name: &str) -> Result<&'c InfluxdbConfig, Hist
         names => format!("has: {}", names.join(", ")),
     };
     Err(HistoryError::Usage(format!(
-        "--sink {name}: it takes the name of an influxdb sink, and the configuration {has}"
+        "--sink {name}: give the name of an influxdb sink; the configuration {has}"
     )))
 }
 
@@ -163,7 +163,7 @@ impl Sending<'_> {
     fn not_all(&self, failure: &Failure) -> Failure {
         let points = self.sent.points;
         let go_on = match self.date {
-            Some(date) => format!("{points} points were sent; go on with --from {date}"),
+            Some(date) => format!("{points} points were sent; continue with --from {date}"),
             None => "nothing was sent".to_owned(),
         };
         Failure::message(failure.exit, format_args!("{failure}; {go_on}"))

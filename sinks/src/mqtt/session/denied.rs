@@ -24,8 +24,8 @@ impl Session {
             warn!(
                 sink = self.name,
                 topic = filter,
-                "the broker refuses the subscription, so that changes of this topic go unnoticed; \
-                 let the user subscribe to it"
+                "the broker refuses the subscription, so the gateway does not notice changes of this \
+                 topic; let the user subscribe to it"
             );
         }
     }
@@ -40,8 +40,8 @@ impl Session {
         warn!(
             sink = self.name,
             topic,
-            "the gateway's own `online` does not come back: the {user} may not publish there, or \
-             not read it; check the broker's access rules for `{}/#`",
+            "the gateway's own `online` does not come back: {user} may not publish or not subscribe \
+             there; check the broker's access rules for `{}/#`",
             self.config.topic
         );
     }
@@ -65,8 +65,8 @@ impl Session {
             (Step::Subscribe(filter), _) => warn!(
                 sink = name,
                 topic = filter,
-                "the broker closes the connection when this subscription is asked for: the gateway \
-                 goes on without it; let the user subscribe to it"
+                "the broker closes the connection after this subscription: the gateway continues \
+                 without it; let the user subscribe to it"
             ),
             (Step::Publish(message), Some(discovery))
                 if message.topic.starts_with(&format!("{}/", discovery.prefix)) =>
@@ -76,10 +76,10 @@ impl Session {
                     sink = name,
                     topic,
                     bytes,
-                    "the broker closes the connection when {} published: values go on without. \
-                     Let the user publish to `{prefix}/#`; or the broker accept larger packets \
-                     (Mosquitto: max_packet_size), or set `discovery: {{style: components}}`; or \
-                     `discovery: false`. Then restart the gateway",
+                    "the broker closes the connection when {} published: the gateway continues with \
+                     values only. Let the user publish to `{prefix}/#`, let the broker accept larger \
+                     packets (Mosquitto: max_packet_size), or set `discovery: {{style: components}}` \
+                     or `discovery: false`. Then restart the gateway",
                     if everything { "announcements are" } else { "this announcement is" }
                 );
             }
@@ -87,9 +87,9 @@ impl Session {
                 sink = name,
                 topic,
                 bytes = message.payload.len(),
-                "the broker closes the connection when this message is published: the gateway goes \
-                 on without it; let the user publish to `{base}/#`, or the broker accept larger \
-                 packets. Then restart the gateway"
+                "the broker closes the connection when this message is published: the gateway \
+                 continues without it; let the user publish to `{base}/#`, or let the broker accept \
+                 larger packets. Then restart the gateway"
             ),
         }
         None

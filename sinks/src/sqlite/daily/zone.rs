@@ -30,7 +30,7 @@ pub(in crate::sqlite) fn settle(
         .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (ZONE_KEY, &name))?;
     transaction.commit()?;
     if let Some(before) = before {
-        info!("days begin in {name} now, no longer in {before}: daily energy was computed again");
+        info!("the time zone of days changed from {before} to {name}: daily energy was recomputed");
     }
     Ok(())
 }

@@ -144,7 +144,7 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
             panic!("it is still there")
         };
-        assert!(said.contains("takes nothing at all"), "{said}");
+        assert!(said.contains("accepts no item at all"), "{said}");
         assert_eq!((place.status().waiting, place.status().dead_letters), (1000, 0));
         fake.mood(Mood::Takes(204));
         Place::close(&mut *sink).await;

@@ -91,7 +91,7 @@ async fn what_no_destination_takes_is_kept_with_its_words() {
     assert_eq!(queue::status(&options.path).unwrap(), None);
     assert_eq!(
         queue::probe(&options.path).await.unwrap(),
-        format!("{} will be made", options.path.display())
+        format!("{} will be created", options.path.display())
     );
     let queue = DiskQueue::open(options).await.unwrap();
     queue.push(batch(3)).await.unwrap();

@@ -32,13 +32,13 @@ async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
         let grid = i16::try_from(second).unwrap();
         assert_eq!(sink.write(&[powers(second, [grid, 1, 1])]).await.unwrap().skipped, 1);
     }
-    says(&logs, "nobody listens at 127.0.0.1").await;
+    says(&logs, "no program listens at 127.0.0.1").await;
     broker.run();
     let listener = broker.listen();
     hears(&listener, &topic("grid_pwr"), "999").await;
     assert_eq!(listener.of(&topic("grid_pwr")), ["999"]);
     says(&logs, "connected to 127.0.0.1").await;
-    assert_eq!(count(&logs, "nobody listens"), 1, "{:#?}", logs.lines());
+    assert_eq!(count(&logs, "no program listens"), 1, "{:#?}", logs.lines());
     sink.close().await.unwrap();
 }
 
@@ -102,9 +102,9 @@ async fn a_broker_that_accepts_and_never_answers_holds_nobody_up() {
     let mut sink = open(&broker, Backpressure::DropOldest, &limit).await;
     let write = sink.write(&[]);
     tokio::time::timeout(Duration::from_secs(1), write).await.unwrap().unwrap();
-    says(&logs, "is a firewall in the way").await;
+    says(&logs, "a firewall block").await;
     drop(silent);
-    says(&logs, "nobody listens").await;
+    says(&logs, "no program listens").await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
     let Some(broker) = Mosquitto::stopped("") else { return };
     let mut sink: Box<dyn Sink> = open(&broker, Backpressure::DropOldest, &json!({})).await;
     sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
-    says(&logs, "nobody listens").await;
+    says(&logs, "no program listens").await;
     tokio::time::timeout(Duration::from_secs(6), sink.close()).await.unwrap().unwrap();
     says(&logs, "the last values are not delivered").await;
 }
@@ -185,7 +185,7 @@ async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_back
     sink.write(&batch).await.unwrap();
     hears(&listener, &topic("grid_pwr"), "2999").await;
     assert!(listener.of(&topic("grid_pwr")).len() < 1000);
-    assert_eq!(count(&logs, "newer values take the place"), 1, "{:#?}", logs.lines());
+    assert_eq!(count(&logs, "newer values replace"), 1, "{:#?}", logs.lines());
     sink.close().await.unwrap();
 }
 
