@@ -29,8 +29,8 @@ fn main() {
     println!("{:.0}", f64::from(decoded) / (cpu() - started));
 }
 
-/// What this thread has had of the core so far, in seconds: what else the machine does takes none
-/// of it.
+/// Returns what this thread has had of the core so far, in seconds: what else the machine does
+/// takes none of it.
 #[expect(clippy::cast_precision_loss, reason = "seconds")]
 fn cpu() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);

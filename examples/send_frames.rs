@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the network is one that `ip netns add` made, which the machine's own is not.
+/// Returns whether the network is one that `ip netns add` made, which the machine's own is not.
 fn is_namespace_by_name() -> anyhow::Result<bool> {
     let own = fs::metadata("/proc/self/ns/net")?.ino();
     let named = fs::read_dir("/run/netns").into_iter().flatten().flatten();

@@ -55,7 +55,7 @@ struct Setting<'t> {
     /// What stands behind the `=` or `:`; none where neither is there.
     value: Option<&'t str>,
     position: (usize, usize),
-    /// Whether the next line, further indented, would go on with the value.
+    /// True if the next line, further indented, would go on with the value.
     goes_on: bool,
 }
 

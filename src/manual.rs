@@ -13,14 +13,14 @@ use crate::platform::exit::Exit;
 /// A manual page.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Its name, which is that of the command with `-` between its words.
+    /// The name, which is that of the command with `-` between its words.
     pub(crate) name: String,
-    /// Its text for `man`, in roff.
+    /// The text for `man`, in roff.
     pub(crate) roff: Vec<u8>,
 }
 
 impl Page {
-    /// What its file is called.
+    /// Returns what its file is called.
     #[must_use]
     pub(crate) fn file_name(&self) -> String {
         format!("{}.{SECTION}", self.name)
@@ -90,7 +90,8 @@ impl Manual {
     }
 }
 
-/// What stands below the help: paragraphs, and lines to be kept as they are, which are indented.
+/// Writes the notes below the help: paragraphs, and lines to be kept as they are, which are
+/// indented.
 fn notes(roff: &mut Roff, help: &str) {
     let examples = help.strip_prefix("Examples:\n");
     roff.control("SH", [if examples.is_some() { "EXAMPLES" } else { "NOTES" }]);
@@ -114,7 +115,7 @@ fn notes(roff: &mut Roff, help: &str) {
     }
 }
 
-/// What the program says to its surroundings, and takes from them.
+/// Writes exit codes, environment variables and files.
 fn surroundings(roff: &mut Roff) {
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman("Those of sysexits.h(3head):")]);

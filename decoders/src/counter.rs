@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// What passes of readings 12 s apart, from time zero.
+    /// Returns what passes of readings 12 s apart, from time zero.
     fn passed(filter: &mut CounterFilter, energies: &[i64]) -> Vec<i64> {
         (0..)
             .zip(energies)

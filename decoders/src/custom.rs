@@ -74,7 +74,7 @@ impl<T: TryFrom<u64>> Visitor<'_> for HexVisitor<T> {
 pub struct CustomDecoder {
     /// The packet-length byte that it reads.
     pub length: Hex<u8>,
-    /// Its name for people.
+    /// The name for people.
     pub name: String,
     /// The only record type that it reads; any when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct CustomDecoder {
     /// The offset of the device's serial number.
     #[serde(default = "default_serial")]
     pub serial: Hex<u8>,
-    /// Its fields, in the order of every output.
+    /// The fields, in the order of every output.
     pub fields: Vec<CustomField>,
 }
 
@@ -96,8 +96,8 @@ const fn default_serial() -> Hex<u8> {
 pub struct CustomField {
     /// The key, without the prefix of the length byte.
     pub key: String,
-    /// Its offset in the protocol's own count (the record's first byte stands at `0x18`); either this
-    /// or `entry`.
+    /// The offset in the protocol's own count (the record's first byte stands at `0x18`); either
+    /// this or `entry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<Hex<u8>>,
     /// The first byte of the entry that it stands in, such as `"0x08"`, or `"0x?3"` for any kind of

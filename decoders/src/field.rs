@@ -20,7 +20,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// Its letter.
+    /// The letter.
     #[must_use]
     pub const fn letter(self) -> char {
         match self {
@@ -30,7 +30,7 @@ impl Confidence {
         }
     }
 
-    /// What the letter stands for, in a few words.
+    /// Returns what the letter stands for, in a few words.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Raw {
 pub struct Field {
     /// What the value means.
     pub metric: Metric,
-    /// Its protocol offset (the record's first byte stands at `0x18`); in an entry, counted from
+    /// The protocol offset (the record's first byte stands at `0x18`); in an entry, counted from
     /// the entry's first byte.
     pub offset: u8,
     /// The entry that it stands in; `None` for a place that is the same in every record.
@@ -163,15 +163,15 @@ impl Field {
         &self.metric.key
     }
 
-    /// Whether values are whole numbers: neither scaled nor shifted by a fraction.
+    /// Returns whether values are whole numbers: neither scaled nor shifted by a fraction.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "1 means: as configured, not scaled")]
     pub fn is_integer(&self) -> bool {
         self.divide == 1.0 && self.add.fract() == 0.0
     }
 
-    /// How the value comes from the raw number: `/ 100`, `/ 2 - 0.5`; empty where it is the raw
-    /// number itself.
+    /// Returns how the value comes from the raw number: `/ 100`, `/ 2 - 0.5`; empty where it is the
+    /// raw number itself.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "1 and 0 mean: as configured, not scaled")]
     pub fn scale(&self) -> String {
@@ -186,8 +186,8 @@ impl Field {
         }
     }
 
-    /// Whether the field lies wholly inside the body and header of a record of `length` bytes, or
-    /// inside its entry.
+    /// Returns whether the field lies wholly inside the body and header of a record of `length`
+    /// bytes, or inside its entry.
     #[must_use]
     pub const fn fits(&self, length: u8) -> bool {
         let (start, size) = (self.offset as usize, self.raw.size() as usize);
@@ -197,7 +197,8 @@ impl Field {
         }
     }
 
-    /// Whether its words are as many as its bits can say, and plain enough for every output.
+    /// Returns whether its words are as many as its bits can say, and plain enough for every
+    /// output.
     #[must_use]
     pub(crate) const fn has_all_words(&self) -> bool {
         let Class::Choice(options) = self.metric.class else { return true };

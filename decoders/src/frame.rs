@@ -183,7 +183,7 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// What follows the last record: empty, padding (its first byte zero), or damage.
+    /// Returns what follows the last record: empty, padding (its first byte zero), or damage.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -6,13 +6,13 @@ use crate::field::Confidence::{self, A, B, C};
 /// One part of a header, an unsigned number or mere bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderField {
-    /// Its name for programs.
+    /// The name for programs.
     pub name: &'static str,
-    /// Its name for people.
+    /// The name for people.
     pub label: &'static str,
-    /// Its protocol offset.
+    /// The protocol offset.
     pub offset: u8,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u8,
     /// What is known of it.
     pub note: &'static str,

@@ -81,15 +81,15 @@ impl Rules {
         refuses_class: None,
     };
 
-    /// Whether records of a type may be read.
+    /// Returns whether records of a type may be read.
     #[must_use]
     #[inline]
     pub fn admits_type(&self, record_type: u16) -> bool {
         self.wants_type(record_type) && !self.refuses_types.as_slice().contains(&record_type)
     }
 
-    /// Whether records of a class may be read; `listed` is what the configuration says that the
-    /// device is, which overrides the class.
+    /// Returns whether records of a class may be read; `listed` is what the configuration says that
+    /// the device is, which overrides the class.
     #[must_use]
     #[inline]
     pub fn admits_class(&self, class: u8, listed: Option<Product>) -> bool {
@@ -128,7 +128,7 @@ impl Rules {
 pub struct Layout {
     /// The length byte of the records that it reads; `None` for any that holds its fields.
     pub length: Option<u8>,
-    /// Its name for people.
+    /// The name for people.
     pub name: Cow<'static, str>,
     /// Whether it is trusted.
     pub status: Trust,
@@ -142,7 +142,7 @@ pub struct Layout {
     pub relay: Option<u8>,
     /// Where entries begin, which fields may stand in.
     pub entries: Option<u8>,
-    /// Its fields, in the order in which every output gives them.
+    /// The fields, in the order in which every output gives them.
     pub fields: Cow<'static, [Field]>,
 }
 
@@ -271,14 +271,14 @@ impl Layout {
         }
     }
 
-    /// What its keys begin with, `0x2B` or `zappi`; empty for confirmed keys.
+    /// Returns what its keys begin with, `0x2B` or `zappi`; empty for confirmed keys.
     #[must_use]
     pub fn prefix(&self) -> &str {
         let key = self.fields.first().map_or("", Field::key);
         key.split_once('/').map_or("", |(prefix, _)| prefix)
     }
 
-    /// Whether `record` is one of those that it reads.
+    /// Returns whether `record` is one of those that it reads.
     ///
     /// # Errors
     /// [`DecodeError`] names the rule that says otherwise.

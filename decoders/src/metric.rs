@@ -43,7 +43,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Whether values are numbers to calculate with: no flag, word or name.
+    /// Returns whether values are numbers to calculate with: no flag, word or name.
     #[must_use]
     pub const fn is_number(self) -> bool {
         !matches!(self, Self::Running | Self::Flag | Self::Choice(_) | Self::Identifier)
@@ -55,9 +55,9 @@ impl Class {
 pub struct Metric {
     /// The key in every output: the name that `mqtt-energi` publishes under.
     pub key: Cow<'static, str>,
-    /// Its name for people.
+    /// The name for people.
     pub label: Cow<'static, str>,
-    /// Its unit as displayed; empty for flags and unknown numbers.
+    /// The unit as displayed; empty for flags and unknown numbers.
     pub unit: Cow<'static, str>,
     /// What kind of quantity it is.
     pub class: Class,

@@ -26,7 +26,7 @@ pub enum Product {
 }
 
 impl Product {
-    /// Its name: `eddi`.
+    /// The name: `eddi`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -49,7 +49,8 @@ impl From<Layout> for LayoutRef {
     }
 }
 
-/// Whether a serial number is one that only a blank or damaged record shows: no device has it.
+/// Returns whether a serial number is one that only a blank or damaged record shows: no device has
+/// it.
 #[must_use]
 pub const fn is_no_device(serial: u32) -> bool {
     serial == 0 || serial == u32::MAX
@@ -131,7 +132,7 @@ impl Reading {
         self.packet
     }
 
-    /// Whether a decoder made it that is not confirmed.
+    /// Returns whether a decoder made it that is not confirmed.
     #[must_use]
     pub fn experimental(&self) -> bool {
         self.layout.status != Trust::Confirmed
@@ -166,7 +167,7 @@ impl Reading {
         self.withheld = withheld;
     }
 
-    /// Whether no field is left.
+    /// Returns whether no field is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields().next().is_none()

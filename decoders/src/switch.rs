@@ -35,7 +35,7 @@ impl Switch {
             .collect()
     }
 
-    /// What the keys of its decoders begin with.
+    /// Returns what the keys of its decoders begin with.
     #[must_use]
     pub fn prefix(self) -> String {
         match self {

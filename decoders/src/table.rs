@@ -112,7 +112,7 @@ impl Slot {
         }
     }
 
-    /// Whether the rules surely let a record pass: a quick look that nearly always decides.
+    /// Returns whether the rules surely let a record pass: a quick look that nearly always decides.
     #[inline]
     fn is_plain(&self, (record_type, class): (u16, u8)) -> bool {
         self.plain_classes >> class & 1 == 1 && self.special_types & type_bit(record_type) == 0
@@ -251,7 +251,7 @@ impl DecoderTable {
         }
     }
 
-    /// What the decoders of its length make of a record: the confirmed one's reading first.
+    /// Returns what the decoders of its length make of a record: the confirmed one's reading first.
     pub fn decode<'a>(
         &'a self,
         record: &'a Record<'a>,
@@ -296,7 +296,7 @@ impl DecoderTable {
         decoded
     }
 
-    /// What the configuration says that the device of a record is.
+    /// Returns what the configuration says that the device of a record is.
     #[inline]
     fn listed(&self, layout: &Layout, record: &Record<'_>) -> Option<Product> {
         if self.products.is_empty() {
@@ -334,12 +334,13 @@ impl RecordDecoder<'_> {
     }
 }
 
-/// Where a decoder is, for messages.
+/// Returns where a decoder is, for messages.
 fn place(layout: &Layout) -> String {
     layout.length.map_or_else(|| layout.prefix().to_owned(), |length| Hex(length).to_string())
 }
 
-/// Whether `new` is declared for the length and a type of `old`, which is built in and experimental.
+/// Returns whether `new` is declared for the length and a type of `old`, which is built in and
+/// experimental.
 fn replaces(new: &Layout, old: &Layout) -> bool {
     new.status == Trust::Declared
         && old.status == Trust::Experimental

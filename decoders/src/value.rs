@@ -25,7 +25,7 @@ impl Choice {
         self.options.get(self.index).copied().unwrap_or_default()
     }
 
-    /// Its place in the list, 0 the first.
+    /// The place in the list, 0 the first.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index

@@ -222,7 +222,7 @@ impl<T: Item> Subscription<T> {
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
-    /// Whether the hub has closed the channel, or the publisher has gone.
+    /// Returns whether the hub has closed the channel, or the publisher has gone.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         *self.closing.borrow()

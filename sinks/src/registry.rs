@@ -116,7 +116,7 @@ impl SinkType {
         BUILT.iter().copied().map(Self)
     }
 
-    /// Its name in YAML.
+    /// The name in YAML.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.0

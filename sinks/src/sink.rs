@@ -126,7 +126,7 @@ pub struct Context {
     pub only_devices: Option<Arc<BTreeSet<u32>>>,
     /// The tables of the decoders that are on: every key that may come.
     pub layouts: Arc<[Layout]>,
-    /// Whether readings come from a network interface, stamped by this machine's clock, rather than
+    /// True if readings come from a network interface, stamped by this machine's clock, rather than
     /// from a recording or a simulated household. Only then can that clock be wrong.
     pub live: bool,
     /// Whether the source waits for this sink.
@@ -171,7 +171,7 @@ impl Destination {
         Self { key, file }
     }
 
-    /// Whether both are one, whatever keys name them.
+    /// Returns whether both are one, whatever keys name them.
     #[must_use]
     pub fn is_also(&self, other: &Self) -> bool {
         self.file == other.file
@@ -184,18 +184,18 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
     /// Fills in the defaults that follow from the sink's name. Most sinks have none.
     fn named(&mut self, _name: &str) {}
 
-    /// What is wrong with values that read well in themselves. A sink without such rules need
-    /// not say so.
+    /// Returns what is wrong with values that read well in themselves. A sink without such rules
+    /// need not say so.
     fn validate(&self) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// What works but is likely not meant, such as an output that everybody can read.
+    /// Returns what works but is likely not meant, such as an output that everybody can read.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What no other sink may write to.
+    /// Returns what no other sink may write to.
     fn destination(&self) -> Option<Destination> {
         None
     }
@@ -233,12 +233,13 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
     /// [`SinkError`] says what failed, where, and what to do.
     async fn probe(&self, context: &Context) -> Result<String, SinkError>;
 
-    /// Whether readings scroll over standard output, which a progress bar must know.
+    /// Returns whether readings scroll over standard output, which a progress bar must know.
     fn writes_to_stdout(&self) -> bool {
         false
     }
 
-    /// Whether the destination is another machine or program, rather than a file of this one.
+    /// Returns whether the destination is another machine or program, rather than a file of this
+    /// one.
     fn is_remote(&self) -> bool {
         false
     }

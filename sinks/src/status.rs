@@ -33,9 +33,9 @@ impl StatusHandle {
 pub struct Snapshot {
     /// What is stuck: empty while the gateway is healthy, be the network silent or not.
     pub stuck: Vec<String>,
-    /// Whether the source is open and every sink has been open.
+    /// True if the source is open and every sink has been open.
     pub ready: bool,
-    /// Whether frames come from a network interface that is away now.
+    /// True if frames come from a network interface that is away now.
     pub interface_away: bool,
     /// Readings published to the sinks.
     pub readings: u64,
@@ -69,7 +69,7 @@ pub struct RecordCount {
 pub struct SinkSnapshot {
     /// The name in the configuration.
     pub name: String,
-    /// Whether the sink has been open.
+    /// True if the sink has been open.
     pub opened: bool,
     /// Taken from the channel.
     pub received: u64,

@@ -27,7 +27,7 @@ pub(crate) struct TimestampFilter {
 #[derive(Debug, Default)]
 struct Count {
     now: u64,
-    /// Whether the log has said it, and not yet that it is over.
+    /// True if the log has said it, and not yet that it is over.
     said: bool,
 }
 

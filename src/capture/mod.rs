@@ -41,7 +41,7 @@ pub struct Packet<'a> {
     pub link: Link,
     /// The packet itself, as far as it was captured.
     pub bytes: &'a [u8],
-    /// Its length on the wire.
+    /// The length on the wire.
     pub length: usize,
 }
 
@@ -52,13 +52,13 @@ impl<'a> Packet<'a> {
         Self { time, link, bytes, length: bytes.len() }
     }
 
-    /// Whether the capture kept only its beginning, as `tcpdump -s` does.
+    /// Returns whether the capture kept only its beginning, as `tcpdump -s` does.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.bytes.len() < self.length
     }
 
-    /// Whether the capture cut off records, given what follows those of its frame.
+    /// Returns whether the capture cut off records, given what follows those of its frame.
     #[must_use]
     pub fn lacks_records(&self, rest: &[u8]) -> bool {
         /// The shortest Ethernet frame: only shorter ones are padded.
@@ -77,7 +77,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Who sent the packet, where it says so, and what it carries, be it a whole frame or not.
+    /// Returns who sent the packet, where it says so, and what it carries, be it a whole frame or
+    /// not.
     ///
     /// # Errors
     /// [`FrameError`] where its Ethernet header is not that of this protocol.
@@ -142,7 +143,7 @@ pub trait Source: Send {
     /// Lets the source wait longer for its input: raising `stop` ends the wait.
     fn wake_on(&mut self, _stop: &Stop) {}
 
-    /// What the thread that drives it must still be allowed to do, now that it is open.
+    /// Returns what the thread that drives it must still be allowed to do, now that it is open.
     fn rights(&self) -> Rights {
         Rights::None
     }

@@ -54,7 +54,7 @@ impl Pacer {
         remaining <= SLICE
     }
 
-    /// How long after `now` a packet captured at `time` is due.
+    /// Returns how long after `now` a packet captured at `time` is due.
     fn remaining(&mut self, time: Option<Timestamp>, now: Instant) -> Duration {
         let (Speed::Times(times), Some(time)) = (self.speed, time) else {
             return Duration::ZERO;

@@ -33,7 +33,7 @@ impl Stop {
         }
     }
 
-    /// Whether it was raised.
+    /// Returns whether it was raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.0.raised.load(Ordering::Relaxed)

@@ -130,7 +130,7 @@ impl Column {
         })
     }
 
-    /// How many columns it takes.
+    /// Returns how many columns it takes.
     pub(super) const fn width(self) -> usize {
         self.whole + self.fraction
     }

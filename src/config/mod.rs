@@ -67,7 +67,7 @@ pub struct Config {
 pub struct SinkEntry {
     /// What tells it apart; its type where the configuration does not say.
     pub name: String,
-    /// Its type and keys.
+    /// The type and keys.
     #[serde(flatten)]
     pub config: AnyConfig,
 }
@@ -91,7 +91,7 @@ impl Config {
         }
     }
 
-    /// What the sink called `name` is told about the gateway.
+    /// Returns what the sink called `name` is told about the gateway.
     #[must_use]
     pub fn context(&self, name: &str) -> Context {
         Context {

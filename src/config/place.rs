@@ -50,7 +50,7 @@ impl Place {
         Self(self.0.iter().cloned().chain(steps).collect())
     }
 
-    /// Whether this place is an entry of `section`.
+    /// Returns whether this place is an entry of `section`.
     pub(super) fn is_in(&self, section: &Self) -> bool {
         self.0.split_last().is_some_and(|(_, parent)| parent == section.0)
     }

@@ -39,14 +39,14 @@ pub(super) enum Scalar {
 }
 
 impl Node {
-    /// What stands under a key, unless that is nothing.
+    /// Returns what stands under a key, unless that is nothing.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
         let found = entries.iter().find(|(name, _)| name == key);
         found.map(|(_, node)| node).filter(|node| !node.is_null())
     }
 
-    /// Whether nothing stands here, as after `devices:` with every key below commented out.
+    /// Returns whether nothing stands here, as after `devices:` with every key below commented out.
     pub(super) fn is_null(&self) -> bool {
         matches!(self, Self::Scalar(_, Scalar::Null))
     }
@@ -114,7 +114,7 @@ fn indenting_tab(text: &str, number: usize) -> Option<usize> {
     line.get(..indent)?.chars().position(|c| c == '\t').map(|before| before + 1)
 }
 
-/// What a message of `serde_yaml` says before it names the place.
+/// Returns what a message of `serde_yaml` says before it names the place.
 fn plain(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     if let Some((_, expected)) = message.split_once(", expected ") {

@@ -98,7 +98,7 @@ fn likeness(word: &str, known: &str) -> f64 {
     strsim::normalized_damerau_levenshtein(&word, known)
 }
 
-/// What to say of an unknown key.
+/// Returns what to say of an unknown key.
 pub(super) fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(nearest) => format!("unknown key `{name}`; did you mean `{nearest}`?"),
@@ -111,7 +111,7 @@ pub(super) fn list<'k>(words: impl Iterator<Item = &'k str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// What is expected where a mapping of these keys belongs.
+/// Returns what is expected where a mapping of these keys belongs.
 pub(super) fn expected_keys(keys: &'static [&'static str]) -> String {
     match keys {
         [] => "a mapping (`key: value`)".to_owned(),
@@ -125,7 +125,7 @@ pub(super) fn expected_keys(keys: &'static [&'static str]) -> String {
     }
 }
 
-/// What serde calls expected, as YAML calls it.
+/// Returns what serde calls expected, as YAML calls it.
 pub(super) fn in_yaml_terms(expected: &str) -> String {
     let in_yaml = match expected {
         "a boolean" => "true or false",

@@ -126,7 +126,7 @@ impl ValueKind {
         }
     }
 
-    /// What holds the values of both.
+    /// Returns what holds the values of both.
     fn and(self, other: Self) -> Self {
         if self == other { self } else { Self::Double }
     }
@@ -141,7 +141,7 @@ struct ValueField<'a> {
     sources: Vec<String>,
 }
 
-/// What tells Wireshark's fields apart: a metric's key, and of a flag its bit.
+/// Returns what tells Wireshark's fields apart: a metric's key, and of a flag its bit.
 fn id(field: &Field) -> String {
     match field.raw {
         Raw::Bit(bit) if ValueKind::of(field) == ValueKind::Flag => {
@@ -187,7 +187,7 @@ fn write_value_fields(f: &mut Formatter<'_>, layouts: &[&Layout]) -> fmt::Result
     writeln!(f, "}}")
 }
 
-/// Where a field stands, how it is read, and how well that is known.
+/// Returns where a field stands, how it is read, and how well that is known.
 fn source(layout: &Layout, field: &Field) -> String {
     let (raw, scale, confidence) = (field.raw.name(), field.scale(), field.confidence);
     let blank = if scale.is_empty() { "" } else { " " };
@@ -278,7 +278,7 @@ fn write_decoder(f: &mut Formatter<'_>, layout: &Layout) -> fmt::Result {
     writeln!(f, "    }} }},")
 }
 
-/// How the value comes from the raw number, and its unit.
+/// Returns how the value comes from the raw number, and its unit.
 #[expect(clippy::float_cmp, reason = "1 and 0 mean: as configured, not scaled")]
 fn write_scale(f: &mut Formatter<'_>, field: &Field) -> fmt::Result {
     if field.divide != 1.0 {

@@ -23,7 +23,7 @@ pub(super) fn as_root(arguments: &str) -> String {
     format!("sudo {} {arguments}", program())
 }
 
-/// What to do about an interface.
+/// Returns what to do about an interface.
 pub(super) fn advice(report: &InterfaceReport) -> Vec<Advice> {
     let (probe, kind) = (&report.probe, report.kind);
     let name = &probe.interface;

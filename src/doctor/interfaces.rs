@@ -86,7 +86,8 @@ impl InterfaceInfo {
         all.map(|(interface, _)| interface).collect()
     }
 
-    /// Whether devices could be received: an Ethernet interface that is up and keeps its frames.
+    /// Returns whether devices could be received: an Ethernet interface that is up and keeps its
+    /// frames.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
         self.kind < InterfaceKind::Tunnel && self.state == LinkState::Up && self.bridge.is_none()
@@ -111,8 +112,8 @@ pub(super) fn all(forbidden: Option<&String>) -> io::Result<Vec<(InterfaceInfo, 
     Ok(interfaces)
 }
 
-/// What the kernel says in `/sys/class/net` (Documentation/ABI/testing/sysfs-class-net). Where
-/// that cannot be read, a virtual one is assumed.
+/// Returns what the kernel says in `/sys/class/net` (Documentation/ABI/testing/sysfs-class-net).
+/// Where that cannot be read, a virtual one is assumed.
 fn kind(name: &str, is_loopback: bool) -> InterfaceKind {
     /// `ARPHRD_ETHER` of `if_arp.h`.
     const ETHERNET: &str = "1";
@@ -135,7 +136,7 @@ fn kind(name: &str, is_loopback: bool) -> InterfaceKind {
     }
 }
 
-/// Whether this process runs in a container, as Docker and Podman mark it.
+/// Returns whether this process runs in a container, as Docker and Podman mark it.
 pub(super) fn in_container() -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
 }

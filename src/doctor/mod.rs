@@ -51,7 +51,7 @@ pub struct Observation {
     pub stats: TrafficStats,
     /// Time of listening.
     pub time: Duration,
-    /// Whether nothing of a device came until the network card's own filter was switched off.
+    /// True if nothing of a device came until the network card's own filter was switched off.
     pub unfiltered_only: bool,
     /// Why it ended early, or did not begin.
     pub failed: Option<CaptureError>,
@@ -126,13 +126,13 @@ impl Examination {
         self.reports.sort_by_key(|report| report.of_devices() == 0);
     }
 
-    /// Whether anything can be listened on.
+    /// Returns whether anything can be listened on.
     #[must_use]
     pub fn can_listen(&self) -> bool {
         self.reports.iter().any(InterfaceReport::can_listen)
     }
 
-    /// Whether frames of devices were received.
+    /// Returns whether frames of devices were received.
     #[must_use]
     pub fn has_devices(&self) -> bool {
         self.reports.iter().any(|report| report.of_devices() > 0)

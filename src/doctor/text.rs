@@ -101,7 +101,8 @@ const fn state(state: LinkState) -> &'static str {
     }
 }
 
-/// What was found on one interface, and what to do, unless the devices are received on another.
+/// Returns what was found on one interface, and what to do, unless the devices are received on
+/// another.
 fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) -> fmt::Result {
     match &report.observed {
         None => writeln!(f, "\n{} {}", report.probe.interface, report.probe.state)?,

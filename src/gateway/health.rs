@@ -32,7 +32,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) struct Health {
     manager: Option<Manager>,
     counters: Arc<Counters>,
-    /// Whether the capture thread must go round: not where its input may block.
+    /// True if the capture thread must go round: not where its input may block.
     watches_capture: bool,
     rounds: u64,
     ready: bool,

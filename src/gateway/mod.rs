@@ -70,7 +70,7 @@ enum Cause {
 /// How a run ended.
 struct Outcome {
     captured: Result<(), CaptureError>,
-    /// Whether somebody asked for the end.
+    /// True if somebody asked for the end.
     by_request: bool,
 }
 

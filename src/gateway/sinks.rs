@@ -56,7 +56,7 @@ pub(super) struct Sinks {
     /// Which output each running task serves, for tasks that die without telling.
     serves: HashMap<Id, usize>,
     given_up: Vec<(usize, String)>,
-    /// Whether nobody reads a sink's output any more.
+    /// True if nobody reads a sink's output any more.
     reader_gone: bool,
     /// How many tasks have got their first turn.
     running: Arc<AtomicUsize>,
@@ -103,12 +103,12 @@ impl Sinks {
         self.hubs.frames.iter().for_each(Hub::close);
     }
 
-    /// Whether every sink's task has been running.
+    /// Returns whether every sink's task has been running.
     pub(super) fn all_run(&self) -> bool {
         self.running.load(Ordering::Relaxed) >= self.outputs.len()
     }
 
-    /// Whether a sink is left.
+    /// Returns whether a sink is left.
     pub(super) fn any_left(&self) -> bool {
         !self.tasks.is_empty()
     }
@@ -158,7 +158,7 @@ impl Sinks {
         }
     }
 
-    /// Whether a reader has closed its end of a pipe.
+    /// Returns whether a reader has closed its end of a pipe.
     pub(super) fn reader_gone(&self) -> bool {
         self.reader_gone
     }
@@ -182,7 +182,7 @@ impl Sinks {
         }
     }
 
-    /// Whether a sink may go on trying forever.
+    /// Returns whether a sink may go on trying forever.
     pub(super) fn endless(&self) -> bool {
         self.outputs.iter().any(|output| output.retry_policy == RetryPolicy::Forever)
     }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct HealthAnswer {
     /// What is stuck.
     pub(crate) stuck: Vec<String>,
-    /// Whether the source and all sinks are open.
+    /// True if the source and all sinks are open.
     pub(crate) ready: bool,
     pub(crate) interface_away: bool,
     pub(crate) devices: u64,
@@ -125,7 +125,8 @@ impl Drop for StatusSocket {
     }
 }
 
-/// Where the socket may be, the likeliest place first. A service manager's word is the last.
+/// Returns where the socket may be, the likeliest place first. A service manager's word is the
+/// last.
 fn directories() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     // systemd gives a list, of which this service has one.

@@ -25,7 +25,7 @@ pub(super) struct RunningStatus {
 /// What was seen of the tasks, and when they last got on.
 #[derive(Debug)]
 struct Watched {
-    /// Whether the capture thread must go round: not where its input may block.
+    /// True if the capture thread must go round: not where its input may block.
     capture: bool,
     rounds: Progress,
     sinks: Vec<Progress>,

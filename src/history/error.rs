@@ -87,7 +87,7 @@ impl HistoryError {
         }
     }
 
-    /// What the operating system said about `path`.
+    /// Returns what the operating system said about `path`.
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -104,7 +104,7 @@ impl HistoryError {
         }
     }
 
-    /// What SQLite said about `path`.
+    /// Returns what SQLite said about `path`.
     pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();
         match error.sqlite_error_code() {
@@ -136,7 +136,7 @@ impl HistoryError {
     }
 }
 
-/// Where else a missing history may be.
+/// Returns where else a missing history may be.
 fn missing(path: &Path) -> String {
     match std::env::current_dir() {
         Ok(here) if path.is_relative() => format!(

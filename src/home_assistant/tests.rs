@@ -52,7 +52,7 @@ fn app(folder: &TempDir, options: &Value, url: &str) -> HomeAssistantApp {
     }
 }
 
-/// What `check` prints of the configuration that the options make.
+/// Returns what `check` prints of the configuration that the options make.
 fn made(options: &Value, url: &str) -> Result<Value, HomeAssistantError> {
     let folder = TempDir::new().unwrap();
     let config = app(&folder, options, url).configuration()?;

@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     Unknown,
     /// A rule says that it is another product's than that of each decoder of its length.
     OtherProduct,
-    /// Its device is not to be heard.
+    /// The device is not to be heard.
     Refused,
     /// Nothing in it was plausible.
     Withheld,
@@ -132,7 +132,7 @@ impl Counters {
         let _ = self.live.set(live);
     }
 
-    /// Whether frames come from a network interface that is away now.
+    /// Returns whether frames come from a network interface that is away now.
     #[must_use]
     pub(crate) fn is_waiting_for_interface(&self) -> bool {
         self.live.get().is_some_and(|live| live.away.load(Ordering::Relaxed))
@@ -253,7 +253,7 @@ impl Counters {
         }
     }
 
-    /// How often something was unusable for this reason.
+    /// Returns how often something was unusable for this reason.
     #[must_use]
     pub(crate) fn unusable_count(&self, what: Unusable) -> u64 {
         self.unusable[what as usize].get()

@@ -57,7 +57,7 @@ impl DeviceFilter {
         Self { listed, only_listed: true, ..Self::default() }
     }
 
-    /// Whether the device with this serial number, heard from this address, may be heard.
+    /// Returns whether the device with this serial number, heard from this address, may be heard.
     #[must_use]
     pub(crate) fn judge(&self, serial: u32, mac: Option<MacAddress>) -> Admit {
         if is_no_device(serial) {
@@ -86,14 +86,14 @@ impl DeviceFilter {
         }
     }
 
-    /// Whether it is news that a device's product class is not an eddi's.
+    /// Returns whether it is news that a device's product class is not an eddi's.
     pub(super) fn is_new_of_other_class(&mut self, serial: u32) -> bool {
         !is_no_device(serial)
             && self.other_class.len() < MOST_OF_OTHER_CLASS
             && self.other_class.insert(serial)
     }
 
-    /// How many devices are remembered.
+    /// Returns how many devices are remembered.
     #[cfg(test)]
     pub(super) fn seen_count(&self) -> usize {
         self.seen.len()

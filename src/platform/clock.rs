@@ -1,8 +1,8 @@
 //! Whether the system's clock is right, as far as the kernel knows.
 #![expect(unsafe_code, reason = "no library offers adjtimex without it")]
 
-/// Whether the kernel says that nothing keeps its clock right. Where it may not be asked, as in some
-/// sandboxes, that is not claimed.
+/// Returns whether the kernel says that nothing keeps its clock right. Where it may not be asked,
+/// as in some sandboxes, that is not claimed.
 pub(crate) fn is_unsynchronised() -> bool {
     // SAFETY: a struct of integers, for which zero is a value; `modes` of 0 changes nothing.
     let mut clock: libc::timex = unsafe { std::mem::zeroed() };

@@ -55,7 +55,7 @@ impl Exit {
         Self::Config,
     ];
 
-    /// What it says of a run, for the manual.
+    /// Returns what it says of a run, for the manual.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {

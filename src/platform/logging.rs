@@ -74,8 +74,9 @@ fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
     }
 }
 
-/// Whether standard error is the very stream that systemd connected to journald, which it names
-/// by device and inode (systemd.exec(5)); programs that inherit the variable may write elsewhere.
+/// Returns whether standard error is the very stream that systemd connected to journald, which it
+/// names by device and inode (systemd.exec(5)); programs that inherit the variable may write
+/// elsewhere.
 fn goes_to_journald() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr())

@@ -66,7 +66,7 @@ impl Manager {
         Ok(Self { socket, address, watchdog })
     }
 
-    /// How long the manager waits for a sign of life before it ends the program.
+    /// Returns how long the manager waits for a sign of life before it ends the program.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
@@ -77,7 +77,7 @@ impl Manager {
         self.tell("READY=1");
     }
 
-    /// How it goes, in one line for people.
+    /// Reports the state of the gateway, in one line for people.
     pub fn status(&self, line: &str) {
         // A line break would begin another word.
         self.tell(&format!("STATUS={}", one_line(line)));

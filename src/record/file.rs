@@ -178,7 +178,7 @@ fn block_size(blocks: &[u8]) -> Option<usize> {
     usize::try_from(size).ok().filter(|size| *size > 0)
 }
 
-/// How many bytes of whole blocks the first `written` bytes of `blocks` hold.
+/// Returns how many bytes of whole blocks the first `written` bytes of `blocks` hold.
 fn whole_blocks(blocks: &[u8], written: usize) -> usize {
     let mut end = 0;
     while let Some(size) = blocks.get(end..).and_then(block_size) {

@@ -56,7 +56,7 @@ pub enum RecordError {
     ReaderGone,
 }
 
-/// What to do about an error, and what it cost.
+/// Returns what to do about an error, and what it cost.
 fn consequence(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -22,7 +22,7 @@ pub enum RecordingTarget {
     },
     /// One file.
     File {
-        /// Its path.
+        /// The path.
         path: PathBuf,
         /// What to do where it exists.
         existing: Existing,

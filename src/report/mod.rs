@@ -22,7 +22,7 @@ pub enum ReportFormat {
     Table {
         /// The terminal's width in columns, where there is one.
         width: Option<u16>,
-        /// Whether a bar shows the diverted energy of each period.
+        /// True if a bar shows the diverted energy of each period.
         bars: bool,
     },
     /// Comma-separated values with a header; unknown is empty.

@@ -233,7 +233,7 @@ impl DeviceTable<'_> {
         self.style.today.is_some_and(holds)
     }
 
-    /// Whether energy may be missing on a day that is over.
+    /// Returns whether energy may be missing on a day that is over.
     fn is_marked(&self, total: &PeriodTotal) -> bool {
         let running = u32::from(self.is_running(total) && total.is_incomplete());
         total.days - total.complete_days > running

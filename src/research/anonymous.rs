@@ -126,13 +126,13 @@ pub struct Anonymiser {
 }
 
 impl Anonymiser {
-    /// How many serial numbers are replaced.
+    /// Returns how many serial numbers are replaced.
     #[must_use]
     pub fn serials(&self) -> usize {
         self.serials.len()
     }
 
-    /// How many hardware addresses are replaced.
+    /// Returns how many hardware addresses are replaced.
     #[must_use]
     pub fn macs(&self) -> usize {
         self.macs.len()

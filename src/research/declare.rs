@@ -19,7 +19,7 @@ const WORTH: f64 = 0.9;
 /// Records that must show a device's serial number where one is said to stand.
 const SHOWN: f64 = 0.9;
 
-/// Where the records show the serial number of one of `devices`.
+/// Returns where the records show the serial number of one of `devices`.
 #[must_use]
 pub fn serial_offset(series: &RecordSeries, devices: &BTreeSet<u32>) -> Option<u8> {
     let shows = |view: &View| {

@@ -37,7 +37,7 @@ impl<T> Downsampled<T> {
         self.pass_over = self.stride - 1;
     }
 
-    /// What was kept, in the stream's order.
+    /// Returns what was kept, in the stream's order.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.items

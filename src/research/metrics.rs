@@ -74,7 +74,7 @@ impl KnownMetric {
         }
     }
 
-    /// Whether it is a flag.
+    /// Returns whether it is a flag.
     #[must_use]
     pub const fn is_flag(&self) -> bool {
         matches!(self.metric.class, Class::Flag | Class::Running)

@@ -17,9 +17,9 @@ const OTHERS: usize = 500;
 pub struct ByteChange {
     /// The byte.
     pub view: View,
-    /// Its most frequent value before the moment.
+    /// The most frequent value before the moment.
     pub before: i64,
-    /// Its most frequent value after it.
+    /// The most frequent value after it.
     pub after: i64,
     /// How far its mean moved.
     pub moved: f64,
@@ -87,7 +87,7 @@ pub fn changes(series: &RecordSeries, moment: i64, window: i64) -> Option<Vec<By
     Some(changes)
 }
 
-/// How far the mean moved from the rows before to those after.
+/// Returns how far the mean moved from the rows before to those after.
 #[expect(clippy::cast_precision_loss, reason = "bytes")]
 fn moved(column: &[i64], rows: &[std::ops::Range<usize>; 2]) -> f64 {
     let mean = |rows: &std::ops::Range<usize>| {

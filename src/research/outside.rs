@@ -123,7 +123,8 @@ pub struct CloudUnit {
     pub per: f64,
 }
 
-/// What a field of the cloud's minute history counts, by the documentation of its public clients.
+/// Returns what a field of the cloud's minute history counts, by the documentation of its public
+/// clients.
 #[must_use]
 pub fn cloud_unit(field: &str) -> CloudUnit {
     match field {

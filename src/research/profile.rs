@@ -52,7 +52,7 @@ pub struct WideNumber {
     pub min: i64,
     /// The greatest number.
     pub max: i64,
-    /// Whether it behaves as one number would: its steps are small, and its lower half carries
+    /// True if it behaves as one number would: its steps are small, and its lower half carries
     /// into its upper one.
     pub plausible: bool,
 }
@@ -60,7 +60,7 @@ pub struct WideNumber {
 /// One byte over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ByteProfile {
-    /// Its protocol offset.
+    /// The protocol offset.
     pub offset: u8,
     /// How it behaves.
     pub class: ByteClass,

@@ -60,7 +60,7 @@ impl RecordSeries {
         self.rows.items().iter().map(|(time, _)| *time).collect()
     }
 
-    /// What `view` reads in each record.
+    /// Returns what `view` reads in each record.
     #[must_use]
     pub fn column(&self, view: View) -> Vec<i64> {
         let read = view.reader();

@@ -36,7 +36,7 @@ pub struct FieldCheck<'a> {
     pub key: String,
     /// Where it is and how it is read.
     pub view: View,
-    /// Its unit.
+    /// The unit.
     pub unit: String,
     /// The least value.
     pub min: f64,
@@ -59,20 +59,20 @@ pub struct FieldCheck<'a> {
 /// What a declared decoder makes of a capture.
 #[derive(Debug, Clone)]
 pub struct DecoderCheck<'a> {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The length byte that it reads.
     pub length: u8,
     /// Records that it reads.
     pub records: u64,
-    /// Its fields.
+    /// The fields.
     pub fields: Vec<FieldCheck<'a>>,
     /// What is strange about it as a whole.
     pub warnings: Vec<String>,
 }
 
 impl DecoderCheck<'_> {
-    /// How many things are strange.
+    /// Returns how many things are strange.
     #[must_use]
     pub fn warnings(&self) -> usize {
         self.warnings.len() + self.fields.iter().map(|field| field.warnings.len()).sum::<usize>()

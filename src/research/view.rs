@@ -49,7 +49,7 @@ impl View {
         Field::unknown("", "", self.offset, self.raw)
     }
 
-    /// What reads the number in a record; 0 where the record is too short for it.
+    /// Returns what reads the number in a record; 0 where the record is too short for it.
     pub fn reader(self) -> impl Fn(&Record<'_>) -> i64 {
         let field = self.field();
         move |record| match field.bits(record).map(|bits| field.value(bits)) {
@@ -60,7 +60,7 @@ impl View {
         }
     }
 
-    /// Whether two views share a byte (or bits of different number, none).
+    /// Returns whether two views share a byte (or bits of different number, none).
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
         if let (Raw::Bit(_), Raw::Bit(_)) = (self.raw, other.raw) {
@@ -70,7 +70,7 @@ impl View {
         u16::from(self.offset) < end(other) && u16::from(other.offset) < end(self)
     }
 
-    /// Whether negative numbers are possible.
+    /// Returns whether negative numbers are possible.
     #[must_use]
     pub const fn is_signed(self) -> bool {
         matches!(self.raw, Raw::I8 | Raw::I16 | Raw::I32)

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-/// Whether somebody can be asked: standard input and standard error are terminals.
+/// Returns whether somebody can be asked: standard input and standard error are terminals.
 #[must_use]
 pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-/// Whether `stream` is a terminal whose user wants colours: `NO_COLOR` is not set, or empty
+/// Returns whether `stream` is a terminal whose user wants colours: `NO_COLOR` is not set, or empty
 /// (no-color.org), and the terminal is not a dumb one.
 #[must_use]
 pub(crate) fn wanted(stream: &impl IsTerminal) -> bool {

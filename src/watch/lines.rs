@@ -21,7 +21,7 @@ pub(crate) struct LinePrinter {
     interval: Duration,
     /// Capture time from which the next lines are due.
     due: Option<Timestamp>,
-    /// Whether values have arrived since the last lines.
+    /// True if values have arrived since the last lines.
     unprinted: bool,
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Screen {
     pub(crate) names: BTreeMap<u32, String>,
     /// What is watched, for the title.
     pub(crate) source: String,
-    /// Whether colours are wanted.
+    /// True if colours are wanted.
     pub(crate) coloured: bool,
     /// Raised when the user ends the view.
     pub(crate) stop: Stop,
@@ -140,7 +140,7 @@ fn next_key() -> io::Result<Option<KeyEvent>> {
     })
 }
 
-/// Whether a key ends the view. In raw mode Ctrl-C is a key, not a signal.
+/// Returns whether a key ends the view. In raw mode Ctrl-C is a key, not a signal.
 fn ends(key: KeyEvent) -> bool {
     matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
         || key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)

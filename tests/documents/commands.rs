@@ -45,7 +45,7 @@ fn programs(line: &str) -> Vec<Program> {
         .collect()
 }
 
-/// What a program's arguments say to ours, where it is ours.
+/// Returns what a program's arguments say to ours, where it is ours.
 fn ours(program: &[String]) -> Option<Vec<String>> {
     let name = Path::new(program.first()?).file_name()?.to_str()?;
     let arguments = if name == "cargo" && program.get(1)? == "run" {
@@ -144,7 +144,7 @@ fn every_example_program_that_is_named_exists() {
     }
 }
 
-/// Whether a command needs no device, no server and no folder of the system's.
+/// Returns whether a command needs no device, no server and no folder of the system's.
 fn runs_anywhere(arguments: &[String]) -> bool {
     let command: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let elsewhere = |word: &&str| {

@@ -12,7 +12,7 @@ use support::golden::matches_golden;
 use support::process::Running;
 use support::terminal::Terminal;
 
-/// What the program writes to a terminal, its first lines.
+/// Returns what the program writes to a terminal, its first lines.
 fn on_a_terminal(sandbox: &Sandbox, arguments: &[&str], lines: usize) -> String {
     let terminal = Terminal::new();
     let mut program = sandbox.program(arguments);

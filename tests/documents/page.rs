@@ -10,7 +10,7 @@ use support::gateway::root;
 
 /// A page in Markdown.
 pub(crate) struct Page {
-    /// Its path from the project's folder.
+    /// The path from the project's folder.
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) blocks: Vec<Block>,

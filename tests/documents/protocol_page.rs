@@ -55,7 +55,7 @@ fn header_table(fields: &[HeaderField]) -> String {
     table
 }
 
-/// Which records a decoder reads, by type and class.
+/// Returns which records a decoder reads, by type and class.
 fn rules(rules: &Rules) -> String {
     let types = |types: RecordTypes| {
         let types: Vec<_> = types.as_slice().iter().map(|kind| format!("0x{kind:04X}")).collect();

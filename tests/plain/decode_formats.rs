@@ -83,7 +83,6 @@ fn a_recording_is_shown_with_its_times_and_senders() {
     assert_eq!(stderr(&output), "");
 }
 
-/// What `program` writes to a terminal, whose type `TERM` is.
 #[test]
 fn packets_that_are_no_device_s_are_accounted_for() {
     let sandbox = Sandbox::new();

@@ -103,8 +103,8 @@ impl Shark {
     }
 }
 
-/// Whether two programs mean the same value. Both numbers are the nearest to the same quotient, so
-/// nothing but equality will do.
+/// Returns whether two programs mean the same value. Both numbers are the nearest to the same
+/// quotient, so nothing but equality will do.
 fn same(shown: &str, decoded: &Value) -> bool {
     match decoded {
         Value::Bool(flag) => matches!((shown, flag), ("1" | "True", true) | ("0" | "False", false)),

@@ -70,8 +70,8 @@ impl Session {
         while !self.said.recv_timeout(PATIENCE).unwrap().contains(wanted) {}
     }
 
-    /// How it ends, what else it says until then, and how long that takes. Its standard output is
-    /// not read.
+    /// Returns how it ends, what else it says until then, and how long that takes. Its standard
+    /// output is not read.
     fn ends(mut self) -> (ExitStatus, String, Duration) {
         let (asked, mut said) = (Instant::now(), String::new());
         loop {
@@ -117,7 +117,7 @@ fn whole() -> Vec<u8> {
     captured([0x88, 0xb5], 0xcb)
 }
 
-/// What it says that is more than information.
+/// Returns what it says that is more than information.
 fn complaints(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect()
 }

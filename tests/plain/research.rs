@@ -200,7 +200,7 @@ fn a_wrong_question_is_answered_with_what_to_ask() {
     assert_eq!(missing.status.code(), Some(66));
 }
 
-/// What a confirmed decoder reads in the example day: time, key and value of each reading.
+/// Returns what a confirmed decoder reads in the example day: time, key and value of each reading.
 fn decoded(sandbox: &Sandbox, packet: &str, key: &str) -> Vec<(String, String)> {
     let day = example_day();
     let output = sandbox.run(&["decode", day.to_str().unwrap()]);

@@ -125,7 +125,7 @@ impl Site {
         self.browser.goto(&self.url(target)).await.unwrap();
     }
 
-    /// What a script returns.
+    /// Returns what a script returns.
     async fn eval(&self, script: &str) -> Value {
         self.browser.execute(script, vec![]).await.unwrap()
     }

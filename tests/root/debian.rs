@@ -128,7 +128,7 @@ impl<'m> Service<'m> {
         self.waits_for("devices: 1", || sender.send(&frame));
     }
 
-    /// How many samples the history holds, as root reads it.
+    /// Returns how many samples the history holds, as root reads it.
     fn samples(&self) -> usize {
         let export = format!("energi-gateway history export --db {HISTORY}");
         run(self.machine, &export).lines().skip(1).count()

@@ -109,7 +109,7 @@ fn count(logs: &Logs, words: &str) -> usize {
     logs.lines().iter().filter(|line| line.contains(words)).count()
 }
 
-/// What else goes over a household's network.
+/// Returns what else goes over a household's network.
 fn other_traffic() -> Vec<Vec<u8>> {
     let payload = [0x45; 100];
     let frame = |destination, tail: &[u8]| [&ethernet(destination, tail)[..], &payload].concat();

@@ -42,7 +42,7 @@ fn systemd_finds_nothing_wrong_with_the_unit_and_little_that_it_leaves_open() {
     }
 }
 
-/// What the unit says of `key`, all lines of it.
+/// Returns what the unit says of `key`, all lines of it.
 fn settings(key: &str) -> Vec<&'static str> {
     let lines = UNIT.lines().filter_map(|line| line.split_once('='));
     lines.filter(|(name, _)| *name == key).flat_map(|(_, value)| value.split(' ')).collect()

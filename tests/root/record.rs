@@ -63,7 +63,7 @@ impl Recording {
         kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
-    /// Its exit code and everything that it said, once it has ended.
+    /// The exit code and everything that it said, once it has ended.
     fn end(mut self) -> (Option<i32>, String) {
         loop {
             match self.lines.recv_timeout(PATIENCE) {

@@ -35,7 +35,7 @@ impl Manager {
         Self(socket)
     }
 
-    /// What it is told next, a word a line; nothing where that takes more than a moment.
+    /// Returns what it is told next, a word a line; nothing where that takes more than a moment.
     fn hears(&self) -> Vec<String> {
         let mut heard = [0; 4096];
         match self.0.recv(&mut heard) {

@@ -77,7 +77,7 @@ fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
     }
 }
 
-/// How many values share series and millisecond with another.
+/// Returns how many values share series and millisecond with another.
 fn duplicates(sandbox: &Sandbox) -> i64 {
     let connection = Connection::open(sandbox.path("energi.db")).unwrap();
     connection

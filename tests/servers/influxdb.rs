@@ -48,7 +48,7 @@ fn config(path: &str, speed: &str, url: &str, more: &str) -> String {
     )
 }
 
-/// What `VictoriaMetrics` should hold of the lines of the stdout sink.
+/// Returns what `VictoriaMetrics` should hold of the lines of the stdout sink.
 fn expected(lines: &str) -> BTreeSet<Sample> {
     let mut samples = BTreeSet::new();
     for line in lines.lines() {
@@ -117,7 +117,7 @@ impl Fed {
         }
     }
 
-    /// What the stdout sink has printed so far.
+    /// Returns what the stdout sink has printed so far.
     fn printed(&self) -> String {
         fs::read_to_string(self.sandbox.path("readings.jsonl")).unwrap()
     }

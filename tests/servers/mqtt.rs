@@ -59,7 +59,7 @@ impl Gateway {
         self.process.0.wait().unwrap()
     }
 
-    /// Its resident memory, in KiB.
+    /// The resident memory, in KiB.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

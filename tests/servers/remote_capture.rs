@@ -74,7 +74,7 @@ impl SshServer {
         }
     }
 
-    /// What a configuration would have as `command`.
+    /// Returns what a configuration would have as `command`.
     fn command(&self, remote: &str) -> Vec<String> {
         let path = |name: &str| self.sandbox.path(name).display().to_string();
         let mut words = vec!["ssh".to_owned(), "-i".to_owned(), path("user")];

@@ -40,7 +40,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// How many readings there are.
+    /// Returns how many readings there are.
     pub(crate) fn count(&self) -> usize {
         self.readings.values().map(Vec::len).sum()
     }
@@ -90,7 +90,7 @@ impl Feed {
         Some(stage)
     }
 
-    /// What really happened on the dates that were simulated whole.
+    /// Returns what really happened on the dates that were simulated whole.
     pub(crate) fn truth(&self) -> Vec<DayTruth> {
         let mut days = self.household.truth();
         days.retain(|day| self.dates.contains(&day.date));

@@ -107,7 +107,7 @@ impl Gateway {
         assert!(heard, "{serial} is not heard");
     }
 
-    /// What of it is resident now, in KiB.
+    /// Returns what of it is resident now, in KiB.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let now = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -96,7 +96,7 @@ impl Lines {
         }
     }
 
-    /// How many values a subscriber has yet to hear, and the topic with most of them.
+    /// Returns how many values a subscriber has yet to hear, and the topic with most of them.
     pub(crate) fn unheard(&self) -> (usize, Option<&str>) {
         let most = self.due.iter().max_by_key(|(_, due)| due.len());
         let topic = most.map(|(topic, _)| topic.as_str());

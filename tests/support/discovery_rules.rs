@@ -16,7 +16,7 @@ pub struct Announcement {
 struct Rule {
     says: &'static str,
     source: &'static str,
-    /// What breaks it.
+    /// Returns what breaks it.
     faults: fn(&Announcement) -> Vec<String>,
 }
 

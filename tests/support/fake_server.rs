@@ -256,7 +256,7 @@ fn answer(
     }
 }
 
-/// What is in a request, unpacked.
+/// Returns what is in a request, unpacked.
 fn body(reader: &mut impl BufRead, headers: &BTreeMap<String, String>) -> Option<String> {
     let mut bytes = Vec::new();
     if headers.get("transfer-encoding").is_some_and(|how| how == "chunked") {

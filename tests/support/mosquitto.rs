@@ -90,7 +90,7 @@ impl Mosquitto {
         self.running = None;
     }
 
-    /// Its process, while it runs.
+    /// The process, while it runs.
     pub fn process(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
@@ -124,7 +124,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 pub struct Heard {
     pub topic: String,
     pub payload: String,
-    /// Whether the broker had kept it, rather than passed it on.
+    /// True if the broker had kept it, rather than passed it on.
     pub retained: bool,
 }
 
@@ -250,7 +250,7 @@ impl Drop for Listener {
     }
 }
 
-/// What is retained now.
+/// Returns what is retained now.
 pub fn retained(broker: &Mosquitto, folder: &str) -> Vec<Heard> {
     let listener = broker.listen();
     // A message of our own comes after everything that the broker had kept.

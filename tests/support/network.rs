@@ -31,7 +31,7 @@ impl Namespace {
         Ok(Self(name))
     }
 
-    /// Its name, as `ip netns` knows it.
+    /// The name, as `ip netns` knows it.
     pub fn name(&self) -> &str {
         &self.0
     }

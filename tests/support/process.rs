@@ -18,7 +18,7 @@ impl Drop for Running {
     }
 }
 
-/// Where a server that a test needs is installed. None: the test has been skipped.
+/// Returns where a server that a test needs is installed. None: the test has been skipped.
 pub fn installed(server: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps servers where an unprivileged user does not look.

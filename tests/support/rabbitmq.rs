@@ -108,7 +108,7 @@ fn program() -> Option<PathBuf> {
     programs.into_iter().find(|program| Path::is_file(program))
 }
 
-/// Whether `me` may connect.
+/// Returns whether `me` may connect.
 fn lets_in(port: u16) -> io::Result<bool> {
     const CONNECT: &[u8] = b"\x10\x1a\0\x04MQTT\x04\xc2\0\x3c\0\x03try\0\x02me\0\x05right";
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

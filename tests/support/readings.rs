@@ -46,7 +46,7 @@ impl Device {
         self.read(time, 0x1F, 0x1E, &body.map(|(at, raw)| (at, raw.to_le_bytes())))
     }
 
-    /// What the diverter does (`0x20`): the counter in hundredths of a kWh, power in watts.
+    /// Returns what the diverter does (`0x20`): the counter in hundredths of a kWh, power in watts.
     pub fn diverter(&self, time: Timestamp, counter: u16, watts: u16) -> Arc<Reading> {
         let heating = u16::from(watts > 0) << 8;
         let body = [

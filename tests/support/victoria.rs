@@ -58,17 +58,17 @@ impl Victoria {
         process.0.wait().unwrap();
     }
 
-    /// Its process, while it runs.
+    /// The process, while it runs.
     pub fn process(&self) -> &Running {
         self.process.as_ref().unwrap()
     }
 
-    /// Its port.
+    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its address.
+    /// The address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -257,7 +257,7 @@ fn a_field_must_lie_inside_the_record() {
     last.layout().unwrap();
 }
 
-/// What the configuration may declare, mostly right.
+/// Returns what the configuration may declare, mostly right.
 fn declared() -> impl Strategy<Value = CustomDecoder> {
     use NumberType::{I8, I16, I32, U8, U16, U32};
     let types = prop::sample::select(vec![U8, I8, U16, I16, U32, I32]);

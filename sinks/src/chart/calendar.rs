@@ -42,7 +42,7 @@ impl Calendar {
         self.length
     }
 
-    /// How many periods there are.
+    /// Returns how many periods there are.
     pub(super) fn slots(self) -> usize {
         self.slot(self.last) + 1
     }
@@ -139,7 +139,7 @@ impl Calendar {
     }
 }
 
-/// How many years apart labels are, where a year is `pixels` wide.
+/// Returns how many years apart labels are, where a year is `pixels` wide.
 fn every(pixels: u32) -> i16 {
     /// Of a label, with room around it, in pixels.
     const WIDTH: u32 = 44;

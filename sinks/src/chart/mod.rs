@@ -24,7 +24,7 @@ pub const STYLE: &str = include_str!("style.css");
 pub struct ChartOptions {
     /// Width in pixels; at least 280.
     pub width: u32,
-    /// Whether the chart brings its own style.
+    /// True if the chart brings its own style.
     pub standalone: bool,
     /// Names of devices, by serial number.
     pub names: BTreeMap<u32, String>,

@@ -21,7 +21,7 @@ const APART: SignedDuration = SignedDuration::from_mins(3);
 pub struct PowerSeries {
     /// Class of its line, such as `grid-line`.
     pub class: &'static str,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Times and watts, oldest first.
     pub points: Vec<(Timestamp, f64)>,

@@ -78,7 +78,7 @@ impl From<LockError> for StoreError {
 }
 
 impl StoreError {
-    /// What the operating system said when it was to write to `path`.
+    /// Returns what the operating system said when it was to write to `path`.
     pub(crate) fn at(path: PathBuf, error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -95,7 +95,7 @@ impl StoreError {
         }
     }
 
-    /// Whether there is no room left on the file system.
+    /// Returns whether there is no room left on the file system.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Sqlite(error) => is_full(error),
@@ -104,7 +104,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the file is damaged, so that nothing but another file helps.
+    /// Returns whether the file is damaged, so that nothing but another file helps.
     pub(crate) fn is_corruption(&self) -> bool {
         matches!(self, Self::Damaged(_))
             || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
@@ -151,8 +151,8 @@ impl StoreError {
     }
 }
 
-/// Whether there is no room left on the file system, for the database or for what SQLite keeps
-/// beside it.
+/// Returns whether there is no room left on the file system, for the database or for what SQLite
+/// keeps beside it.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     let beside = error.sqlite_error().map(|error| error.extended_code);
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)

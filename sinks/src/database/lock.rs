@@ -105,7 +105,7 @@ impl Drop for Reserved {
     }
 }
 
-/// Who of the other processes writes to `database` now; `None` where none does.
+/// Returns who of the other processes writes to `database` now; `None` where none does.
 pub(crate) fn holder(database: &Path) -> Result<Option<String>, LockError> {
     let path = path_of(database);
     let failed = |source| LockError::Io { path: path.clone(), source };
@@ -132,7 +132,7 @@ pub(crate) enum Sign {
     Foreign,
 }
 
-/// Whether a gateway has written to `database` before.
+/// Returns whether a gateway has written to `database` before.
 pub(crate) fn sign(database: &Path) -> Sign {
     let mut file = match File::open(path_of(database)) {
         Ok(file) => file,

@@ -46,7 +46,7 @@ pub(crate) enum Header {
 pub(crate) struct DatabaseFile {
     path: PathBuf,
     schema: &'static Schema,
-    /// Whether damage is the gateway's to fix.
+    /// True if damage is the gateway's to fix.
     ours: bool,
     /// Which file was opened: its device and inode.
     opened: Option<(u64, u64)>,
@@ -122,7 +122,7 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Whether the file that was opened is still the one at its path.
+    /// Returns whether the file that was opened is still the one at its path.
     pub(crate) fn is_in_place(&self) -> bool {
         inode(&self.path) == self.opened
     }
@@ -234,7 +234,7 @@ fn check(connection: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Whether nothing of the database is in a log beside it, as after a close in order.
+/// Returns whether nothing of the database is in a log beside it, as after a close in order.
 pub(crate) fn is_whole(path: &Path) -> bool {
     fs::metadata(beside(path, "-wal")).map_or(true, |wal| wal.len() == 0)
 }

@@ -74,9 +74,9 @@ pub struct EnergyDay {
     pub serial: u32,
     /// The local date.
     pub date: Date,
-    /// Its energy.
+    /// The energy.
     pub energy: Energy,
-    /// Whether the device was received all day long.
+    /// True if the device was received all day long.
     pub complete: bool,
 }
 
@@ -120,7 +120,7 @@ impl PeriodLength {
 pub struct Period {
     /// How long it is.
     pub length: PeriodLength,
-    /// Its first date.
+    /// The first date.
     pub start: Date,
 }
 
@@ -213,13 +213,13 @@ pub fn without_energy(totals: &[PeriodTotal]) -> BTreeSet<u32> {
 }
 
 impl PeriodTotal {
-    /// Whether energy may be missing on one of its days.
+    /// Returns whether energy may be missing on one of its days.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.complete_days < self.days
     }
 
-    /// Whether the history has only some of the period's days.
+    /// Returns whether the history has only some of the period's days.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.days < self.period.days()

@@ -44,7 +44,7 @@ pub struct InfluxdbClient {
     request: RequestKind,
     /// Or why it cannot be made, which a file may change.
     inner: RwLock<Result<influxdb2::Client, String>>,
-    /// Whether the server refused the last request: the files of the configuration may hold other
+    /// True if the server refused the last request: the files of the configuration may hold other
     /// secrets by the next one.
     stale: AtomicBool,
     packer: Mutex<Packer>,

@@ -43,7 +43,7 @@ pub struct InfluxdbConfig {
     /// names.
     #[serde(default)]
     pub proxy: ProxyConfig,
-    /// Whether points are compressed.
+    /// True if points are compressed.
     #[serde(default = "yes")]
     pub gzip: bool,
     /// A batch goes out as soon as it holds so many points.
@@ -116,7 +116,7 @@ impl InfluxdbConfig {
         Ok(url)
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));

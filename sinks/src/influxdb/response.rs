@@ -12,7 +12,7 @@ const LONGEST_WORDS: usize = 300;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestKind {
     pub(super) credentials: CredentialKind,
-    /// Whether the points were compressed.
+    /// True if the points were compressed.
     pub(super) gzip: bool,
 }
 
@@ -141,7 +141,7 @@ impl CredentialKind {
     }
 }
 
-/// Whether a server that cannot read a request speaks of its bytes rather than of a point.
+/// Returns whether a server that cannot read a request speaks of its bytes rather than of a point.
 fn is_about_bytes(words: &str) -> bool {
     let words = words.to_lowercase();
     ["binary", "gzip", "encoding", "utf-8", "utf8"].iter().any(|word| words.contains(word))

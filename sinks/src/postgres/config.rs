@@ -53,7 +53,7 @@ const fn ten_seconds() -> Period {
 }
 
 impl PostgresConfig {
-    /// What `url` says, without a password.
+    /// Returns what `url` says, without a password.
     fn settings(&self) -> Result<Config, String> {
         let form = "write it as postgresql://role@host/database";
         let scheme = self.url.split_once("://").map(|(scheme, _)| scheme);
@@ -107,7 +107,7 @@ impl PostgresConfig {
         u32::try_from(hosts).unwrap_or(1).max(1)
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));

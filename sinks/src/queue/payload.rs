@@ -27,7 +27,7 @@ impl Payload {
         String::from_utf8_lossy(&self.data)
     }
 
-    /// Whether there is no item.
+    /// Returns whether there is no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items == 0

@@ -236,14 +236,14 @@ enum Durability {
     SoonOnDisk,
 }
 
-/// How many items wait in a database.
+/// Returns how many items wait in a database.
 pub(super) fn count(connection: &Connection) -> Result<u64, StoreError> {
     let count = "SELECT coalesce(sum(items), 0) FROM batch";
     let items: i64 = connection.query_row(count, [], |row| row.get(0))?;
     Ok(u64::try_from(items).unwrap_or_default())
 }
 
-/// How much of its file a database uses.
+/// Returns how much of its file a database uses.
 pub(super) fn used_bytes(connection: &Connection) -> Result<u64, StoreError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")? - pragma("freelist_count")?;

@@ -35,7 +35,7 @@ impl Backoff {
         step / 2 + (step / 2).mul_f64(f64::from(draw) / f64::from(u32::MAX))
     }
 
-    /// How many waits there were since the last success.
+    /// Returns how many waits there were since the last success.
     #[must_use]
     pub fn tries(&self) -> u64 {
         self.tries

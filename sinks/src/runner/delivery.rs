@@ -78,7 +78,7 @@ pub struct Dispatcher<E> {
     encoder: E,
     /// Name of the items in messages.
     pub(super) items: &'static str,
-    /// Whether the destination has ever taken an item.
+    /// True if the destination has ever taken an item.
     proven: AtomicBool,
     reminders: Mutex<Reminders>,
 }
@@ -205,7 +205,8 @@ impl<E: Encoder> Dispatcher<E> {
 /// What the task and the sink with fresh readings tell each other.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryState {
-    /// Whether the destination took the last items at once, so that fresh ones may go straight to it.
+    /// True if the destination took the last items at once, so that fresh ones may go straight to
+    /// it.
     pub(super) ready: AtomicBool,
     /// Told when something was put in the queue.
     pub(super) pushed: Notify,
@@ -243,7 +244,7 @@ pub(super) struct DeliveryProgress {
     looked_ahead: QueuePosition,
     /// Dead letters that the queue has yet to keep.
     dead_letters: Vec<DeadLetter>,
-    /// Whether the queue has yet to remove what was dealt with: a full disk may keep it from that,
+    /// True if the queue has yet to remove what was dealt with: a full disk may keep it from that,
     /// and must not keep items from being delivered.
     unacknowledged: bool,
 }

@@ -38,7 +38,7 @@ impl Period {
         self.0
     }
 
-    /// Whether it is no time at all.
+    /// Returns whether it is no time at all.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
@@ -87,7 +87,7 @@ impl Size {
         Self(mib << 20)
     }
 
-    /// Its bytes.
+    /// The bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0

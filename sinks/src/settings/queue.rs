@@ -13,7 +13,7 @@ const SMALLEST_QUEUE: u64 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
-    /// Its file, relative to the working directory; `<sink name>.queue.db` unless it is given.
+    /// The file, relative to the working directory; `<sink name>.queue.db` unless it is given.
     pub path: PathBuf,
     /// How much may wait there before the oldest goes.
     pub max_bytes: Size,

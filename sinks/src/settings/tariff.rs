@@ -23,19 +23,20 @@ pub struct Tariff {
 }
 
 impl Tariff {
-    /// What a kWh that was diverted at this local time has saved.
+    /// Returns what a kWh that was diverted at this local time has saved.
     #[must_use]
     pub fn saving_at(&self, time: Time) -> f64 {
         self.import.at(time) - self.export.at(time)
     }
 
-    /// What a diverted kWh saves at every time of day; `None` where that depends on the time.
+    /// Returns what a diverted kWh saves at every time of day; `None` where that depends on the
+    /// time.
     #[must_use]
     pub fn flat_saving(&self) -> Option<f64> {
         Some(self.import.flat()? - self.export.flat()?)
     }
 
-    /// What is wrong with values that read well in themselves.
+    /// Returns what is wrong with values that read well in themselves.
     #[must_use]
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

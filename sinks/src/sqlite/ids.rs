@@ -22,7 +22,7 @@ pub(super) struct Ids {
 /// What the values of a row mean.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// Its number in the database.
+    /// The number in the database.
     pub(super) id: i64,
     keys: Vec<String>,
     /// The confirmed metric that each value is of.
@@ -39,12 +39,12 @@ impl Shape {
         self.keys.iter().map(String::as_str).eq(layout.fields.iter().map(Field::key))
     }
 
-    /// Whether any of its values is of a confirmed metric.
+    /// Returns whether any of its values is of a confirmed metric.
     pub(super) fn is_confirmed(&self) -> bool {
         self.slots.iter().any(Option::is_some)
     }
 
-    /// Whether a grid or generation power is among its values.
+    /// Returns whether a grid or generation power is among its values.
     pub(super) fn has_power(&self) -> bool {
         self.slots.iter().flatten().any(|slot| [GRID, GENERATION].contains(slot))
     }

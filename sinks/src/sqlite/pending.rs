@@ -88,7 +88,7 @@ impl Pending {
         self.readings += 1;
     }
 
-    /// How many readings each device has waiting, on average.
+    /// Returns how many readings each device has waiting, on average.
     pub(super) fn readings_each(&self) -> usize {
         self.readings / self.devices.len().max(1)
     }

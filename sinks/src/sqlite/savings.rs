@@ -49,14 +49,14 @@ fn price_of(rises: &[(Time, f64)], tariff: &Tariff) -> f64 {
 }
 
 impl Savings {
-    /// What a device has saved in a period; `None` where nothing is known.
+    /// Returns what a device has saved in a period; `None` where nothing is known.
     #[must_use]
     pub fn of(&self, serial: u32, period: Period) -> Option<f64> {
         let dates = (serial, period.start)..=(serial, period.end());
         self.0.range(dates).map(|(_, saved)| *saved).reduce(|sum, saved| sum + saved)
     }
 
-    /// What each device has saved.
+    /// Returns what each device has saved.
     #[must_use]
     pub fn by_device(&self) -> BTreeMap<u32, f64> {
         let mut all = BTreeMap::new();

@@ -86,7 +86,7 @@ fn parts_and_meta(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// What waits to be rolled up.
+/// Returns what waits to be rolled up.
 fn pending(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "CREATE TABLE pending (device INTEGER NOT NULL, quarter INTEGER NOT NULL,

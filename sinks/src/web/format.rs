@@ -29,7 +29,7 @@ pub(super) fn value(value: Value, unit: &str) -> String {
     }
 }
 
-/// How long ago something was, in its largest unit.
+/// Returns how long ago something was, in its largest unit.
 pub(super) fn age(age: SignedDuration) -> String {
     let seconds = age.as_secs().max(0);
     match seconds {

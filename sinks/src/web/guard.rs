@@ -42,8 +42,8 @@ impl Credentials {
         Self { name, password }
     }
 
-    /// Whether the header has them. The time that this takes does not depend on what is right about
-    /// it, but for its length.
+    /// Returns whether the header has them. The time that this takes does not depend on what is
+    /// right about it, but for its length.
     fn are_in(&self, headers: &HeaderMap) -> bool {
         let expected = format!("{}:{}", self.name, self.password.expose());
         let given = headers
@@ -99,8 +99,8 @@ impl Guard {
         }
     }
 
-    /// Whether a browser was not lured here by a name that somebody else points at this machine
-    /// (DNS rebinding).
+    /// Returns whether a browser was not lured here by a name that somebody else points at this
+    /// machine (DNS rebinding).
     fn knows_host(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };

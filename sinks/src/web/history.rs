@@ -107,7 +107,7 @@ impl HistoryFile {
         }
     }
 
-    /// What to say of a history that cannot be read.
+    /// Returns what to say of a history that cannot be read.
     fn failure(&self, error: &ReadError) -> Problem {
         let path = self.path.display();
         let missing =

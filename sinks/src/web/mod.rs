@@ -157,7 +157,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// Whether no task of the gateway is stuck. Silence on the wire is healthy.
+/// Returns whether no task of the gateway is stuck. Silence on the wire is healthy.
 async fn health(shared: axum::extract::State<Arc<Shared>>) -> Response {
     let stuck = shared.context.status.snapshot().stuck;
     if stuck.is_empty() {
@@ -167,7 +167,7 @@ async fn health(shared: axum::extract::State<Arc<Shared>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-/// Whether the source is open and every sink has been open.
+/// Returns whether the source is open and every sink has been open.
 async fn ready(shared: axum::extract::State<Arc<Shared>>) -> Response {
     if shared.context.status.snapshot().ready {
         return "ready\n".into_response();

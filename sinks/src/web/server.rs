@@ -57,7 +57,7 @@ impl Server {
         Self { address, shared: Arc::clone(shared), task }
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -92,7 +92,7 @@ impl Years {
         store
     }
 
-    /// Whether a border of `day` is somewhere in `gap`.
+    /// Returns whether a border of `day` is somewhere in `gap`.
     fn is_beside(day: &DivertedDay, gap: &Range<i64>) -> bool {
         day.borders.iter().any(|border| {
             border.after.is_none_or(|after| after.as_millisecond() < gap.end)
@@ -100,7 +100,7 @@ impl Years {
         })
     }
 
-    /// Whether `gap` can have cost the day energy at a border: then it is not complete.
+    /// Returns whether `gap` can have cost the day energy at a border: then it is not complete.
     fn is_open(day: &DivertedDay, gap: &Range<i64>) -> bool {
         let [begin, end] = day.borders.map(|border| {
             let alone = DivertedDay { borders: [border, border], ..day.clone() };

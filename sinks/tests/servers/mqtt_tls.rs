@@ -45,7 +45,7 @@ fn broker_as(Identity { certificate, key }: &Identity, more: &str) -> Option<Mos
     Some(broker)
 }
 
-/// What a sink says of a broker: what answered, or what is wrong.
+/// Returns what a sink says of a broker: what answered, or what is wrong.
 async fn ask(broker: &Mosquitto, host: &str, options: Value) -> Result<String, String> {
     let mut config = options;
     config["url"] = json!(format!("mqtts://{host}:{}", broker.port));
@@ -105,7 +105,7 @@ async fn a_certificate_that_a_broker_should_not_have_is_told_from_others() {
     }
 }
 
-/// What `openssl x509 -req` makes where no extensions are given.
+/// Returns what `openssl x509 -req` makes where no extensions are given.
 fn version_1() -> Identity {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/mqtt_tls");
     Identity { certificate: folder.join("version_1.crt"), key: folder.join("version_1.key") }

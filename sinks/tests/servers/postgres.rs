@@ -86,7 +86,7 @@ async fn close(sink: &mut dyn Sink) {
     }
 }
 
-/// What a sink says that has to keep readings.
+/// Returns what a sink says that has to keep readings.
 async fn refusal(setup: &Setup) -> String {
     let mut sink = setup.open().await;
     sink.write(&readings(3)).await.unwrap();

@@ -163,13 +163,13 @@ impl Channel {
         self.socket.receive(&mut self.frames)
     }
 
-    /// What is wrong with the interface after a read failed with `error`.
+    /// Returns what is wrong with the interface after a read failed with `error`.
     pub(super) fn explain(&self, error: io::Error) -> io::Error {
         self.socket.take_error().unwrap_or(error)
     }
 
-    /// Whether the interface of that name is still the one that is listened on. A socket whose
-    /// interface was deleted stays silent, even once another has its name.
+    /// Returns whether the interface of that name is still the one that is listened on. A socket
+    /// whose interface was deleted stays silent, even once another has its name.
     pub(super) fn is_on(&self, settings: &LiveSettings) -> bool {
         self.socket.index_of(settings.interface.as_str()).is_ok_and(|index| index == self.index)
     }

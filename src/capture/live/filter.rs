@@ -83,7 +83,7 @@ mod tests {
         !passed.is_empty()
     }
 
-    /// What of `frame` the kernel passes on.
+    /// Returns what of `frame` the kernel passes on.
     fn through(filter: &[SockFilter], frame: &[u8]) -> Vec<u8> {
         const MARK: [u8; 14] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x88, 0xb5];
         let (sender, mut receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();

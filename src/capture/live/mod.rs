@@ -50,7 +50,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub struct LiveSettings {
     /// The network interface.
     pub interface: InterfaceName,
-    /// Whether to switch the network card's own filter off: only for one that does not let the
+    /// True to switch the network card's own filter off: only for one that does not let the
     /// group through as it should. The kernel undoes it when the socket closes.
     pub promiscuous: bool,
 }
@@ -69,7 +69,7 @@ pub struct LiveCounters {
     pub reopened: Counter,
     /// Packets of another machine that came again, and were left out.
     pub repeated: Counter,
-    /// Whether the interface is away now.
+    /// True if the interface is away now.
     pub away: AtomicBool,
 }
 

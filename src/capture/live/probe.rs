@@ -38,7 +38,7 @@ pub fn probe(interface: &InterfaceName) -> InterfaceProbe {
     probe_found(interface, interface::find(interface).as_ref().map(Option::as_ref), forbidden())
 }
 
-/// What [`probe`] says, of an interface that was looked up.
+/// Returns what [`probe`] says, of an interface that was looked up.
 #[must_use]
 pub fn probe_found(
     interface: &InterfaceName,
@@ -57,7 +57,7 @@ pub fn probe_found(
 }
 
 impl InterfaceProbe {
-    /// Whether frames can be received now.
+    /// Returns whether frames can be received now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.state == LinkState::Up && self.bridge.is_none() && self.forbidden.is_none()

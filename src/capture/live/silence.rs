@@ -32,7 +32,7 @@ impl Silence {
         }
     }
 
-    /// Whether it is time to say that it is silent: true once for each silence.
+    /// Returns whether it is time to say that it is silent: true once for each silence.
     pub(super) fn is_worth_a_word(&mut self, now: Instant) -> bool {
         let due = !self.said && now.saturating_duration_since(self.since) >= LONG;
         self.said |= due;

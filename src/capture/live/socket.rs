@@ -324,12 +324,12 @@ impl FrameBuffers {
         Self { frames, control, lengths: [(0, 0); FRAMES], filled: 0, next: 0 }
     }
 
-    /// Whether every frame was handed on.
+    /// Returns whether every frame was handed on.
     pub(super) const fn is_empty(&self) -> bool {
         self.next >= self.filled
     }
 
-    /// Whether the kernel may have had more frames than fitted.
+    /// Returns whether the kernel may have had more frames than fitted.
     pub(super) const fn was_full(&self) -> bool {
         self.filled == FRAMES
     }

@@ -34,7 +34,7 @@ impl RemoteClock {
         *self = Self::default();
     }
 
-    /// When a packet that arrives at `now` was captured, by our clock, to the microsecond.
+    /// Returns when a packet that arrives at `now` was captured, by our clock, to the microsecond.
     pub(super) fn time(
         &mut self,
         remote: Option<Timestamp>,

@@ -17,8 +17,8 @@ pub(super) struct RecentPackets {
 }
 
 impl RecentPackets {
-    /// Whether a packet has not come yet. One without a time always is: the same reading may come
-    /// twice.
+    /// Returns whether a packet has not come yet. One without a time always is: the same reading
+    /// may come twice.
     pub(super) fn is_new(&mut self, time: Option<Timestamp>, bytes: &[u8]) -> bool {
         let Some(time) = time else { return true };
         let packet = self.hasher.hash_one((time.as_nanosecond(), bytes));

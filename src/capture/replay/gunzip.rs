@@ -13,7 +13,7 @@ const WINDOW_BITS: u8 = 15;
 pub(super) struct Gunzip<R> {
     input: BufReader<R>,
     member: Decompress,
-    /// Whether a member has ended and none has begun since.
+    /// True if a member has ended and none has begun since.
     between: bool,
     /// What is wrong with what follows the bytes handed out last.
     damage: Option<io::Error>,
@@ -69,7 +69,7 @@ impl<R: Read> Read for Gunzip<R> {
     }
 }
 
-/// What one call reads or writes lies in memory, so it has a size.
+/// Returns what one call reads or writes lies in memory, so it has a size.
 fn as_size(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -27,7 +27,7 @@ pub(super) struct Hex {
 }
 
 impl Hex {
-    /// Whether an input that begins so can be text: no capture format begins with printable
+    /// Returns whether an input that begins so can be text: no capture format begins with printable
     /// characters.
     pub(super) fn begins(start: [u8; 4]) -> bool {
         start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())

@@ -64,7 +64,7 @@ impl CookedHeader {
         frame.extend_from_slice(payload);
     }
 
-    /// How much longer a packet is than its Ethernet frame.
+    /// Returns how much longer a packet is than its Ethernet frame.
     pub(super) const fn surplus(self) -> usize {
         self.size - (ADDRESSES + 2)
     }

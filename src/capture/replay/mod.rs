@@ -44,7 +44,7 @@ struct Found {
     link: LinkLayer,
     /// Where its bytes are, from the window's front.
     bytes: Range<usize>,
-    /// Its length on the wire, which is more than `bytes` where the capture cut it.
+    /// The length on the wire, which is more than `bytes` where the capture cut it.
     length: usize,
     /// What to consume to be past it.
     size: usize,

@@ -23,7 +23,7 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    /// Whether the stream begins as this format does.
+    /// Returns whether the stream begins as this format does.
     pub(super) fn begins(magic: [u8; 4]) -> bool {
         matches!(
             u32::from_le_bytes(magic),

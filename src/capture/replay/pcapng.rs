@@ -44,7 +44,7 @@ pub(super) struct PcapNg {
 }
 
 impl PcapNg {
-    /// Whether the stream begins as this format does.
+    /// Returns whether the stream begins as this format does.
     pub(super) fn begins(magic: [u8; 4]) -> bool {
         u32::from_le_bytes(magic) == SHB_MAGIC
     }
@@ -194,7 +194,7 @@ struct Packet {
     ticks: Option<u64>,
     /// Where in the block its bytes are.
     bytes: Range<usize>,
-    /// Its length on the wire.
+    /// The length on the wire.
     length: u32,
     fcs: Option<usize>,
     /// The size of the block.

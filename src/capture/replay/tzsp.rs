@@ -9,7 +9,8 @@ fn word(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|word| u16::from_be_bytes(*word))
 }
 
-/// Where the Ethernet frame is that a TZSP packet holds; `None` where `frame` is no such packet.
+/// Returns where the Ethernet frame is that a TZSP packet holds; `None` where `frame` is no such
+/// packet.
 pub(super) fn inner_frame(frame: &[u8]) -> Option<Range<usize>> {
     let udp = udp(frame)?;
     if word(frame, udp.start + 2)? != PORT {
@@ -31,7 +32,7 @@ pub(super) fn inner_frame(frame: &[u8]) -> Option<Range<usize>> {
     }
 }
 
-/// Where the UDP packet is that a frame holds whole.
+/// Returns where the UDP packet is that a frame holds whole.
 fn udp(frame: &[u8]) -> Option<Range<usize>> {
     const UDP: u8 = 17;
     let mut offset = 12;

@@ -18,12 +18,12 @@ impl Window {
         Self { input, buffer: vec![0; INITIAL], start: 0, end: 0, consumed: 0 }
     }
 
-    /// What has been read and not consumed.
+    /// Returns what has been read and not consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Where in the stream the window begins.
+    /// Returns where in the stream the window begins.
     pub(super) fn position(&self) -> u64 {
         self.consumed
     }

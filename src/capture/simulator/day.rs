@@ -29,7 +29,7 @@ impl Day {
         (self.begins..self.ends).contains(&second)
     }
 
-    /// When the sun is highest: noon, without daylight saving.
+    /// Returns when the sun is highest: noon, without daylight saving.
     pub(super) fn solar_noon(&self, timezone: &TimeZone) -> i64 {
         let noon = self.begins.saturating_add(12 * 3600);
         let Ok(time) = Timestamp::from_second(noon) else { return noon };

@@ -25,9 +25,9 @@ const COUNTER_STEP: u64 = 36_000;
 /// What a device is and measures at a moment, as it is in truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceState {
-    /// Its serial number.
+    /// The serial number.
     pub serial: u32,
-    /// Its hardware address.
+    /// The hardware address.
     pub mac: MacAddress,
     /// From the grid, in W; negative to the grid.
     pub grid: i32,

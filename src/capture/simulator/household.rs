@@ -128,7 +128,7 @@ impl Household {
         }
     }
 
-    /// What a device is and measures in truth, when the last frame is sent.
+    /// Returns what a device is and measures in truth, when the last frame is sent.
     #[must_use]
     pub fn device(&self, index: usize) -> Option<&DeviceState> {
         self.eddis.get(index).map(Eddi::state)
@@ -175,7 +175,7 @@ impl Household {
         true
     }
 
-    /// Who relays the harvis' records: a zappi, or else an eddi.
+    /// Returns who relays the harvis' records: a zappi, or else an eddi.
     fn relay(&self) -> Option<Relay> {
         if let Some(Zappi { state, .. }) = self.zappis.first() {
             let ZappiState { mac, serial, grid, generation, voltage, .. } = *state;

@@ -105,7 +105,7 @@ impl Settings {
         self.others = products.iter().filter(|product| !is_eddi(product)).copied().collect();
     }
 
-    /// What a device other than an eddi sends.
+    /// Returns what a device other than an eddi sends.
     pub(super) const fn rates_of(product: Product) -> &'static [Rate] {
         match product {
             Product::Zappi => ZAPPI,

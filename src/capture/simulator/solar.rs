@@ -12,7 +12,7 @@ fn half_sine(x: f64) -> f64 {
     16.0 * product / (5.0 - 4.0 * product)
 }
 
-/// How far the year is from the equinoxes: 1 at midsummer, -1 at midwinter.
+/// Returns how far the year is from the equinoxes: 1 at midsummer, -1 at midwinter.
 fn season(day_of_year: i16) -> f64 {
     let since_equinox = f64::from((day_of_year + 285) % 365) / 365.0;
     if since_equinox < 0.5 {
@@ -58,7 +58,7 @@ impl Solar {
         }
     }
 
-    /// Whether it is the dark half of the year.
+    /// Returns whether it is the dark half of the year.
     pub(super) fn is_winter(&self) -> bool {
         self.height < 0.6
     }

@@ -30,7 +30,7 @@ pub(super) struct RecordOrigin {
     pub(super) time: Option<Timestamp>,
     /// Who sent it.
     pub(super) mac: Option<MacAddress>,
-    /// Its place in the frame, 1 the first.
+    /// The place in the frame, 1 the first.
     pub(super) number: usize,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn unknown(
     line.end(out)
 }
 
-/// What follows the last whole record of a frame: padding, or a record that is cut off.
+/// Returns what follows the last whole record of a frame: padding, or a record that is cut off.
 pub(super) fn rest(
     out: &mut dyn Write,
     line: &mut Line,
@@ -142,7 +142,7 @@ pub(super) fn dump(out: &mut dyn Write, line: &mut Line, bytes: &[u8]) -> io::Re
     Ok(())
 }
 
-/// How a decoder's standing is shown.
+/// Returns how a decoder's standing is shown.
 fn style_of(status: Trust) -> Style {
     in_colour(match status {
         Trust::Confirmed => AnsiColor::Green,
@@ -150,7 +150,7 @@ fn style_of(status: Trust) -> Style {
     })
 }
 
-/// How a confidence is shown.
+/// Returns how a confidence is shown.
 pub(super) fn style_of_confidence(confidence: Confidence) -> Style {
     in_colour(match confidence {
         Confidence::A => AnsiColor::Green,

@@ -150,7 +150,7 @@ impl<'a> Drawing<'a> {
         names
     }
 
-    /// What the bytes from `index` on are as numbers, where that is wanted.
+    /// Writes the bytes from `index` on as numbers, if `wanted`.
     fn readings(&self, line: &mut Line, index: usize, wanted: bool) {
         let bytes = self.bytes.get(index..).filter(|_| wanted).unwrap_or_default();
         let byte = bytes.first();

@@ -27,12 +27,13 @@ pub(super) struct Span<'a> {
 }
 
 impl Span<'_> {
-    /// Its bytes in the record's.
+    /// The bytes in the record's.
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.start + self.bytes.len()
     }
 
-    /// Whether these bytes are wholly understood, so that other readings of them are of no use.
+    /// Returns whether these bytes are wholly understood, so that other readings of them are of no
+    /// use.
     pub(super) fn is_explained(&self) -> bool {
         self.bit.is_none() && self.confidence != Some(Confidence::C)
     }

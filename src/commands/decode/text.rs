@@ -63,7 +63,7 @@ fn fields(
     Ok(())
 }
 
-/// How the bytes become the value: `u16 / 100`, and which entry they stand in.
+/// Returns how the bytes become the value: `u16 / 100`, and which entry they stand in.
 fn rule(field: &Field) -> String {
     let mut rule = field.raw.name().into_owned();
     if let Some(entry) = field.entry {

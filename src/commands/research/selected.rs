@@ -41,7 +41,7 @@ impl Records {
 pub(super) struct Selected {
     /// The records.
     pub(super) series: RecordSeries,
-    /// Whether there are records of the same length and another type.
+    /// True if there are records of the same length and another type.
     pub(super) other_types: bool,
     /// What is known at the same time.
     pub(super) metrics: Metrics,

@@ -32,8 +32,8 @@ pub enum Capture {
 }
 
 impl Capture {
-    /// Whether readings carry the time of this machine's clock: a recording and a made-up household
-    /// have times of their own.
+    /// Returns whether readings carry the time of this machine's clock: a recording and a made-up
+    /// household have times of their own.
     #[must_use]
     pub fn is_live(&self) -> bool {
         matches!(self, Self::Live(_) | Self::Remote(_))
@@ -92,9 +92,9 @@ pub(in crate::config) enum CaptureType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Live {
-    /// Its name, such as `eth0`.
+    /// The name, such as `eth0`.
     pub interface: InterfaceName,
-    /// Whether the interface is asked for every frame on the wire; needed only where it does not
+    /// True if the interface is asked for every frame on the wire; needed only where it does not
     /// filter multicast properly.
     #[serde(default)]
     pub promiscuous: bool,

@@ -12,7 +12,7 @@ use energi_sinks::settings::Problem;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Devices {
-    /// Whether unlisted devices are refused.
+    /// True if unlisted devices are refused.
     pub only_listed: bool,
     /// How many unlisted serials may create state; the rest are counted.
     pub max: u32,
@@ -30,7 +30,7 @@ impl Default for Devices {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Its serial number, as on its label.
+    /// The serial number, as on its label.
     pub serial: u32,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ impl Devices {
         self.list.iter().filter_map(named).collect()
     }
 
-    /// What devices are, by serial number.
+    /// Returns what devices are, by serial number.
     pub fn products(&self) -> impl Iterator<Item = (u32, Product)> + '_ {
         self.list.iter().filter_map(|device| Some((device.serial, device.product?)))
     }

@@ -133,13 +133,13 @@ impl Ranks {
         self.norms.push(if squares == 0 { 0.0 } else { (squares as f64).sqrt().recip() });
     }
 
-    /// Whether no block moves at all.
+    /// Returns whether no block moves at all.
     pub(super) fn is_still(&self) -> bool {
         self.norms.iter().all(|norm| *norm == 0.0)
     }
 
-    /// How far these movements go with `other`'s, `shift` blocks later: the sum of the blocks' rank
-    /// correlations over the root of the sum of their squares.
+    /// Returns how far these movements go with `other`'s, `shift` blocks later: the sum of the
+    /// blocks' rank correlations over the root of the sum of their squares.
     pub(super) fn agreement(&self, other: &Self, shift: usize) -> f64 {
         let shift = shift * self.count;
         let (early, late) = other.places.split_at(shift.min(other.places.len()));
@@ -161,8 +161,8 @@ impl Ranks {
         if squares > 0.0 { sum / f64::sqrt(squares) } else { 0.0 }
     }
 
-    /// What [`Ranks::agreement`] comes to at times that do not belong together, as a root mean
-    /// square: 1 for series whose blocks are independent, more where they are not.
+    /// Returns what [`Ranks::agreement`] comes to at times that do not belong together, as a root
+    /// mean square: 1 for series whose blocks are independent, more where they are not.
     pub(super) fn chance(&self, other: &Self) -> f64 {
         // Neighbouring blocks may belong together.
         const NEAR: usize = 2;

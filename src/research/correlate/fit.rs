@@ -23,11 +23,11 @@ pub struct Fit {
     pub add: f64,
     /// The fitted divisor.
     pub fitted_divide: f64,
-    /// Its standard error.
+    /// The standard error.
     pub divide_error: f64,
     /// The fitted summand.
     pub fitted_add: f64,
-    /// Its standard error.
+    /// The standard error.
     pub add_error: f64,
     /// The share of the metric's variance that the line explains, outliers left out.
     pub explained: f64,
@@ -98,7 +98,7 @@ impl Fit {
         })
     }
 
-    /// How many digits it takes to write the scale down, a fraction as one.
+    /// Returns how many digits it takes to write the scale down, a fraction as one.
     pub(super) fn digits(&self) -> u8 {
         let divide = rounding::digits(self.divide).min(rounding::digits(self.divide.recip()));
         divide.saturating_add(rounding::digits(self.add))

@@ -94,12 +94,12 @@ impl<'a, 't> LagSearch<'a, 't> {
         Some(Candidate { view, known: self.known, lag, chance, inverted: false })
     }
 
-    /// How many blocks of movements there are.
+    /// Returns how many blocks of movements there are.
     pub(super) fn blocks(&self) -> usize {
         self.movements.iter().map(|(blocks, _)| blocks.len()).max().unwrap_or(0)
     }
 
-    /// How many of all tries agree so well by chance, at most.
+    /// Returns how many of all tries agree so well by chance, at most.
     fn chance(&self, agreement: f64) -> f64 {
         self.tries * (2.0 * (-agreement * agreement / 2.0).exp()).min(1.0)
     }

@@ -100,7 +100,7 @@ pub struct Finding<'a> {
     pub fit: Option<Fit>,
     /// The share of the metric's variance that it explains.
     pub explained: f64,
-    /// Whether a set bit stands for an absent flag.
+    /// True if a set bit stands for an absent flag.
     pub inverted: bool,
     /// Readings of the same bytes that were set aside for this one.
     pub others: Vec<View>,

@@ -110,7 +110,7 @@ impl<'s> Sample<'s> {
 }
 
 impl<'a> Fitted<'a> {
-    /// How badly it fits, for each row that tells something new, its width counted in.
+    /// Returns how badly it fits, for each row that tells something new, its width counted in.
     fn badness(&self, evidence: f64) -> f64 {
         let (misfit, digits) = match &self.fit {
             Some(fit) => (fit.misfit, fit.digits()),
@@ -121,7 +121,7 @@ impl<'a> Fitted<'a> {
         misfit + 2.0 * price / evidence.max(1.0)
     }
 
-    /// Whether it is signed though its metric is never negative, or the other way round.
+    /// Returns whether it is signed though its metric is never negative, or the other way round.
     fn is_unnatural(&self) -> bool {
         self.candidate.view.is_signed() != (self.candidate.known.metric.range.0 < 0.0)
     }

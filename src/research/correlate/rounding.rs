@@ -30,7 +30,7 @@ pub(super) fn add(fitted: f64, tolerance: f64) -> f64 {
     if fitted.abs() <= tolerance { 0.0 } else { coarsest(fitted, tolerance / 3.0) }
 }
 
-/// How many digits a number is written with, zeros at its ends left out.
+/// Returns how many digits a number is written with, zeros at its ends left out.
 pub(super) fn digits(number: f64) -> u8 {
     let text = format!("{}", number.abs());
     let digits = text.replace('.', "");

@@ -58,13 +58,13 @@ impl Steps {
         rare.then_some(Self { all: steps, begins, span, interval })
     }
 
-    /// How many changes there are.
+    /// Returns how many changes there are.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// How many of `metric`'s changes these changes meet `lag` µs later, and how likely as many are
-    /// by chance. `inverted`: up meets down.
+    /// Returns how many of `metric`'s changes these changes meet `lag` µs later, and how likely as
+    /// many are by chance. `inverted`: up meets down.
     pub(super) fn meet(&self, metric: &Self, lag: i64, inverted: bool) -> Met {
         let (mut hits, mut chances) = (0, Vec::with_capacity(metric.all.len()));
         for step in &metric.all {
@@ -79,7 +79,7 @@ impl Steps {
         Met { hits, share, probability }
     }
 
-    /// Whether one of these changes may be at the same moment as one in that direction.
+    /// Returns whether one of these changes may be at the same moment as one in that direction.
     fn has(&self, after: i64, by: i64, up: bool) -> bool {
         let from = self.all.partition_point(|mine| mine.by <= after);
         let at_once = self.all[from..].iter().take_while(|mine| mine.after < by);
@@ -116,8 +116,8 @@ impl Steps {
         share
     }
 
-    /// How likely a change in that direction falls by chance where the metric's does: by how often
-    /// they are on the whole and nearby, whichever is more; a hit itself does not count.
+    /// Returns how likely a change in that direction falls by chance where the metric's does: by
+    /// how often they are on the whole and nearby, whichever is more; a hit itself does not count.
     #[expect(clippy::cast_precision_loss, reason = "durations, and 2000 at most")]
     fn chance(&self, after: i64, by: i64, up: bool, hit: bool, interval: i64) -> f64 {
         let count = |steps: &[Step]| steps.iter().filter(|step| step.up == up).count();
@@ -154,8 +154,8 @@ pub(super) struct Met {
     pub(super) probability: f64,
 }
 
-/// How likely at least `hits` of independent events of these chances happen: exactly for few events,
-/// else by Chernoff's bound.
+/// Returns how likely at least `hits` of independent events of these chances happen: exactly for
+/// few events, else by Chernoff's bound.
 #[expect(clippy::cast_precision_loss, reason = "2000 at most")]
 fn tail(chances: &[f64], hits: usize) -> f64 {
     const FEW: usize = 64;

@@ -75,7 +75,8 @@ fn for_every_seed(test: impl Fn(u64) + Sync) {
     });
 }
 
-/// What may be hidden: the metric, its truth, and how a device would send it: type and divisor.
+/// Returns what may be hidden: the metric, its truth, and how a device would send it: type and
+/// divisor.
 type Hidden = (&'static str, fn(&DeviceState) -> f64, Raw, f64);
 
 const HIDDEN: &[Hidden] = &[

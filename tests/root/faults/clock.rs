@@ -137,8 +137,8 @@ fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
     until("it is reached", || says("connected to 127.0.0.1"));
 }
 
-/// What the eddi's counter shows at a minute of the day, in hundredths of a kWh: it heats with 3 kW
-/// from ten to two o'clock.
+/// Returns what the eddi's counter shows at a minute of the day, in hundredths of a kWh: it heats
+/// with 3 kW from ten to two o'clock.
 fn counter(minute: u16) -> u16 {
     5 * minute.clamp(600, 840) - 3_000
 }

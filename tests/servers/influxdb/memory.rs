@@ -6,7 +6,7 @@ use super::{Fed, until};
 use support::fake_server::{FakeServer, Mood};
 use support::gateway::{example_day, stdout};
 
-/// What a gateway has in memory now, and had at most, in KiB.
+/// Returns what a gateway has in memory now, and had at most, in KiB.
 fn memory(fed: &Fed) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{}/status", fed.gateway.0.id())).unwrap();
     let kib = |name: &str| {

@@ -158,8 +158,8 @@ fn end_of_low(runs: &Runs, index: usize, reach: usize) -> Option<usize> {
     (low > 0 && begin + low > reach).then_some(begin + low)
 }
 
-/// Where the counter caught up with itself near `midnight`, where no earlier reset tells the time of
-/// this one well enough: the index of the first point believed after it.
+/// Returns where the counter caught up with itself near `midnight`, where no earlier reset tells
+/// the time of this one well enough: the index of the first point believed after it.
 ///
 /// Diverting began shortly before the device's midnight and went on past it, and the zeros after
 /// it were not proven before the counter passed its old value. What is left to see is steady
@@ -228,8 +228,8 @@ impl Gap {
         self.before.zip(self.after).map(|(before, after)| before.elapsed(after))
     }
 
-    /// Whether a reset can have happened unseen: the points lie too far apart, and the later one
-    /// can have counted from zero since the earlier.
+    /// Returns whether a reset can have happened unseen: the points lie too far apart, and the
+    /// later one can have counted from zero since the earlier.
     fn hides_a_reset(&self) -> bool {
         self.hides(|before, after| before.elapsed(after) > UNSEEN)
     }
@@ -253,7 +253,8 @@ impl Gap {
         }
     }
 
-    /// Whether the counter stood so low that it may have started again without a fall that shows.
+    /// Returns whether the counter stood so low that it may have started again without a fall that
+    /// shows.
     fn was_low(&self) -> bool {
         self.before.is_some_and(|before| before.energy <= LEAST_RESET)
     }

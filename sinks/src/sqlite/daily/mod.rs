@@ -58,7 +58,7 @@ pub struct Border {
     pub after: Option<Timestamp>,
     /// The first point of the date that begins; `None` where there is none yet.
     pub until: Option<Timestamp>,
-    /// Whether the counter is seen to have started from zero: what the date that begins diverted,
+    /// True if the counter is seen to have started from zero: what the date that begins diverted,
     /// its counter shows. A gap here can only have cost the date that ends.
     pub fresh: bool,
 }

@@ -66,8 +66,8 @@ impl Recorder {
     }
 }
 
-/// How long before `time` its slot began. A counter that stands and is believed all the while has
-/// its point there.
+/// Returns how long before `time` its slot began. A counter that stands and is believed all the
+/// while has its point there.
 pub(super) fn since_slot(time: Timestamp) -> SignedDuration {
     SignedDuration::from_secs(time.as_second().rem_euclid(SLOT))
 }
@@ -82,7 +82,7 @@ mod tests {
         CounterPoint { time, energy: WattHours(energy) }
     }
 
-    /// What is stored of readings every 12 s, as seconds and Wh.
+    /// Returns what is stored of readings every 12 s, as seconds and Wh.
     fn stored(energies: impl Iterator<Item = i64>) -> Vec<(i64, i64)> {
         let mut recorder = Recorder::new();
         (0..)

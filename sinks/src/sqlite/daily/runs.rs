@@ -185,7 +185,8 @@ impl<'a> Segments<'a> {
         self.stood[range.end] - self.stood[range.start]
     }
 
-    /// How the segment `later` can go on from `earlier`, which itself goes on from `before`.
+    /// Returns how the segment `later` can go on from `earlier`, which itself goes on from
+    /// `before`.
     fn join(
         &self,
         before: Option<CounterPoint>,
@@ -204,8 +205,8 @@ impl<'a> Segments<'a> {
         (kept > 0).then_some(Join { link: Link::Follow, end: earlier.start + kept })
     }
 
-    /// Whether the point at `next` can be the first after a reset, where `last` is the one kept
-    /// before it.
+    /// Returns whether the point at `next` can be the first after a reset, where `last` is the one
+    /// kept before it.
     ///
     /// Points dropped in between are wild values, which last no longer than [`SPIKE`]: they do not
     /// hide when the reset was.
@@ -216,8 +217,9 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// Whether the fall from `segment` to `next` is the end of a wild value near zero: the counter
-/// leapt to it, perhaps on to another, and fell back to where it had been, all within [`SPIKE`].
+/// Returns whether the fall from `segment` to `next` is the end of a wild value near zero: the
+/// counter leapt to it, perhaps on to another, and fell back to where it had been, all within
+/// [`SPIKE`].
 ///
 /// The rule's letter calls it a reset and would count the wild value. The price: a device that
 /// truly starts again within [`SPIKE`] of such a leap, which no other point shows on its way, loses

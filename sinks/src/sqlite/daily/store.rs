@@ -152,7 +152,7 @@ fn micros(times: [Timestamp; 2]) -> [i64; 2] {
     times.map(Timestamp::as_microsecond)
 }
 
-/// Whether the device sent a frame on `date`. A date without one has no row.
+/// Returns whether the device sent a frame on `date`. A date without one has no row.
 fn is_heard(
     connection: &Connection,
     tz: &TimeZone,
@@ -222,8 +222,8 @@ fn write(
     Ok(())
 }
 
-/// Whether the device was received for 99 % of the date, and wherever energy can have been lost: at its
-/// borders, and where it started again in between.
+/// Returns whether the device was received for 99 % of the date, and wherever energy can have been
+/// lost: at its borders, and where it started again in between.
 fn is_complete(
     connection: &Connection,
     device: i64,

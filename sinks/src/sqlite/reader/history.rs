@@ -12,9 +12,9 @@ use crate::database::{ReadError, open_beside_writer, open_for_reading};
 /// A table or view that scripts may rely on.
 #[derive(Debug)]
 pub struct PublicTable {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its columns in their order.
+    /// The columns in their order.
     pub columns: &'static [&'static str],
 }
 

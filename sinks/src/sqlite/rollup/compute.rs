@@ -93,7 +93,7 @@ pub(in crate::sqlite) struct Part {
 }
 
 impl Part {
-    /// Whether this and `other` have times in common.
+    /// Returns whether this and `other` have times in common.
     pub(in crate::sqlite) const fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }

@@ -34,13 +34,13 @@ pub(in crate::sqlite) fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals
 }
 
-/// How much of `start..end` the intervals of a [`union`] cover.
+/// Returns how much of `start..end` the intervals of a [`union`] cover.
 pub(in crate::sqlite) fn covered(intervals: &[Interval], start: i64, end: i64) -> i64 {
     intervals.iter().map(|i| (i.end.min(end) - i.start.max(start)).max(0)).sum()
 }
 
-/// Whether the device was received throughout `start..=end`, but for gaps of up to `longest`, which is
-/// no less than [`HOLD`]. The intervals are those of a [`union`].
+/// Returns whether the device was received throughout `start..=end`, but for gaps of up to
+/// `longest`, which is no less than [`HOLD`]. The intervals are those of a [`union`].
 pub(in crate::sqlite) fn unbroken(
     intervals: &[Interval],
     start: i64,

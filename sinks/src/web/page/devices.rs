@@ -97,7 +97,7 @@ impl Flow {
         [flow.sun, flow.grid, flow.heater].iter().any(Option::is_some).then_some(flow)
     }
 
-    /// What the house uses beside the heater.
+    /// Returns what the house uses beside the heater.
     fn house(&self) -> Option<f64> {
         Some((self.sun?.max(0.0) + self.grid? - self.heater?).max(0.0))
     }

@@ -98,7 +98,7 @@ pub(super) async fn day(
     Ok(past::day(&shared, device).await)
 }
 
-/// What the page shows for an address.
+/// Returns what the page shows for an address.
 async fn view(shared: &Shared, base: &Base, query: PageQuery) -> Result<Markup, Problem> {
     let mut serials: Vec<u32> = shared.live().devices().map(|(serial, _)| serial).collect();
     if let Some(history) = &shared.history {

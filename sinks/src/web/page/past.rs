@@ -53,7 +53,7 @@ pub(super) async fn day(shared: &Shared, serial: u32) -> Markup {
     })
 }
 
-/// Which dates a page of the past shows, the one before it and the one after.
+/// Returns which dates a page of the past shows, the one before it and the one after.
 fn span(step: Step, to: Date) -> (Date, Span) {
     let back = match step {
         Step::Day => Span::new().days(30),

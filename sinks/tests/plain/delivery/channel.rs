@@ -36,7 +36,8 @@ fn fill(publisher: &mut Publisher) {
     }
 }
 
-/// What the subscription gives without waiting: readings, those missed, whether it is closed.
+/// Returns what the subscription gives without waiting: readings, those missed, whether it is
+/// closed.
 fn drained(subscription: &mut Subscription) -> (usize, u64, bool) {
     let (mut readings, mut missed) = (0, 0);
     loop {

@@ -74,7 +74,7 @@ impl Scripted {
         self.script().calls.iter().map(|(_, call)| call.clone()).collect()
     }
 
-    /// When each thing was asked of it.
+    /// Returns when each thing was asked of it.
     pub(crate) fn times(&self) -> Vec<Instant> {
         self.script().calls.iter().map(|(time, _)| *time).collect()
     }

@@ -15,9 +15,9 @@ const HOUR: i64 = 60 * MINUTE;
 /// The device's clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// Its midnight comes so many minutes after the true one; before it where negative.
+    /// The midnight comes so many minutes after the true one; before it where negative.
     pub late: i64,
-    /// Whether it changes to daylight-saving time.
+    /// True if it changes to daylight-saving time.
     pub follows_dst: bool,
 }
 

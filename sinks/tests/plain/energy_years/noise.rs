@@ -17,7 +17,7 @@ impl Noise {
         Self { rng: Rng(seed), stuck: None, last: (0, 0) }
     }
 
-    /// What is received where the device says `shown`.
+    /// Returns what is received where the device says `shown`.
     pub(crate) fn receive(&mut self, shown: Shown) -> Shown {
         let (time, truth) = shown;
         let elapsed = (time - self.last.0).clamp(0, 300_000);

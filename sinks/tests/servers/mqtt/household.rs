@@ -58,7 +58,7 @@ pub(crate) fn powers(seconds: i64, powers: [i16; 3]) -> Arc<Reading> {
     powers_of(SERIAL, seconds, powers)
 }
 
-/// What the diverter does: its flags stopped and boost, and its power.
+/// Returns what the diverter does: its flags stopped and boost, and its power.
 pub(crate) fn diverter(seconds: i64, stopped: bool, boost: bool, power: u16) -> Arc<Reading> {
     reading(
         0x20,
