@@ -119,11 +119,7 @@ fn notes(roff: &mut Roff, help: &str) {
 fn surroundings(roff: &mut Roff) {
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman("Those of sysexits.h(3head):")]);
-    entry(
-        roff,
-        "0",
-        "All went well. So it does after SIGINT and SIGTERM, once every sink is done.",
-    );
+    entry(roff, "0", "Success; also after SIGINT or SIGTERM, once every sink has finished.");
     for exit in Exit::ALL {
         entry(roff, &(exit as u8).to_string(), exit.meaning());
     }
@@ -134,9 +130,7 @@ fn surroundings(roff: &mut Roff) {
     }
 
     roff.control("SH", ["FILES"]);
-    roff.text([roman(
-        "Where no -c names a configuration, the first of these that exists is used:",
-    )]);
+    roff.text([roman("Without -c, the first of these files that exists is used:")]);
     for (path, meaning) in FILES {
         roff.control("TP", []);
         roff.text([italic(path)]);
@@ -157,22 +151,22 @@ fn entry(roff: &mut Roff, term: &str, meaning: &str) {
 const ENVIRONMENT: [(&str, &str); 6] = [
     (
         "RUST_LOG",
-        "What is logged on standard error: error, warn, info (the default), debug or trace.",
+        "The level of the log on standard error: error, warn, info (the default), debug or trace.",
     ),
-    ("NO_COLOR", "Set to anything: no colours."),
-    ("XDG_CONFIG_HOME", "Where the user's configuration is; ~/.config where it is not set."),
-    ("TZ", "Where days begin, unless the configuration says so; else the system's time zone."),
+    ("NO_COLOR", "No colours, if set to any value."),
+    ("XDG_CONFIG_HOME", "The folder of the user's configuration; ~/.config if not set."),
+    ("TZ", "The time zone of days, if the configuration has no `timezone`."),
     (
         "NOTIFY_SOCKET, WATCHDOG_USEC",
-        "Set by a service manager that wants to be told how it goes; see sd_notify(3).",
+        "Set by a service manager that wants status messages; see sd_notify(3).",
     ),
-    ("Any other", "May be named in the text of a configuration, as ${NAME}."),
+    ("Any other", "Can be used in the text of a configuration, as ${NAME}."),
 ];
 
 const FILES: [(&str, &str); 3] = [
     ("config.yaml", "In the working directory."),
-    ("$XDG_CONFIG_HOME/energi-gateway/config.yaml", "The user's own."),
-    ("/etc/energi-gateway/config.yaml", "The system's, which the service uses."),
+    ("$XDG_CONFIG_HOME/energi-gateway/config.yaml", "The user's configuration."),
+    ("/etc/energi-gateway/config.yaml", "The system's configuration, which the service uses."),
 ];
 
 #[cfg(test)]

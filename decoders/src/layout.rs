@@ -278,7 +278,7 @@ impl Layout {
         key.split_once('/').map_or("", |(prefix, _)| prefix)
     }
 
-    /// Returns whether `record` is one of those that it reads.
+    /// Checks that the layout reads `record`.
     ///
     /// # Errors
     /// [`DecodeError`] names the rule that says otherwise.

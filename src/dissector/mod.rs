@@ -126,7 +126,7 @@ impl ValueKind {
         }
     }
 
-    /// Returns what holds the values of both.
+    /// Kind that can hold the values of both.
     fn and(self, other: Self) -> Self {
         if self == other { self } else { Self::Double }
     }
@@ -278,7 +278,7 @@ fn write_decoder(f: &mut Formatter<'_>, layout: &Layout) -> fmt::Result {
     writeln!(f, "    }} }},")
 }
 
-/// Returns how the value comes from the raw number, and its unit.
+/// Writes how the value is computed from the raw number, and its unit.
 #[expect(clippy::float_cmp, reason = "1 and 0 mean: as configured, not scaled")]
 fn write_scale(f: &mut Formatter<'_>, field: &Field) -> fmt::Result {
     if field.divide != 1.0 {

@@ -101,7 +101,7 @@ const fn state(state: LinkState) -> &'static str {
     }
 }
 
-/// Returns what was found on one interface, and what to do, unless the devices are received on
+/// Writes what was found on one interface, and what to do, unless the devices are received on
 /// another.
 fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) -> fmt::Result {
     match &report.observed {

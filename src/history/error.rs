@@ -87,7 +87,7 @@ impl HistoryError {
         }
     }
 
-    /// Returns what the operating system said about `path`.
+    /// Error of the operating system on `path`.
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -104,7 +104,7 @@ impl HistoryError {
         }
     }
 
-    /// Returns what SQLite said about `path`.
+    /// Error of SQLite on `path`.
     pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();
         match error.sqlite_error_code() {

@@ -78,7 +78,7 @@ impl From<LockError> for StoreError {
 }
 
 impl StoreError {
-    /// Returns what the operating system said when it was to write to `path`.
+    /// Error of the operating system on writing to `path`.
     pub(crate) fn at(path: PathBuf, error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {

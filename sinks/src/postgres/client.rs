@@ -108,7 +108,7 @@ impl PostgresClient {
         self.in_time(client.batch_execute(STAGING)).await
     }
 
-    /// Returns whether this release knows the schema.
+    /// Checks that this release knows the schema.
     fn judge(&self, found: i32) -> Result<(), SendError> {
         if found > VERSION {
             return Err(SendError::Permanent(format!(

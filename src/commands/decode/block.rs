@@ -105,7 +105,7 @@ pub(super) fn unknown(
     line.end(out)
 }
 
-/// Returns what follows the last whole record of a frame: padding, or a record that is cut off.
+/// Writes what follows the last whole record of a frame: padding, or a record that is cut off.
 pub(super) fn rest(
     out: &mut dyn Write,
     line: &mut Line,
