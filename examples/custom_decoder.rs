@@ -16,7 +16,7 @@ use energi_gateway::gateway::GatewayBuilder;
 use energi_gateway::platform::logging;
 use energi_gateway::platform::signals::Signals;
 
-/// What stands where in a record of 0x2C bytes, as far as docs/research.md found out.
+/// Fields of a record of 0x2C bytes, as far as docs/research.md found out.
 static LAYOUT: Layout = Layout::experimental(0x2C, "eddi data 5", FIELDS);
 
 const FIELDS: &[Field] = &[

@@ -24,12 +24,12 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t)]
     pub log_format: LogFormat,
 
-    /// What to do
+    /// The command to run
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// Commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the gateway

@@ -45,7 +45,7 @@ pub enum HomeAssistantError {
     Options {
         /// Their file.
         path: PathBuf,
-        /// What is wrong.
+        /// Problem.
         reason: String,
     },
     /// The Supervisor cannot be asked, or gives no usable answer.

@@ -9,14 +9,14 @@ use energi_sinks::settings::Secret;
 
 use crate::config::{self, ConfigErrors, Fault, scalar};
 
-/// What became of a `config.ini`.
+/// Result of converting a `config.ini`.
 #[derive(Debug)]
 pub(crate) struct Imported {
     /// The configuration, with comments on what is different. It is valid.
     pub(crate) yaml: String,
     /// The password, where [`yaml`](Self::yaml) only has the name of its file.
     pub(crate) password: Option<Secret>,
-    /// What was left out, each with its place.
+    /// Settings that were left out, with their places.
     pub(crate) left_out: Vec<Fault>,
 }
 

@@ -41,7 +41,7 @@ impl WattHours {
 pub struct CounterPoint {
     /// When it was captured.
     pub time: Timestamp,
-    /// What the counter said.
+    /// Energy that the counter showed.
     pub energy: WattHours,
 }
 
@@ -90,7 +90,7 @@ pub struct CounterFilter {
     gap: Option<SignedDuration>,
 }
 
-/// What the gate knows of a counter that has proven nothing since the start.
+/// State of a counter that is not confirmed since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     /// This filter has no use for it.
@@ -149,14 +149,14 @@ impl Candidate {
     }
 }
 
-/// What became of a reading.
+/// Result of judging a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It may follow what was accepted before.
+    /// The reading can follow the last accepted one.
     Accepted,
     /// With it a candidate is accepted whole: its changes in order, this reading last.
     Proven(Vec<CounterPoint>),
-    /// It is not believed yet.
+    /// The reading is not trusted yet.
     Withheld,
 }
 

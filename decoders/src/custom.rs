@@ -110,16 +110,16 @@ pub struct CustomField {
     /// Where it stands in that entry, 0 the entry's first byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Hex<u8>>,
-    /// How its bytes are read; either this or `bit`.
+    /// Type of the number; either this or `bit`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub raw: Option<NumberType>,
     /// The one bit that is a flag, 0 the least significant; either this or `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit: Option<u8>,
-    /// What the raw number is divided by.
+    /// Divisor of the raw number.
     #[serde(default = "one")]
     pub divide: f64,
-    /// What is added then.
+    /// Number added after the division.
     #[serde(default)]
     pub add: f64,
     /// The unit, for people.
@@ -214,7 +214,7 @@ impl From<NumberType> for Raw {
 pub struct CustomError {
     /// The key, such as `fields[2].divide`.
     pub path: String,
-    /// What is wrong with it and what to do.
+    /// Problem and remedy.
     pub problem: String,
 }
 

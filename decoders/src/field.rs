@@ -7,7 +7,7 @@ use crate::frame::{RECORDS, Record};
 use crate::metric::{ANY, Class, Metric};
 use crate::value::{Choice, Value};
 
-/// How well a fact of the protocol is known.
+/// Confidence in a fact of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
     /// Published by `mqtt-energi`'s code, and an independent observation agrees or none
@@ -41,7 +41,7 @@ impl Confidence {
     }
 }
 
-/// How the bytes of a field are read. Integers are little-endian.
+/// Encoding of a field. Integers are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raw {
     /// Unsigned, one byte.
@@ -62,7 +62,7 @@ pub enum Raw {
     Bits {
         /// The least significant of them.
         first: u8,
-        /// How many.
+        /// Number of them.
         count: u8,
     },
 }
@@ -97,20 +97,20 @@ impl Raw {
 /// One row of a field table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// What the value means.
+    /// Meaning of the value.
     pub metric: Metric,
     /// The protocol offset (the record's first byte stands at `0x18`); in an entry, counted from
     /// the entry's first byte.
     pub offset: u8,
     /// The entry that it stands in; `None` for a place that is the same in every record.
     pub entry: Option<EntrySelector>,
-    /// How its bytes are read.
+    /// Encoding of the bytes.
     pub raw: Raw,
     /// The value is raw / `divide` + `add`.
     pub divide: f64,
     /// See [`Field::divide`].
     pub add: f64,
-    /// How well this row is known.
+    /// Confidence in this row.
     pub confidence: Confidence,
 }
 

@@ -10,7 +10,7 @@ use crate::counter::{CounterFilter, CounterPoint, Judgement, WattHours};
 use crate::metric::DIVERTED_KWH_KEY;
 use crate::reading::Reading;
 
-/// What the gate does with implausible values.
+/// Treatment of implausible values by the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Plausibility {
@@ -21,7 +21,7 @@ pub enum Plausibility {
     Keep,
 }
 
-/// What the gate made of a reading.
+/// Result of the gate for a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// At least one field passes.

@@ -14,9 +14,9 @@ pub struct HeaderField {
     pub offset: u8,
     /// The size in bytes.
     pub size: u8,
-    /// What is known of it.
+    /// Knowledge about the field.
     pub note: &'static str,
-    /// How well.
+    /// Confidence in that knowledge.
     pub confidence: Confidence,
 }
 
@@ -32,7 +32,7 @@ impl HeaderField {
     }
 }
 
-/// What every frame begins with, after the Ethernet header.
+/// Header of every frame, after the Ethernet header.
 pub static FRAME: &[HeaderField] = &[
     HeaderField::new("magic", "Magic", (0x00, 4), "always CB DA E9 F8", A),
     HeaderField::new("zeros", "Zeros", (0x04, 16), "zero in every frame that mqtt-energi saw", B),
@@ -40,7 +40,7 @@ pub static FRAME: &[HeaderField] = &[
     HeaderField::new("zeros", "Zeros", (0x15, 3), "zero in every frame that mqtt-energi saw", B),
 ];
 
-/// What every record begins with.
+/// Header of every record.
 pub static RECORD: &[HeaderField] = &[
     HeaderField::new(
         "length",

@@ -55,7 +55,7 @@ impl fmt::Display for UnknownJson<'_> {
     }
 }
 
-/// What every line begins with: when, from which device and from whom.
+/// First members of every line: time, device and sender.
 struct Origin {
     time: Option<Timestamp>,
     serial: Option<u32>,

@@ -9,7 +9,7 @@ use crate::frame::{RECORD_HEADER, RECORDS, Record};
 use crate::product::{Product, ZAPPI_CLASS};
 use crate::value::Value;
 
-/// Whether a decoder is trusted.
+/// Trust in a decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
     /// On always.
@@ -130,7 +130,7 @@ pub struct Layout {
     pub length: Option<u8>,
     /// The name for people.
     pub name: Cow<'static, str>,
-    /// Whether it is trusted.
+    /// Trust in the decoder.
     pub status: Trust,
     /// Which of the records of its length it reads.
     pub rules: Rules,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::value::Options;
 
-/// What kind of quantity a metric is, in Home Assistant's terms.
+/// Kind of quantity of a metric, in Home Assistant's terms.
 ///
 /// Sources of the mapping: Home Assistant's sensor and binary sensor device classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Metric {
     pub label: Cow<'static, str>,
     /// The unit as displayed; empty for flags and unknown numbers.
     pub unit: Cow<'static, str>,
-    /// What kind of quantity it is.
+    /// Kind of quantity.
     pub class: Class,
     /// The least and greatest plausible value, both included, in the metric's unit. Outside it a
     /// value is withheld by the gate.
@@ -188,7 +188,7 @@ pub static HEATER_HOT: Metric = Metric::flag("hot", "Heater hot", Class::Flag);
 pub static CHECK_PERIOD: Metric =
     Metric::new("check_period", "Heater check period", "min", Class::Duration, (0.0, 155.0));
 
-/// What a zappi charges by.
+/// Charging mode of a zappi.
 pub static ZAPPI_MODE: Metric =
     Metric::flag("mode", "Mode", Class::Choice(&["stop", "fast", "eco", "eco+"]));
 

@@ -56,7 +56,7 @@ pub const fn is_no_device(serial: u32) -> bool {
     serial == 0 || serial == u32::MAX
 }
 
-/// What one record said about one device at one moment.
+/// Values of one record about one device at one time.
 ///
 /// It holds raw numbers and the table that explains them; a value is worked out when it is asked
 /// for. That keeps a reading small, and decoding little more than a copy.
@@ -70,7 +70,7 @@ pub struct Reading {
     pub mac: Option<MacAddress>,
     /// The record type at `0x1A`.
     pub record_type: u16,
-    /// What the device is, as far as the record or the configuration says.
+    /// Product of the device, as far as the record or the configuration tells.
     pub product: Product,
     packet: u8,
     layout: LayoutRef,

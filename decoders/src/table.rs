@@ -43,7 +43,7 @@ pub enum RegisterError {
     TooManyFields {
         /// The length byte or the prefix.
         place: String,
-        /// How many fields there are.
+        /// Number of fields.
         count: usize,
     },
     /// A key would mean two things.

@@ -161,7 +161,7 @@ pub struct Subscription<T = Reading> {
     closing: watch::Receiver<bool>,
 }
 
-/// What a subscription gives.
+/// Next item of a subscription.
 #[derive(Debug)]
 pub enum Delivery<T = Reading> {
     /// The next item.

@@ -23,7 +23,7 @@ pub struct CaptureOrigin<'a> {
     pub system: Option<&'a str>,
 }
 
-/// What an interface counted over the time of a capture.
+/// Counters of an interface over the time of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceStatistics {
     /// When the capture began.

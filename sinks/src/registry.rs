@@ -18,7 +18,7 @@ macro_rules! sinks {
         /// The types of sinks that this program was built with.
         pub const BUILT: &[&str] = &[$(#[cfg(feature = $name)] $name),+];
 
-        /// What YAML says of one sink of any type.
+        /// Configuration of one sink of any type.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "type")]
         #[allow(clippy::large_enum_variant, reason = "there are as many as sinks: a handful")]

@@ -13,7 +13,7 @@ use crate::item::{CapturedFrame, Item};
 use crate::settings::{Problem, QueueOptions, Tariff};
 use crate::status::StatusHandle;
 
-/// How many readings a sink likes to take at a time.
+/// Size and delay of a sink's batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
     /// A batch is written as soon as it holds so many readings.
@@ -29,9 +29,9 @@ pub enum SinkError {
     /// A later try may succeed: the batch is offered again after a back-off.
     #[error("{message}")]
     Transient {
-        /// What failed, where, and what to do.
+        /// Failure, place and remedy.
         message: String,
-        /// How long the destination asks to be left alone, where it says so.
+        /// Pause that the destination asks for, if any.
         retry_after: Option<Duration>,
     },
     /// No try succeeds until something is changed: the sink is closed, and opened again after a
@@ -98,7 +98,7 @@ pub trait Sink<T: Item = Reading>: Send {
     async fn close(&mut self) -> Result<(), SinkError>;
 }
 
-/// What becomes of readings after a sink with a queue took them.
+/// Counts of readings that a sink with a queue has accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueStats {
     /// Readings that were delivered from the queue.
@@ -111,7 +111,7 @@ pub struct QueueStats {
     pub rejected: u64,
 }
 
-/// What the gateway tells a sink about itself.
+/// Context of a sink: facts about the gateway that a sink may need.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The sink's name in the configuration, for messages.
@@ -129,15 +129,15 @@ pub struct Context {
     /// True if readings come from a network interface, stamped by this machine's clock, rather than
     /// from a recording or a simulated household. Only then can that clock be wrong.
     pub live: bool,
-    /// Whether the source waits for this sink.
+    /// Backpressure of the source.
     pub backpressure: Backpressure,
-    /// What electricity costs, where the configuration says so.
+    /// Price of electricity, if configured.
     pub tariff: Option<Tariff>,
-    /// What the whole gateway counts.
+    /// Counters and state of the whole gateway.
     pub status: StatusHandle,
 }
 
-/// Whether a source waits for its sinks.
+/// Behaviour of a source when sinks are slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backpressure {
     /// The world does not wait: a sink that is too slow misses readings.
@@ -146,7 +146,7 @@ pub enum Backpressure {
     Wait,
 }
 
-/// What a sink must have for itself.
+/// Resource that only one sink may use.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// The key that names it.
@@ -178,7 +178,7 @@ impl Destination {
     }
 }
 
-/// What YAML says of one sink.
+/// Configuration of one sink.
 #[async_trait]
 pub trait SinkConfig: std::fmt::Debug + Send + Sync {
     /// Fills in the defaults that follow from the sink's name. Most sinks have none.

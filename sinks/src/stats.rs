@@ -28,7 +28,7 @@ impl Counter {
 /// The counters of one sink, in readings unless said otherwise (or in frames, where it takes those).
 #[derive(Debug, Default)]
 pub struct SinkStats {
-    /// How often the sink was opened.
+    /// Number of times that the sink was opened.
     pub opened: Counter,
     /// Taken from the channel.
     pub received: Counter,

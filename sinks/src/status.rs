@@ -31,7 +31,7 @@ impl StatusHandle {
 /// [`SinkSnapshot::waiting`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What is stuck: empty while the gateway is healthy, be the network silent or not.
+    /// Stuck tasks: empty while the gateway is healthy, even on a silent network.
     pub stuck: Vec<String>,
     /// True if the source is open and every sink has been open.
     pub ready: bool,
@@ -60,7 +60,7 @@ pub struct RecordCount {
     pub length: u8,
     /// The outcome, in a word such as `decoded`.
     pub outcome: &'static str,
-    /// How many.
+    /// Number of them.
     pub count: u64,
 }
 

@@ -48,7 +48,7 @@ struct Stdout {
     output: Arc<File>,
     /// The lines of a batch; empty between batches.
     lines: Vec<u8>,
-    /// How many bytes of them the operating system has taken.
+    /// Number of these bytes that the operating system has accepted.
     written: usize,
 }
 

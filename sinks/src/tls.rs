@@ -15,7 +15,7 @@ pub enum AuthorityError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         error: io::Error,
     },
     /// The file holds no certificate.
@@ -32,7 +32,7 @@ pub enum AuthorityError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem with the file.
         error: pem::Error,
     },
     /// The system has no certificates of authorities.
@@ -42,7 +42,7 @@ pub enum AuthorityError {
         said(.errors)
     )]
     NoSystemRoots {
-        /// What went wrong while they were looked for.
+        /// Errors during the search.
         errors: Vec<rustls_native_certs::Error>,
     },
 }

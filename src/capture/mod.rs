@@ -23,7 +23,7 @@ use crate::platform::privileges::Rights;
 pub use energi_sinks::pcapng;
 pub use speed::Speed;
 
-/// What the bytes of a captured packet begin with.
+/// Link layer of a captured packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
     /// An Ethernet header.
@@ -37,7 +37,7 @@ pub enum Link {
 pub struct Packet<'a> {
     /// When it was captured; `None` where the input does not say.
     pub time: Option<Timestamp>,
-    /// What `bytes` begin with.
+    /// Link layer of `bytes`.
     pub link: Link,
     /// The packet itself, as far as it was captured.
     pub bytes: &'a [u8],
@@ -90,7 +90,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What a source has to say next.
+/// Next event of a source.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A packet.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How fast recorded or simulated time passes.
+/// Speed of recorded or simulated time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Speed {
     /// As fast as the sinks take it.

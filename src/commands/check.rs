@@ -10,7 +10,7 @@ use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
 use crate::terminal::sanitize::one_line;
 
-/// How long a sink may take to answer.
+/// Longest time that a sink may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `check`.

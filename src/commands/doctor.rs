@@ -13,7 +13,7 @@ use crate::platform::exit::{Exit, Failure};
 use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
 
-/// How often the count is drawn.
+/// Interval at which the count is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// How long is listened: a device sends every two seconds, and its slowest record every minute.

@@ -15,7 +15,7 @@ use crate::platform::exit::{Exit, Failure};
 use super::dates::{self, DateRange};
 use super::located::HistoryLocation;
 
-/// What `history` takes.
+/// Arguments of `history`.
 #[derive(Debug, clap::Args)]
 pub struct HistoryArgs {
     /// The operation on the history
@@ -23,7 +23,7 @@ pub struct HistoryArgs {
     pub action: HistoryAction,
 }
 
-/// What can be done with a history.
+/// Operations on a history.
 #[derive(Debug, Subcommand)]
 pub enum HistoryAction {
     /// Write a consistent copy, also while the gateway is running
@@ -55,7 +55,7 @@ pub enum HistoryAction {
     Send(SendArgs),
 }
 
-/// What `history export` takes.
+/// Arguments of `history export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// Where the history is.
@@ -83,7 +83,7 @@ pub struct ExportArgs {
     pub output: Option<PathBuf>,
 }
 
-/// What `history forget` takes.
+/// Arguments of `history forget`.
 #[derive(Debug, clap::Args)]
 pub struct ForgetArgs {
     /// Where the history is.
@@ -103,7 +103,7 @@ pub struct ForgetArgs {
     pub yes: bool,
 }
 
-/// What `history send` takes.
+/// Arguments of `history send`.
 #[cfg(feature = "influxdb")]
 #[derive(Debug, clap::Args)]
 #[command(

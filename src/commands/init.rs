@@ -20,7 +20,7 @@ use crate::terminal::prompt;
 /// How long to listen: a device sends every two seconds.
 const LISTEN: Period = Period::from_secs(15);
 
-/// How long the broker may take to answer.
+/// Longest time that the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `init`.
@@ -102,7 +102,7 @@ impl FromStr for DeviceName {
     }
 }
 
-/// What the configuration says.
+/// Answers that make the configuration.
 struct Answers {
     interface: String,
     site: Option<String>,

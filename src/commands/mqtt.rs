@@ -10,15 +10,15 @@ use tracing::warn;
 
 use crate::platform::exit::{Exit, Failure};
 
-/// What `mqtt` takes.
+/// Arguments of `mqtt`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// The command to run
     #[command(subcommand)]
     pub action: Action,
 }
 
-/// What can be done with brokers.
+/// Operations on brokers.
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Remove every message that the mqtt sinks have retained on their brokers; stop the gateway

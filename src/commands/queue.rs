@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::platform::exit::{Exit, Failure};
 use crate::terminal::sanitize::one_line;
 
-/// What `queue` takes.
+/// Arguments of `queue`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The operation on the queues
@@ -19,7 +19,7 @@ pub struct Args {
     action: Action,
 }
 
-/// What can be done with the queues of a configuration's sinks.
+/// Operations on the queues of a configuration's sinks.
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show waiting items, how long they have waited, and dead letters

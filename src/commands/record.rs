@@ -23,7 +23,7 @@ use crate::record::{
 };
 use crate::terminal::progress::StatusLine;
 
-/// How often the live count is drawn.
+/// Interval at which the live count is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `record`.
@@ -281,7 +281,7 @@ impl fmt::Display for Status<'_> {
     }
 }
 
-/// What to say at the end.
+/// Summary at the end.
 struct Summary<'a> {
     counters: &'a RecordingCounters,
     path: &'a Path,

@@ -17,7 +17,7 @@ use crate::terminal;
 use super::dates::DateRange;
 use super::located::HistoryLocation;
 
-/// What `report` takes.
+/// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   energi-gateway report --last 7d --bars
@@ -53,7 +53,7 @@ pub struct ReportArgs {
     pub bars: bool,
 }
 
-/// How long the periods of a report are.
+/// Length of the periods of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Periods {
     /// A line for each local date

@@ -10,7 +10,7 @@ pub struct Fault {
     pub position: Option<(usize, usize)>,
     /// The path of the key, such as `sinks[1].path`; empty where no key is at fault.
     pub path: String,
-    /// What is wrong and what to do.
+    /// Problem and remedy.
     pub message: String,
     /// The line of the text, as far as it may be shown: no secret is in it.
     pub excerpt: Option<String>,

@@ -46,7 +46,7 @@ pub struct Config {
     pub timezone: TimeZone,
     /// How long sinks may take to finish once the gateway is told to stop.
     pub shutdown_timeout: Period,
-    /// What electricity costs.
+    /// Price of electricity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tariff: Option<Tariff>,
     /// Where frames come from.
@@ -57,7 +57,7 @@ pub struct Config {
     pub decoders: Decoders,
     /// Where readings go: one sink at least, each name once.
     pub sinks: Vec<SinkEntry>,
-    /// What is not wrong, but should be known.
+    /// Warnings about a valid configuration.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub struct Config {
 /// One sink of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SinkEntry {
-    /// What tells it apart; its type where the configuration does not say.
+    /// Name of the sink; its type by default.
     pub name: String,
     /// The type and keys.
     #[serde(flatten)]

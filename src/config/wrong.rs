@@ -8,7 +8,7 @@ use serde::de::{self, Expected, Unexpected};
 /// The merge key of YAML 1.1: `<<: *name`.
 pub(super) const MERGE_KEY: &str = "<<";
 
-/// What is wrong at a place.
+/// Kind of error at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// No such key; these are known.

@@ -15,10 +15,10 @@ use energi_decoders::{
 
 use self::lua::Quoted;
 
-/// What the script begins with.
+/// First part of the script.
 const PRELUDE: &str = include_str!("prelude.lua");
 
-/// What it does with the tables.
+/// Part of the script that uses the tables.
 const ENGINE: &str = include_str!("engine.lua");
 
 /// The script: displayed, it is the dissector.

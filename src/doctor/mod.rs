@@ -44,7 +44,7 @@ pub struct InterfaceReport {
     pub observed: Option<Observation>,
 }
 
-/// What was received on one interface.
+/// Frames received on one interface.
 #[derive(Debug, Default)]
 pub struct Observation {
     /// Counts.

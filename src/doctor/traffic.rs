@@ -41,7 +41,7 @@ pub struct TrafficStats {
     pub double_tagged: u64,
 }
 
-/// What one address sent.
+/// Frames of one sender.
 #[derive(Debug, Default)]
 pub struct SenderStats {
     /// Records by their kind.

@@ -16,10 +16,10 @@ use super::status::RunningStatus;
 use crate::pipeline::counters::Counters;
 use crate::platform::systemd::Manager;
 
-/// How often the manager is told how it goes, at most.
+/// Interval at which the manager is told how it goes, at most.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether everything has started.
+/// Interval at which it is looked whether everything has started.
 const STARTING: Duration = Duration::from_millis(20);
 
 /// Signs of life within the time that the manager waits for one: one may come late.

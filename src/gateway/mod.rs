@@ -34,16 +34,16 @@ use socket::StatusSocket;
 pub(crate) use socket::{SinkProgress, ask};
 use status::RunningStatus;
 
-/// How often the counters are logged while live.
+/// Interval at which the counters are logged while live.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
 
-/// How long a listed device may be silent from the start on before that is mentioned.
+/// Longest time that a listed device may be silent from the start on before that is mentioned.
 const LISTED_PATIENCE: Duration = Duration::from_mins(5);
 
-/// How often the progress of a replay is drawn.
+/// Interval at which the progress of a replay is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
-/// How long a capture thread gets to end by itself; one that blocks on its input never does.
+/// Time that a capture thread gets to end by itself; one that blocks on its input never does.
 const CAPTURE_GRACE: Duration = Duration::from_millis(500);
 
 /// Everything that a run needs, put together by a [`GatewayBuilder`].
@@ -67,7 +67,7 @@ enum Cause {
     NobodyToWriteFor,
 }
 
-/// How a run ended.
+/// Result of a run.
 struct Outcome {
     captured: Result<(), CaptureError>,
     /// True if somebody asked for the end.

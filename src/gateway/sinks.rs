@@ -19,13 +19,13 @@ use crate::platform::exit::{Exit, Failure};
 /// One sink as the gateway runs it.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    /// What the configuration says of it.
+    /// Configuration of the sink.
     pub(super) config: Arc<dyn SinkConfig>,
-    /// What it is told about the gateway, its name among it.
+    /// Context of the sink, with its name.
     pub(super) context: Context,
-    /// What it counts.
+    /// Counters of the sink.
     pub(super) stats: Arc<SinkStats>,
-    /// How long it goes on when it fails.
+    /// Limit of retries.
     pub(super) retry_policy: RetryPolicy,
 }
 
@@ -58,9 +58,9 @@ pub(super) struct Sinks {
     given_up: Vec<(usize, String)>,
     /// True if nobody reads a sink's output any more.
     reader_gone: bool,
-    /// How many tasks have got their first turn.
+    /// Number of tasks that have run once.
     running: Arc<AtomicUsize>,
-    /// How long each sink waits before it is started again after it died.
+    /// Time that each sink waits before it is started again after it died.
     backoffs: Vec<Backoff>,
 }
 

@@ -17,13 +17,13 @@ const NAME: &str = "health.sock";
 /// The directory where a service that has none in its environment keeps its own.
 const SYSTEM: &str = "/run/energi-gateway";
 
-/// How long the gateway may take to answer; its thread has other work.
+/// Longest time that the gateway may take to answer; its thread has other work.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a gateway does.
+/// Answer of a gateway about its health.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HealthAnswer {
-    /// What is stuck.
+    /// Stuck tasks.
     pub(crate) stuck: Vec<String>,
     /// True if the source and all sinks are open.
     pub(crate) ready: bool,

@@ -7,11 +7,12 @@ use crate::pipeline::counters::Counters;
 use energi_sinks::stats::SinkStats;
 use energi_sinks::status::{GatewayStatus, SinkSnapshot, Snapshot};
 
-/// How long the capture thread may take for a round; it goes round while nothing comes, too.
+/// Longest time that the capture thread may take for a round; it goes round while nothing comes,
+/// too.
 const CAPTURE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a sink may hold readings without delivering, failing or trying again. Back-off waits
-/// for a minute at most.
+/// Longest time that a sink may hold readings without delivering, failing or trying again. Back-off
+/// waits for a minute at most.
 const SINK_PATIENCE: Duration = Duration::from_mins(3);
 
 /// The counts of the running gateway.

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::{HistoryError, open};
 
-/// What to do where the backup would replace a file.
+/// Treatment of an existing file by a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
     /// Refuse.

@@ -24,7 +24,7 @@ pub enum HistoryError {
     Data {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// Problem and remedy.
         why: String,
     },
     /// Another process keeps the file to itself.
@@ -40,7 +40,7 @@ pub enum HistoryError {
     Permission {
         /// The file.
         path: PathBuf,
-        /// What was refused, and what to do.
+        /// Refused argument and remedy.
         why: String,
     },
     /// Reading or writing failed.
@@ -48,7 +48,7 @@ pub enum HistoryError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What failed.
+        /// Failure.
         why: String,
     },
     /// The results could not be written.

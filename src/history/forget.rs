@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::vacuum::locked;
 use super::{HistoryError, open};
 
-/// What was removed.
+/// Removed data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten {
     /// Days of energy.

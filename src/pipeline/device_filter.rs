@@ -27,7 +27,7 @@ pub(crate) struct DeviceFilter {
 /// Devices that are said to be of another product; whoever sends made-up frames could fill the log.
 const MOST_OF_OTHER_CLASS: usize = 32;
 
-/// Whether a device may be heard.
+/// Decision on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admit {
     /// Yes, and it was heard before.

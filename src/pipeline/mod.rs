@@ -39,7 +39,7 @@ pub(crate) struct Pipeline {
     pub(crate) decoders: DecoderTable,
     /// Which devices may be received.
     pub(crate) device_filter: DeviceFilter,
-    /// What withholds implausible values.
+    /// Gate that withholds implausible values.
     pub(crate) gate: Gate,
     /// Where everything is counted.
     pub(crate) counters: Arc<Counters>,

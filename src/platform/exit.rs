@@ -27,7 +27,7 @@ pub enum Exit {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What failed, where, and what to do.
+    /// Failure, place and remedy.
     pub error: anyhow::Error,
 }
 

@@ -12,7 +12,7 @@ use rustix::thread::{
 use thiserror::Error;
 use tracing::debug;
 
-/// What a thread keeps.
+/// Capabilities that a thread keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rights {
     /// Nothing that any other program may not do.

@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 use crate::capture::live::LiveCounters;
 
-/// What a recording has counted, for its live count and its summary.
+/// Counters of a recording, for its live count and its summary.
 #[derive(Debug)]
 pub struct RecordingCounters {
     /// Frames taken to be saved.
@@ -28,7 +28,7 @@ pub struct RecordingCounters {
     foreign: Counter,
     /// Records in the saved frames, by their length byte.
     records: Box<[Counter; 256]>,
-    /// What the capture counted.
+    /// Counters of the capture.
     pub live: Arc<LiveCounters>,
 }
 

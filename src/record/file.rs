@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::RecordError;
 use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics, PcapngWriter, STATISTICS_SIZE};
 
-/// What to do where a file of that name exists.
+/// Treatment of an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
     /// Refuse.

@@ -26,7 +26,7 @@ pub use selection::Only;
 use series::{FileSeries, Full};
 pub use series::{RecordingTarget, Rotation};
 
-/// How often what has come is written, and so the most that `kill -9` costs.
+/// Interval at which what has come is written, and so the most that `kill -9` costs.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
 /// Why frames could not be saved.
@@ -46,9 +46,9 @@ pub enum RecordError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// Operation that failed.
         doing: &'static str,
-        /// What the operating system said.
+        /// Error of the operating system.
         error: io::Error,
     },
     /// The reader of the stream has gone.
@@ -80,7 +80,7 @@ impl RecordError {
     }
 }
 
-/// What is to be saved, and where.
+/// Options of a recording.
 #[derive(Debug)]
 pub struct RecordingPlan {
     /// The file, or the pattern of its files.

@@ -24,7 +24,7 @@ pub enum RecordingTarget {
     File {
         /// The path.
         path: PathBuf,
-        /// What to do where it exists.
+        /// Treatment of an existing file.
         existing: Existing,
         /// The most bytes.
         most: u64,

@@ -15,7 +15,7 @@ pub use energi_sinks::sqlite::{Savings, savings};
 
 use crate::history::HistoryError;
 
-/// How a report is written.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
     /// For people.
@@ -33,7 +33,7 @@ pub enum ReportFormat {
     Svg,
 }
 
-/// What people are shown beside the history's numbers.
+/// Display options of a report.
 #[derive(Debug, Clone, Default)]
 pub struct ReportStyle {
     /// Names of devices, by serial number.
@@ -42,7 +42,7 @@ pub struct ReportStyle {
     pub today: Option<Date>,
     /// The prices that savings come from.
     pub tariff: Option<Tariff>,
-    /// What diverting has saved.
+    /// Savings by diverting.
     pub savings: Savings,
 }
 

@@ -22,9 +22,9 @@ const LONGEST_GAP: i64 = 60_000_000;
 /// One metric of one device, from the packet that carries it most often.
 #[derive(Debug, Clone)]
 pub struct KnownMetric {
-    /// What it is.
+    /// The metric.
     pub metric: Metric,
-    /// Whose it is.
+    /// Serial number of the device.
     pub serial: u32,
     /// When it was said, in µs since 1970, ascending.
     pub times: Vec<i64>,

@@ -16,15 +16,15 @@ const FEW_VALUES: usize = 4;
 /// third.
 const SMOOTH: f64 = 0.15;
 
-/// How a byte behaves.
+/// Behaviour of a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByteClass {
-    /// It never changes.
+    /// The byte never changes.
     Constant,
-    /// It goes one way, in small steps.
+    /// The byte moves in one direction, in small steps.
     Counter,
-    /// It takes few values, or few of its bits change.
+    /// The byte has few values, or few of its bits change.
     FlagLike,
     /// Anything else.
     Changing,
@@ -46,7 +46,7 @@ impl ByteClass {
 /// A wider number that may begin at a byte.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WideNumber {
-    /// How it is read.
+    /// Interpretation of the bytes.
     pub view: View,
     /// The least number.
     pub min: i64,
@@ -62,19 +62,19 @@ pub struct WideNumber {
 pub struct ByteProfile {
     /// The protocol offset.
     pub offset: u8,
-    /// How it behaves.
+    /// Behaviour of the byte.
     pub class: ByteClass,
     /// The least value.
     pub min: i64,
     /// The greatest value.
     pub max: i64,
-    /// How many values it takes.
+    /// Number of different values.
     pub distinct: usize,
     /// The bits that change.
     pub bits: u8,
     /// Shannon's entropy of its values, in bits: 0 for a constant, 8 for noise.
     pub entropy: f64,
-    /// How often it changes from one record to the next.
+    /// Number of changes from one record to the next.
     pub changes: usize,
     /// The wider numbers that begin with it, where they fit the record.
     pub wide: Vec<WideNumber>,

@@ -13,14 +13,14 @@ const MOST_KINDS: usize = 4096;
 /// Intervals that a median is taken of.
 const INTERVALS: usize = 1024;
 
-/// What tells one kind of record from another.
+/// Key of a kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
     /// The length byte.
     pub length: u8,
     /// The record type.
     pub record_type: u16,
-    /// Who sends it; `None` for bare payloads.
+    /// Sender; `None` for payloads without an Ethernet header.
     pub source: Option<MacAddress>,
 }
 
@@ -32,10 +32,10 @@ impl RecordKey {
     }
 }
 
-/// What was seen of one kind.
+/// Statistics of one kind of record.
 #[derive(Debug, Clone)]
 pub struct RecordTypeStats {
-    /// How many records.
+    /// Number of records.
     pub count: u64,
     /// When the first was captured that has a time.
     pub first: Option<Timestamp>,

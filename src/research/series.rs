@@ -38,9 +38,9 @@ impl RecordSelection {
 /// Records of one length, type and source. At most 262,144 are kept, evenly spread.
 #[derive(Debug, Clone)]
 pub struct RecordSeries {
-    /// What they have in common.
+    /// Common key of the records.
     pub key: RecordKey,
-    /// How many there were, kept or not.
+    /// Number of records, kept or not.
     pub count: u64,
     /// How many of those that were kept came again, and were left out.
     pub repeated: usize,

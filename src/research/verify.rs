@@ -29,7 +29,7 @@ pub fn selection(decoder: &CustomDecoder) -> RecordSelection {
     }
 }
 
-/// What a declared field makes of a capture.
+/// Check of a declared field against a capture.
 #[derive(Debug, Clone)]
 pub struct FieldCheck<'a> {
     /// The field's key.
@@ -52,11 +52,11 @@ pub struct FieldCheck<'a> {
     pub follows: Option<Finding<'a>>,
     /// The metric in terms of the value: factor and summand.
     pub line: Option<(f64, f64)>,
-    /// What is strange about it.
+    /// Warnings about the field.
     pub warnings: Vec<String>,
 }
 
-/// What a declared decoder makes of a capture.
+/// Check of a declared decoder against a capture.
 #[derive(Debug, Clone)]
 pub struct DecoderCheck<'a> {
     /// The name.
@@ -67,7 +67,7 @@ pub struct DecoderCheck<'a> {
     pub records: u64,
     /// The fields.
     pub fields: Vec<FieldCheck<'a>>,
-    /// What is strange about it as a whole.
+    /// Warnings about the decoder as a whole.
     pub warnings: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ pub const FIRST_OFFSET: u8 = 0x1C;
 pub struct View {
     /// The protocol offset of the first byte.
     pub offset: u8,
-    /// How the bytes are read.
+    /// Encoding of the bytes.
     pub raw: Raw,
 }
 

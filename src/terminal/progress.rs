@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// The one bar of the process: logs have to know of it to write around it.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// How far a replay is, shown on standard error.
+/// Progress bar of a replay on standard error.
 pub(crate) struct Bar {
     position: Box<dyn Fn() -> u64 + Send>,
     bar: &'static ProgressBar,

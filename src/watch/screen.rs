@@ -18,7 +18,7 @@ use crate::capture::stop::Stop;
 use crate::gateway::{self, SinkProgress};
 use crate::platform::logging;
 
-/// How often the screen is drawn; a key is answered at once.
+/// Interval at which the screen is drawn; a key is answered at once.
 const REDRAW_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the running gateway is asked for its sinks.
@@ -31,7 +31,7 @@ pub(crate) struct Screen {
     pub(crate) devices: SharedDevices,
     /// Configured names of devices.
     pub(crate) names: BTreeMap<u32, String>,
-    /// What is watched, for the title.
+    /// Name of the source, for the title.
     pub(crate) source: String,
     /// True if colours are wanted.
     pub(crate) coloured: bool,

@@ -18,7 +18,7 @@ pub(super) struct Label {
     pub(super) text: String,
     /// The first of the slots it speaks of.
     pub(super) slot: usize,
-    /// How many slots it speaks of.
+    /// Number of slots.
     pub(super) slots: usize,
 }
 

@@ -8,7 +8,7 @@ use crate::energy::{
     Energy, EnergyDay, PeriodLength, PeriodTotal, grouped, totals, without_energy,
 };
 
-/// What no axis goes beyond, in kWh.
+/// Upper limit of every axis, in kWh.
 const MOST: f64 = 1e9;
 
 const LEFT: f64 = 54.0;

@@ -19,7 +19,7 @@ use crate::settings::Tariff;
 /// Okabe and Ito), on light paper and on dark.
 pub const STYLE: &str = include_str!("style.css");
 
-/// How a chart is drawn.
+/// Options of a chart.
 #[derive(Debug, Clone)]
 pub struct ChartOptions {
     /// Width in pixels; at least 280.
@@ -28,7 +28,7 @@ pub struct ChartOptions {
     pub standalone: bool,
     /// Names of devices, by serial number.
     pub names: BTreeMap<u32, String>,
-    /// What diverting has saved, by serial number, in the tariff's currency.
+    /// Savings by diverting, by serial number, in the tariff's currency.
     pub savings: BTreeMap<u32, f64>,
     /// The prices that the savings come from.
     pub tariff: Option<Tariff>,

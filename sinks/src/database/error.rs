@@ -51,10 +51,10 @@ pub(crate) enum Refusal {
     Replaced,
 }
 
-/// What went wrong with a database.
+/// Failure of a database.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
-    /// It cannot be used.
+    /// The database cannot be used.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// SQLite said no.

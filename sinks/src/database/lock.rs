@@ -19,7 +19,7 @@ use super::place::beside;
 /// database, or the next reader to close it deletes its write-ahead log.
 static WRITTEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// What the lock's name has behind the database's: an extension, which can be taken off again.
+/// Extension that makes the lock's name of the database's name.
 const SUFFIX: &str = ".lock";
 
 /// More of a lock file than its line is not read.
@@ -36,7 +36,7 @@ pub enum LockError {
     Io {
         /// The lock's file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
@@ -121,7 +121,7 @@ pub(crate) fn holder(database: &Path) -> Result<Option<String>, LockError> {
     }
 }
 
-/// What the file of the lock's name says.
+/// Content of the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
     /// Nothing: there is none, or it is empty.

@@ -7,7 +7,7 @@ use super::error::{Refusal, StoreError};
 /// A step from one version of a schema to the next.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
-/// What a database of one kind is known by.
+/// Identity of a kind of database.
 #[derive(Debug)]
 pub(crate) struct Schema {
     /// Marks it (`PRAGMA application_id`).
@@ -17,16 +17,16 @@ pub(crate) struct Schema {
     pub(crate) migrations: &'static [Migration],
     /// Bytes of a page in a new file.
     pub(crate) page_size: u32,
-    /// What it holds, for messages.
+    /// Content of the database, for messages.
     pub(crate) holds: &'static str,
 }
 
-/// Whose database a file is.
+/// Owner of a database file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// Nothing is in it yet.
     Empty,
-    /// It is of the kind that was asked for, of that schema version.
+    /// The database is of the expected kind, with this schema version.
     Ours(i32),
 }
 

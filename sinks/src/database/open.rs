@@ -16,11 +16,11 @@ use super::lock::{self, Reserved, Sign, WriterLock};
 use super::migrate::{Identity, Schema};
 use super::place::{beside, with_suffix};
 
-/// How long a file is looked through for damage after it was not closed in order. Readings wait
+/// Time that a file is looked through for damage after it was not closed in order. Readings wait
 /// meanwhile.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// How long to wait for another program that writes.
+/// Time to wait for another program that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// How much of a database is kept in memory, which stays resident. A batch touches few pages, most of
@@ -30,7 +30,7 @@ const CACHE_KIB: i64 = 256;
 /// How large the log grows before it is put into the file, in bytes.
 const CHECKPOINT: i64 = 4 * 1024 * 1024;
 
-/// What the first bytes of a file say.
+/// Kind of a file by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
     /// No file, or an empty one.

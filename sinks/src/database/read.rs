@@ -12,7 +12,7 @@ use super::damage;
 use super::error::{StoreError, is_full};
 use super::open::{connect, is_whole};
 
-/// How long a reader waits for a lock, while a database is recovered after a crash for example.
+/// Time that a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Why a database could not be opened or read.
@@ -24,7 +24,7 @@ pub enum ReadError {
     /// SQLite said no.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// It is none that this release knows, or damaged.
+    /// The database is damaged, or this release does not know its schema.
     #[error("{0}")]
     Data(String),
 }

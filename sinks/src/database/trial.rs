@@ -12,7 +12,7 @@ use super::lock::{self, Reserved, Sign};
 use super::migrate::{Identity, Schema};
 use super::open::{Header, connect, look};
 
-/// How long to wait while a database is recovered after a crash.
+/// Time to wait while a database is recovered after a crash.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// A database that this process could write to.

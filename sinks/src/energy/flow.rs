@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-/// How long a power holds at most: 60 s.
+/// Time that a power holds at most: 60 s.
 pub const HOLD: i64 = 60_000_000;
 
 /// Watts times microseconds in a milliwatt-hour.
@@ -19,7 +19,7 @@ pub fn held(time: i64, next: Option<i64>, within: &Range<i64>) -> i64 {
     (next.unwrap_or(end).min(end) - time.max(within.start)).max(0)
 }
 
-/// What flowed, exactly: in watts times microseconds.
+/// Exact energy: in watts times microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flows {
     /// From the grid.

@@ -11,13 +11,13 @@ use jiff::civil::{Date, Weekday};
 /// Energy in kWh, each kind `None` while it is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Energy {
-    /// What the eddi sent to its heaters.
+    /// Energy that the eddi sent to its heaters.
     pub diverted: Option<f64>,
-    /// What came from the grid.
+    /// Energy from the grid.
     pub import: Option<f64>,
-    /// What went to the grid.
+    /// Energy to the grid.
     pub export: Option<f64>,
-    /// What was generated.
+    /// Generated energy.
     pub generation: Option<f64>,
 }
 
@@ -80,7 +80,7 @@ pub struct EnergyDay {
     pub complete: bool,
 }
 
-/// How long the periods of a report are.
+/// Length of the periods of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeriodLength {
     /// A local date each.
@@ -118,7 +118,7 @@ impl PeriodLength {
 /// A calendar period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// How long it is.
+    /// Length of the period.
     pub length: PeriodLength,
     /// The first date.
     pub start: Date,

@@ -30,8 +30,8 @@ use crate::settings::resolve;
 use crate::sink::Context;
 use crate::tls::authorities;
 
-/// How long a connection may lie idle. A server that closes one just as a batch sets out on it
-/// costs that batch a second try: connections are kept only from batch to batch of a queue.
+/// Longest time that a connection may lie idle. A server that closes one just as a batch sets out
+/// on it costs that batch a second try: connections are kept only from batch to batch of a queue.
 const IDLE: Duration = Duration::from_secs(3);
 
 /// A server as points see it.

@@ -20,13 +20,13 @@ pub struct InfluxdbConfig {
     pub org: String,
     /// Where points go.
     pub bucket: String,
-    /// What lets the gateway write there. A server without accounts needs none.
+    /// Token with write access. A server without accounts needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// The file that holds the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Who writes, at a server that asks for a name and a password.
+    /// User name, for a server that asks for a name and a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The password that belongs to the name.
@@ -52,7 +52,7 @@ pub struct InfluxdbConfig {
     /// The longest that a point is nowhere but in memory: what a power cut may cost.
     #[serde(default = "ten_seconds")]
     pub flush_interval: Period,
-    /// How long the server may take to answer.
+    /// Longest time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
     /// Where points wait that the server has not confirmed.

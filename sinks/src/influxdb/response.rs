@@ -8,7 +8,7 @@ use crate::runner::{Receipt, SendError};
 /// More of what a server says is not kept.
 const LONGEST_WORDS: usize = 300;
 
-/// What the responses are to: the options that their advice depends on.
+/// Options of a request that the advice on its response depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestKind {
     pub(super) credentials: CredentialKind,
@@ -16,7 +16,7 @@ pub(super) struct RequestKind {
     pub(super) gzip: bool,
 }
 
-/// What a request says about who sends it.
+/// Kind of credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CredentialKind {
     None,
@@ -24,24 +24,24 @@ pub(super) enum CredentialKind {
     Basic,
 }
 
-/// What became of the points of a request. Each text is what the server said.
+/// Result of a request. Each text is the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WriteResponse {
-    /// It has them all.
+    /// The server has stored all points.
     Accepted,
-    /// It has those that it could store; the others will never be.
+    /// The server has stored the valid points and will never store the others.
     Partial {
         said: String,
-        /// How many it left out, where it says so.
+        /// Number of points that the server left out, if known.
         dropped: Option<usize>,
     },
     /// There is one among them that it cannot read, and it has none of them.
     BadRequest(String),
     /// They are too many for one request.
     TooLarge(String),
-    /// It takes none until something is changed.
+    /// The server accepts no points until something is changed.
     Rejected(String),
-    /// It takes none now.
+    /// The server accepts no points at present.
     Unavailable(String),
 }
 

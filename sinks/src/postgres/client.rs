@@ -26,7 +26,7 @@ use crate::tls::authorities;
 /// The schema that this release writes.
 const VERSION: i32 = 1;
 
-/// What brings an empty database to it.
+/// Statements that create the schema in an empty database.
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Held by the gateway that makes the tables: "enrp".
@@ -209,10 +209,10 @@ impl Encoder for PostgresClient {
     }
 }
 
-/// Whether the role may add readings.
+/// Query whether the role may add readings.
 const INSERTS: &str = "SELECT has_table_privilege('reading', 'INSERT')";
 
-/// Whether the role may make the tables.
+/// Query whether the role may create the tables.
 const CREATES: &str = "SELECT has_schema_privilege(current_schema(), 'CREATE')";
 
 /// The schema's version; 0 where there are no tables.

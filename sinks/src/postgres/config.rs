@@ -36,7 +36,7 @@ pub struct PostgresConfig {
     /// The longest that a reading is nowhere but in memory: what a power cut may cost.
     #[serde(default = "ten_seconds")]
     pub flush_interval: Period,
-    /// How long the server may take to answer.
+    /// Longest time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
     /// Where readings wait that the server has not confirmed.

@@ -12,13 +12,13 @@ use tokio_postgres::Client;
 use super::failure::failure;
 use crate::runner::Outage;
 
-/// How often the history is looked into.
+/// Interval at which the history is looked into.
 const EVERY: Duration = Duration::from_mins(10);
 
-/// How long to wait after a failure.
+/// Time to wait after a failure.
 const AFTER_A_FAILURE: Duration = Duration::from_mins(1);
 
-/// How long to wait for the history's writer.
+/// Time to wait for the history's writer.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The role needs no more than this on its own rows, and a row that is the same stays as it is.

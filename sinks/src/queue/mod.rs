@@ -40,7 +40,7 @@ use store::QueueStore;
 /// The oldest batches, joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedBatch {
-    /// What is in them.
+    /// Content of the items.
     pub payload: Payload,
     /// The position of the last of them.
     pub through: QueuePosition,
@@ -57,7 +57,7 @@ pub struct DeadLetter {
     pub time: Timestamp,
     /// The item.
     pub item: String,
-    /// What the destination said.
+    /// Reason that the destination gave.
     pub reason: String,
 }
 

@@ -42,7 +42,7 @@ pub(super) enum DeliveryError {
     Queue(SinkError),
 }
 
-/// What became of items that were dealt with.
+/// Result of the items that were delivered or rejected.
 #[derive(Debug, Default)]
 pub struct DeliveryReport {
     /// Number of items that the destination took.
@@ -51,7 +51,7 @@ pub struct DeliveryReport {
     pub rejected: usize,
     /// Items that it will never take.
     pub dead_letters: Vec<DeadLetter>,
-    /// How long it took over the last of them; `None` where it took none.
+    /// Duration of the last delivery; `None` if nothing was delivered.
     took: Option<Duration>,
 }
 
@@ -59,9 +59,9 @@ pub struct DeliveryReport {
 /// now and then has no time would otherwise never see the end of a search for an invalid item.
 #[derive(Debug)]
 struct PendingBatch {
-    /// What is still to be sent, the last of them first.
+    /// Payloads still to be sent, the last of them first.
     pieces: Vec<Payload>,
-    /// What became of the others.
+    /// Result of the others.
     report: DeliveryReport,
 }
 
@@ -202,7 +202,7 @@ impl<E: Encoder> Dispatcher<E> {
     }
 }
 
-/// What the task and the sink with fresh readings tell each other.
+/// State shared by the delivery task and the sink.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryState {
     /// True if the destination took the last items at once, so that fresh ones may go straight to
@@ -233,7 +233,7 @@ pub(super) struct DeliveryTask<E> {
     pub(super) progress: DeliveryProgress,
 }
 
-/// How far a task has come.
+/// Progress of a delivery task.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryProgress {
     /// Dealt with up to here.
@@ -249,7 +249,7 @@ pub(super) struct DeliveryProgress {
     unacknowledged: bool,
 }
 
-/// What a step came to.
+/// Result of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Items are dealt with; there may be more.

@@ -32,7 +32,7 @@ pub use queued::{Encoder, Queued, QueuedOptions, Receipt, SendError};
 
 pub(crate) use backoff::CEILING;
 
-/// How long a runner goes on when its sink fails.
+/// Limit of a runner's retries when its sink fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryPolicy {
     /// Without end: nobody attends to a gateway in a cupboard.
@@ -41,7 +41,7 @@ pub enum RetryPolicy {
     Attempts(u64),
 }
 
-/// How a sink's run ended, where it did not end well.
+/// Failure that ended a sink's run.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The sink was given up.
@@ -64,11 +64,11 @@ pub struct Runner<T: Item = Reading> {
     stats: Arc<SinkStats>,
     retry_policy: RetryPolicy,
     outage: Outage,
-    /// What of the open sink's own counts is in `stats`.
+    /// Counts of the open sink that `stats` already includes.
     seen: QueueStats,
 }
 
-/// What became of a try to hand a batch over.
+/// Result of an attempt to deliver a batch.
 enum Handed {
     Done,
     Reopen,

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 /// An outage has this many texts at most: one whose text is never the same is logged no further.
 const MOST_TEXTS: usize = 8;
 
-/// How often something that goes on and on is logged.
+/// Interval at which a lasting failure is logged again.
 const REMINDER: Duration = Duration::from_hours(1);
 
 /// A failure that lasts. Each of its texts is logged once, and its end with the number of failures.

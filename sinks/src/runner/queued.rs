@@ -78,7 +78,7 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
     async fn close(&self) {}
 }
 
-/// What a destination confirmed. The default is all that it was sent.
+/// Confirmation of a destination. The default confirms all items.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
     /// Number of items that it left out for good.
@@ -94,9 +94,9 @@ pub enum SendError {
     /// The destination is away or has no time.
     #[error("{message}")]
     Transient {
-        /// What failed, where, and what to do.
+        /// Failure, place and remedy.
         message: String,
-        /// How long the destination asks to be left alone, where it says so.
+        /// Pause that the destination asks for, if any.
         retry_after: Option<Duration>,
     },
     /// The destination takes nothing until something is changed.
@@ -131,7 +131,7 @@ impl From<SendError> for SinkError {
     }
 }
 
-/// How a sink with a queue batches and stores.
+/// Options of a sink with a queue.
 #[derive(Debug, Clone)]
 pub struct QueuedOptions {
     /// The queue.
@@ -162,7 +162,7 @@ pub struct Queued<E> {
     state: Arc<DeliveryState>,
     task: Arc<Mutex<DeliveryTask<E>>>,
     running: JoinHandle<()>,
-    /// How long a batch waits for the destination's answer.
+    /// Time that a batch waits for the destination's answer.
     grace: Duration,
     batching: Batching,
     /// The items of a batch that found no place anywhere, and will be offered again.

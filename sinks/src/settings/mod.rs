@@ -19,7 +19,7 @@ pub use tariff::{Price, Tariff};
 pub struct Problem {
     /// The key, such as `retention.samples`.
     pub key: String,
-    /// What is wrong with it and what to do.
+    /// Problem and remedy.
     pub problem: String,
 }
 

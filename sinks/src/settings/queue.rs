@@ -15,7 +15,7 @@ const SMALLEST_QUEUE: u64 = 1;
 pub struct QueueConfig {
     /// The file, relative to the working directory; `<sink name>.queue.db` unless it is given.
     pub path: PathBuf,
-    /// How much may wait there before the oldest goes.
+    /// Size at which the oldest items are dropped.
     pub max_bytes: Size,
 }
 
@@ -60,7 +60,7 @@ impl QueueConfig {
 pub struct QueueOptions {
     /// The database file.
     pub path: PathBuf,
-    /// How large it may grow.
+    /// Size limit.
     pub max_bytes: Size,
     /// Name of the items in messages, such as `points`.
     pub items: &'static str,

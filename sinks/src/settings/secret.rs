@@ -9,10 +9,10 @@ use thiserror::Error;
 
 use super::Problem;
 
-/// What editors on Windows put before a text.
+/// Byte order mark, which editors on Windows write before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What stands for a secret wherever it is shown.
+/// Text that is shown instead of a secret.
 const REDACTED: &str = "***";
 
 /// A password or token. It shows itself as `***` to logs, errors and serializers.
@@ -64,10 +64,10 @@ pub enum SecretError {
         key: String,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// It holds nothing but white space.
+    /// The file contains only white space.
     #[error("{key}: {path}: the file is empty; write the secret into it")]
     Empty {
         /// The key that names the file.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::rollup::compute::{MINUTE, QUARTER};
 use super::rollup::coverage::{HOLD, Interval};
 
-/// What came of one device since its last rollup. Times are microseconds since 1970 UTC.
+/// Changes of one device since its last rollup. Times are microseconds since 1970 UTC.
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
     pub(super) serial: u32,

@@ -12,13 +12,13 @@ use crate::settings::Period;
 pub struct SqliteConfig {
     /// The database file, relative to the working directory; made when it is absent.
     pub path: PathBuf,
-    /// How long details are kept.
+    /// Time for which samples are kept.
     pub retention: Retention,
-    /// How often readings are committed: what a power cut may cost.
+    /// Interval at which readings are committed: what a power cut may cost.
     pub flush_interval: Period,
 }
 
-/// How long details are kept. Minute averages and daily energy stay permanently.
+/// Time for which samples are kept. Minute means and daily energy are permanent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {

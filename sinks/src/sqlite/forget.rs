@@ -32,7 +32,7 @@ impl From<rusqlite::Error> for ForgetError {
     }
 }
 
-/// What was removed.
+/// Removed data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RemovedRows {
     /// Days of energy.

@@ -19,7 +19,7 @@ pub(super) struct Ids {
     tallies: HashMap<Counts, i64>,
 }
 
-/// What the values of a row mean.
+/// Meaning of the values of a row.
 #[derive(Debug)]
 pub(super) struct Shape {
     /// The number in the database.

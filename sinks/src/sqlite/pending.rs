@@ -18,7 +18,7 @@ use super::rollup::compute::{QUARTER, reach};
 use super::rollup::{self, coverage::union};
 use crate::database::StoreError;
 
-/// What waits to be rolled up.
+/// Readings that wait for the rollup.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// By the device's number in the database.

@@ -15,7 +15,7 @@ const PAUSE: i64 = 3_600_000;
 /// At most so many rows go at a time, so that a batch never waits long.
 const STEP: usize = 2_000;
 
-/// How often the log says what was removed.
+/// Interval at which the log reports removed samples.
 const REPORT: Duration = Duration::from_hours(24);
 
 /// Keeps readings for so long, and no longer. Times are in milliseconds since 1970 UTC.

@@ -19,14 +19,14 @@ use crate::sink::SinkError;
 /// How long old readings are removed for at the start and at the end.
 const SWEEP: Duration = Duration::from_secs(2);
 
-/// What a writer needs to know.
+/// Options of the writer.
 #[derive(Debug)]
 pub(super) struct WriterOptions {
     /// The database file.
     pub(super) path: PathBuf,
     /// Where days begin.
     pub(super) timezone: TimeZone,
-    /// How long readings are kept.
+    /// Time for which readings are kept.
     pub(super) keep: Duration,
     /// When readings are rolled up.
     pub(super) pace: RollupPace,

@@ -188,7 +188,7 @@ async fn device(
     Ok(Json(describe(&shared, &present, serial, device)))
 }
 
-/// How a table is written.
+/// Format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
@@ -199,7 +199,7 @@ enum Format {
     Csv,
 }
 
-/// How long the periods of a table are.
+/// Length of the periods of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Step {
@@ -239,7 +239,7 @@ struct EnergyQuery {
     to: Option<Date>,
     /// Serial number; every device by default.
     serial: Option<u32>,
-    /// How the table is written.
+    /// Format of the table.
     #[serde(default)]
     #[param(inline)]
     format: Format,
@@ -367,7 +367,7 @@ struct MinutesQuery {
     /// Moment after the last; now by default. At most 7 days after the first.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
-    /// How the table is written.
+    /// Format of the table.
     #[serde(default)]
     #[param(inline)]
     format: Format,

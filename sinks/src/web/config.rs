@@ -32,7 +32,7 @@ pub struct WebConfig {
     pub trusted_proxy: Vec<IpAddr>,
     /// Other origins whose scripts may read the API, such as `https://dash.example`.
     pub origins: Vec<String>,
-    /// How many clients may follow live values at the same time.
+    /// Largest number of clients that receive live values at the same time.
     pub max_clients: usize,
     /// A device that has been silent for this long is shown and measured no more.
     pub device_timeout: Period,

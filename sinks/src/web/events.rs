@@ -17,7 +17,7 @@ use super::page;
 use super::problem::Problem;
 use super::state::Shared;
 
-/// How often a client is sent something at least, so that a lost connection shows.
+/// Interval at which a client is sent something at least, so that a lost connection shows.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// How far apart two views of the page are at least.

@@ -55,7 +55,7 @@ impl Credentials {
     }
 }
 
-/// What the configuration lets in.
+/// Access rules of the configuration.
 pub(super) struct Guard {
     hosts: Vec<String>,
     credentials: Option<Credentials>,

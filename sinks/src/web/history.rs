@@ -20,7 +20,7 @@ use crate::sqlite::{DaySelection, History, MinuteMeans, ReadError, savings};
 /// Questions that are answered at the same time; the others wait.
 const READERS: usize = 2;
 
-/// How long a question may wait for its turn.
+/// Longest time that a question may wait for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
 /// The file of a history, and the right to ask it.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong with a request.
+/// Error of a request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Problem")]
 pub(super) struct Problem {
@@ -15,7 +15,7 @@ pub(super) struct Problem {
     status: u16,
     /// Status in words.
     title: &'static str,
-    /// What went wrong, and what to do.
+    /// Problem and remedy.
     detail: String,
 }
 

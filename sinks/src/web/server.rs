@@ -20,7 +20,7 @@ use super::state::Shared;
 /// Connections beyond those that follow live values.
 const OTHERS: usize = 64;
 
-/// How long a client may take for the head of a request, and stay silent between two.
+/// Longest time that a client may take for the head of a request, and stay silent between two.
 const HEAD: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
@@ -29,7 +29,7 @@ const MAX_HEAD: usize = 16 << 10;
 /// How long data may stay unacknowledged before a client counts as gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// How long answers that are under way may take at the end.
+/// Longest time that answers that are under way may take at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Address of a client, as an extension of its requests.

@@ -48,7 +48,7 @@ pub(super) struct Live {
 /// Energy of a device's day.
 struct Today {
     flows: TodaysFlows,
-    /// What the history had of a date.
+    /// Energy that the history had of a date.
     before: Option<(Date, Energy)>,
 }
 

@@ -14,7 +14,7 @@ use super::socket::{CaptureFilter, FrameBuffers, KernelStatistics, PacketSocket}
 use super::{CaptureError, LiveSettings, permission};
 use crate::capture::stop::Stop;
 
-/// How long a read waits for a frame where nothing can wake it: a stop is seen this soon.
+/// Time that a read waits for a frame where nothing can wake it: a stop is seen this soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Why an interface cannot be listened on now.
@@ -26,15 +26,15 @@ pub(super) enum OpenError {
     /// The interface is away; it may come.
     #[error("{0}")]
     Away(LinkState),
-    /// It is there, but no card that speaks Ethernet.
+    /// The interface exists but does not carry Ethernet.
     #[error("not an Ethernet interface, and the devices speak Ethernet only")]
     NotEthernet,
     /// Anything else.
     #[error("{doing}: {error}")]
     Failed {
-        /// What was being done.
+        /// Operation that failed.
         doing: &'static str,
-        /// What the operating system said.
+        /// Error of the operating system.
         error: io::Error,
     },
 }

@@ -22,10 +22,10 @@ pub struct InterfaceName(String);
 /// Why a text cannot be the name of a network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InterfaceNameError {
-    /// It is empty.
+    /// The name is empty.
     #[error("the interface has no name: write one that `ip link` lists, such as eth0")]
     Empty,
-    /// It is longer than the kernel allows.
+    /// The name is longer than the kernel allows.
     #[error("`{0}` is not an interface: names have at most 15 bytes")]
     TooLong(String),
     /// The kernel allows no name like it.
@@ -78,18 +78,18 @@ impl fmt::Display for InterfaceName {
     }
 }
 
-/// What state an interface is in.
+/// State of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
     /// There is no such interface.
     Missing,
-    /// It could not be looked up: the process may have no descriptor left.
+    /// The state is unknown: the process may have no descriptor left.
     Unknown,
-    /// It is there, but switched off.
+    /// The interface exists but is switched off.
     Down,
-    /// It is switched on, but nothing is at the other end: no cable, no Wi-Fi association.
+    /// The interface is on but has no link: no cable, no Wi-Fi association.
     NoCarrier,
-    /// It can receive.
+    /// The interface can receive.
     Up,
 }
 

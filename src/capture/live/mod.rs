@@ -36,8 +36,8 @@ pub use probe::{InterfaceProbe, forbidden, probe, probe_found};
 use silence::Silence;
 use socket::CaptureFilter;
 
-/// How often the interface is looked at and the kernel's counts are read, and so the longest wait
-/// for a frame. An interface that goes down or is deleted ends the wait at once.
+/// Interval at which the interface is looked at and the kernel's counts are read, and so the
+/// longest wait for a frame. An interface that goes down or is deleted ends the wait at once.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The waits between tries to reopen: from the first, doubling, to the longest. A try is two
@@ -45,7 +45,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// What to listen on.
+/// Options of a live capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSettings {
     /// The network interface.
@@ -55,7 +55,7 @@ pub struct LiveSettings {
     pub promiscuous: bool,
 }
 
-/// What the capture has counted, over all reopenings.
+/// Counters of the capture, over all reopenings.
 #[derive(Debug, Default)]
 pub struct LiveCounters {
     /// Frames handed on.
@@ -80,11 +80,11 @@ pub struct LiveSource {
     filter: CaptureFilter,
     counters: Arc<LiveCounters>,
     listening: Listening,
-    /// What the last read failed with, to be dealt with before the next one.
+    /// Error of the last read, to be handled before the next one.
     trouble: Option<io::Error>,
     silence: Silence,
     next_check: Instant,
-    /// What ends a wait.
+    /// Signal that ends a wait.
     stop: Option<Stop>,
     /// Time of the last frame.
     stamped: Option<Timestamp>,
@@ -105,7 +105,7 @@ enum Listening {
 struct Wait {
     /// When it is tried next.
     until: Instant,
-    /// How long to wait after that.
+    /// Pause after that.
     next: Duration,
     /// What kept it from being listened on when that was last said, unless it was just away.
     said: Option<String>,

@@ -9,12 +9,12 @@ use super::channel::{self, OpenError};
 use super::interface::{self, InterfaceName, LinkState};
 use super::socket::CaptureFilter;
 
-/// What stands between the gateway and an interface.
+/// State of an interface, and obstacles to capturing on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceProbe {
     /// The interface asked for.
     pub interface: InterfaceName,
-    /// What state it is in.
+    /// State of the interface.
     pub state: LinkState,
     /// The bridge that it is a port of, which takes its frames: the one to listen on.
     pub bridge: Option<String>,

@@ -361,7 +361,7 @@ impl fmt::Debug for FrameBuffers {
     }
 }
 
-/// What precedes the tag in a frame.
+/// Bytes before the tag in a frame.
 const ADDRESSES: usize = 12;
 
 /// The tag in the control data of a frame, as it was on the wire.

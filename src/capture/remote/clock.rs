@@ -21,7 +21,7 @@ const MOST_LOGGED: u32 = 3;
 /// remote clock jumps.
 #[derive(Debug, Default)]
 pub(super) struct RemoteClock {
-    /// What is added to the remote times.
+    /// Correction that is added to the remote times.
     correction: SignedDuration,
     /// Packets of this connection.
     packets: u64,

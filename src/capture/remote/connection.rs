@@ -17,7 +17,7 @@ use super::RemoteAddress;
 /// How long each address of a name has to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a command may take to end after SIGTERM.
+/// Longest time that a command may take to end after SIGTERM.
 const TERM_GRACE: Duration = Duration::from_secs(1);
 
 /// The longest line of a command that is kept.
@@ -51,7 +51,7 @@ pub(super) enum Handle {
 pub(super) struct RunningCommand {
     child: Child,
     ended_by_us: bool,
-    /// What it wrote last on standard error.
+    /// Last line that the command wrote to standard error.
     last_line: Arc<Mutex<String>>,
     listener: Option<thread::JoinHandle<()>>,
 }

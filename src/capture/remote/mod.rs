@@ -27,7 +27,7 @@ use clock::RemoteClock;
 use connection::{Connection, Handle};
 use recent::RecentPackets;
 
-/// How long a read waits for a packet: a stop is seen this soon.
+/// Time that a read waits for a packet: a stop is seen this soon.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Packets between the thread that reads and the pipeline.
@@ -57,7 +57,7 @@ impl std::fmt::Display for RemoteAddress {
     }
 }
 
-/// How a remote capture is read.
+/// Options of a remote capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSettings {
     /// Where the stream comes from.
@@ -251,7 +251,7 @@ impl Drop for RemoteSource {
     }
 }
 
-/// What the source may do to the thread that reads.
+/// Control of the reading thread by the source.
 #[derive(Debug, Default)]
 struct Control {
     state: Mutex<State>,

@@ -15,7 +15,7 @@ pub(super) struct Gunzip<R> {
     member: Decompress,
     /// True if a member has ended and none has begun since.
     between: bool,
-    /// What is wrong with what follows the bytes handed out last.
+    /// Damage after the bytes that were returned last.
     damage: Option<io::Error>,
 }
 

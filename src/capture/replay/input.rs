@@ -11,7 +11,7 @@ use crate::capture::CaptureError;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How far a replay is. A handle that another thread can hold.
+/// Progress of a replay. A handle that another thread can hold.
 #[derive(Debug, Clone)]
 pub struct ReplayProgress {
     read: Arc<AtomicU64>,

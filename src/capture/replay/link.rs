@@ -11,14 +11,14 @@ use pcap_parser::Linktype;
 /// Two addresses, before the ethertype.
 const ADDRESSES: usize = 12;
 
-/// What a packet of a link type must undergo to be an Ethernet frame.
+/// Conversion of a link type to Ethernet frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkLayer {
     /// Nothing.
     Ethernet,
     /// The header of `tcpdump -i any` makes way for an Ethernet header.
     Cooked(CookedHeader),
-    /// It is not read.
+    /// The link type is not read.
     Other(Linktype),
 }
 

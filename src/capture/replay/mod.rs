@@ -46,7 +46,7 @@ struct Found {
     bytes: Range<usize>,
     /// The length on the wire, which is more than `bytes` where the capture cut it.
     length: usize,
-    /// What to consume to be past it.
+    /// Number of bytes to consume to skip it.
     size: usize,
 }
 

@@ -22,7 +22,7 @@ const SILENCE: i64 = 20;
 /// One step of the daily counter: 0.01 kWh in J.
 const COUNTER_STEP: u64 = 36_000;
 
-/// What a device is and measures at a moment, as it is in truth.
+/// True state and measurements of a device at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceState {
     /// The serial number.

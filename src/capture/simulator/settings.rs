@@ -17,7 +17,7 @@ const fn rate(length: u8, every: u32) -> Rate {
     Rate { length, every }
 }
 
-/// What an eddi sends: 146,160 frames a day.
+/// Frames of an eddi: 146,160 a day.
 pub const EDDI: &[Rate] = &[
     rate(0x22, 2),
     rate(0x36, 2),
@@ -33,10 +33,10 @@ pub const EDDI: &[Rate] = &[
     rate(0x3A, 60),
 ];
 
-/// What a zappi sends beside them.
+/// Frames of a zappi, in addition.
 const ZAPPI: &[Rate] = &[rate(0x23, 1), rate(0x20, 12), rate(0x2B, 12), rate(0x33, 12)];
 
-/// What is sent for a harvi.
+/// Frames that are sent for a harvi.
 const HARVI: &[Rate] = &[rate(0x20, 5)];
 
 /// A power cut of one device: it is silent for a while, and its daily counter begins at zero.
@@ -73,7 +73,7 @@ impl Default for Oddities {
     }
 }
 
-/// What is simulated.
+/// Settings of the simulation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How many eddis. Each watches a circuit of its own, as on a house of several phases, under

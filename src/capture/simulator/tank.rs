@@ -2,7 +2,7 @@
 
 use super::{STEP, schedule::Schedule};
 
-/// What surrounds the tank, in °C.
+/// Temperature around the tank, in °C.
 const ROOM: f64 = 18.0;
 
 #[derive(Debug)]

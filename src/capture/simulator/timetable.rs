@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::settings::{Rate, Settings};
 
-/// Who sends a frame.
+/// Sender of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sender {
     /// The eddi of this number.

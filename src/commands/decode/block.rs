@@ -28,7 +28,7 @@ impl fmt::Display for Bytes<'_> {
 pub(super) struct RecordOrigin {
     /// When its frame was captured.
     pub(super) time: Option<Timestamp>,
-    /// Who sent it.
+    /// Sender of the frame.
     pub(super) mac: Option<MacAddress>,
     /// The place in the frame, 1 the first.
     pub(super) number: usize,

@@ -225,7 +225,7 @@ struct Output {
     format: Format,
     /// The line that a format for people is writing.
     line: Line,
-    /// What was read of one record.
+    /// Readings of one record.
     readings: Vec<Reading>,
     out: BufWriter<StdoutLock<'static>>,
 }

@@ -49,7 +49,7 @@ impl Column {
     }
 }
 
-/// What stands in a row of a table.
+/// Cell of a table row.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
     text: String,

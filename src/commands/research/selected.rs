@@ -37,15 +37,15 @@ impl Records {
     }
 }
 
-/// What a capture says about one kind of record.
+/// Records of one kind in a capture.
 pub(super) struct Selected {
     /// The records.
     pub(super) series: RecordSeries,
     /// True if there are records of the same length and another type.
     pub(super) other_types: bool,
-    /// What is known at the same time.
+    /// Known metrics over the same time.
     pub(super) metrics: Metrics,
-    /// How reading the captures ended.
+    /// End of reading the captures.
     pub(super) ended: Ended,
 }
 

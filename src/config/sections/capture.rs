@@ -155,7 +155,7 @@ pub struct Replay {
     /// A pcap, pcapng (gzipped too) or `.bin` file, relative to the working directory, or `-` for
     /// a stream on standard input.
     pub path: PathBuf,
-    /// How fast.
+    /// Speed of the replay.
     #[serde(default)]
     pub speed: Speed,
 }
@@ -176,11 +176,11 @@ impl Replay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Simulator {
-    /// How many eddis there are, or which products.
+    /// Number of eddis, or which products.
     pub devices: SimulatedDevices,
     /// The same seed gives the same household.
     pub seed: u64,
-    /// How fast its time passes.
+    /// Speed of simulated time.
     pub speed: Speed,
     /// When its time begins.
     pub start: Start,

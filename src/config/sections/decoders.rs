@@ -17,7 +17,7 @@ pub struct Decoders {
     pub experimental: BTreeMap<Switch, bool>,
     /// Decoders that are declared here.
     pub custom: Vec<CustomDecoder>,
-    /// What the gate does with implausible values.
+    /// Treatment of implausible values by the gate.
     pub plausibility: Plausibility,
 }
 

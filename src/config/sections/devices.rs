@@ -32,7 +32,7 @@ impl Default for Devices {
 pub struct Device {
     /// The serial number, as on its label.
     pub serial: u32,
-    /// What people call it.
+    /// Name of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What it is, where the product class of its records says something else or nothing.

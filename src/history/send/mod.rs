@@ -34,14 +34,14 @@ pub struct SendSelection {
     pub serials: Vec<u32>,
 }
 
-/// What was sent.
+/// Points that were sent.
 #[derive(Debug)]
 pub struct SendReport {
     /// The local dates of the first sample and of the last.
     pub dates: RangeInclusive<Date>,
-    /// How many points the server took.
+    /// Number of points that the server accepted.
     pub points: u64,
-    /// How many it will never take.
+    /// Number of points that the server rejected.
     pub refused: u64,
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 /// Points of a request: what `InfluxData` finds best.
 const POINTS: usize = 5_000;
 
-/// How many batches are read ahead.
+/// Number of batches that are read ahead.
 const AHEAD: usize = 2;
 
 /// Points of one local date.

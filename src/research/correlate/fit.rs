@@ -40,7 +40,7 @@ pub struct Fit {
     /// Rows that tell something new, as a share of all: neighbouring residuals resemble each other.
     #[serde(skip)]
     pub(super) independent: f64,
-    /// How many rows were looked at.
+    /// Number of rows that were looked at.
     #[serde(skip)]
     pub(super) rows: usize,
 }

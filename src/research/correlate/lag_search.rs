@@ -19,7 +19,7 @@ pub(super) struct Candidate<'a> {
     pub(super) view: View,
     pub(super) known: &'a KnownMetric,
     pub(super) lag: i64,
-    /// How many as good are expected by chance.
+    /// Expected number of equally good ones by chance.
     pub(super) chance: f64,
     pub(super) inverted: bool,
 }

@@ -90,9 +90,9 @@ pub const SIGNIFICANT: f64 = 0.01;
 pub struct Finding<'a> {
     /// Where it is and how it is read.
     pub view: View,
-    /// What it follows.
+    /// Metric that the field follows.
     pub known: &'a KnownMetric,
-    /// How much later than the metric it is, in s.
+    /// Delay after the metric, in s.
     pub lag: f64,
     /// How many candidates as good as this are expected by chance in the whole search.
     pub chance: f64,
@@ -110,14 +110,14 @@ pub struct Finding<'a> {
     pub named: Vec<&'static str>,
 }
 
-/// What a search came to.
+/// Result of a search.
 #[derive(Debug, Clone)]
 pub struct SearchOutcome<'a> {
     /// How many combinations of reading, metric and lag were tried.
     pub tries: u64,
     /// How many blocks of movements the capture holds.
     pub blocks: usize,
-    /// What follows a metric beyond chance, the best first.
+    /// Findings beyond chance, the best first.
     pub findings: Vec<Finding<'a>>,
     /// The best of what does not, with the number of equals expected by chance.
     pub runner_up: Option<RunnerUp>,
@@ -130,7 +130,7 @@ pub struct RunnerUp {
     pub view: View,
     /// The metric's key.
     pub key: String,
-    /// How many as good are expected by chance.
+    /// Expected number of equally good ones by chance.
     pub chance: f64,
 }
 

@@ -143,7 +143,7 @@ fn far(index: usize, near: i64, farthest: i64) -> i64 {
     if index.is_multiple_of(2) { shift } else { -shift }
 }
 
-/// How changes meet.
+/// Coincidence of changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Met {
     /// The metric's changes that were met.

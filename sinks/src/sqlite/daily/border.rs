@@ -30,7 +30,7 @@ const SENT_EVERY: SignedDuration = SignedDuration::from_secs(12);
 pub(super) struct DayBoundary {
     /// The index of the first point that is counted to the day that begins.
     pub(super) first: usize,
-    /// What the run that goes on there had counted before.
+    /// Energy that the continuing run had counted before.
     pub(super) carry_over: WattHours,
     /// The index of the first point that is surely of the day that begins, and before which point
     /// the day before surely had not ended.

@@ -38,7 +38,7 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
 /// The energy of one local date, as the device shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DivertedDay {
-    /// What the counter counted; `None` where no point lies between the borders.
+    /// Energy by the counter; `None` if no point lies between the borders.
     pub diverted: Option<WattHours>,
     /// Where the date begins and where it ends.
     pub borders: [Border; 2],

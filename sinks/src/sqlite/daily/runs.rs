@@ -87,14 +87,14 @@ impl Runs {
     }
 }
 
-/// How a segment goes on from the one before it.
+/// Relation of a segment to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     /// There is none before it.
     Start,
     /// In the same run.
     Follow,
-    /// It begins a run.
+    /// The segment begins a run.
     Reset,
 }
 

@@ -12,7 +12,7 @@ pub(in crate::sqlite) const MINUTE: i64 = 60_000_000;
 /// zone of our days.
 pub(in crate::sqlite) const QUARTER: i64 = 15 * MINUTE;
 
-/// What one record said of the confirmed metrics.
+/// Values of the confirmed metrics in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sqlite) struct Sample {
     /// When.
@@ -54,7 +54,7 @@ pub(in crate::sqlite) fn minute(samples: &[Sample]) -> MinuteSums {
     sums
 }
 
-/// What flowed in a quarter of an hour.
+/// Energy of a quarter of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::sqlite) struct QuarterEnergy {
     /// Taken from the grid.
@@ -86,7 +86,7 @@ pub(in crate::sqlite) struct Part {
     pub(in crate::sqlite) first: i64,
     /// The last power reading, from the quarter's start.
     pub(in crate::sqlite) last: i64,
-    /// What flowed.
+    /// Energy.
     pub(in crate::sqlite) energy: QuarterEnergy,
     /// Grid and generation power of the last reading, in watts.
     pub(in crate::sqlite) last_powers: [Option<i64>; 2],

@@ -2,7 +2,7 @@
 //!
 //! All times are microseconds since 1970 UTC.
 
-/// How long a frame vouches for the device: as long as a power holds.
+/// Time that a frame vouches for the device: as long as a power holds.
 pub(in crate::sqlite) use crate::energy::HOLD;
 
 /// From one frame to another, with no gap of more than [`HOLD`] in between.

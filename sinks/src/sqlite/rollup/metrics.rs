@@ -16,7 +16,7 @@ const fn slot(key: &'static str, divide: i32) -> MetricSlot {
     MetricSlot { key, divide }
 }
 
-/// How many confirmed metrics there are.
+/// Number of confirmed metrics.
 pub(in crate::sqlite) const SLOTS: usize = 12;
 
 /// The slot of `grid_pwr`.

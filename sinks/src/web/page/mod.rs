@@ -34,7 +34,7 @@ pub(super) const ICON: &str = include_str!("icon.svg");
 /// Widths that each chart is drawn in, one for phones; the stylesheet shows one of them.
 const WIDTHS: [(&str, u32); 2] = [("wide", 960), ("narrow", 340)];
 
-/// What the address says of the page.
+/// Query parameters of the page.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct PageQuery {
     /// The device whose past is shown; the first by default.
