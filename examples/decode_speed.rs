@@ -1,4 +1,4 @@
-//! How many frames of a capture one core decodes in a second of its time, every value worked out.
+//! Prints how many frames of a capture one core decodes in a second, with every value computed.
 //!
 //! `cargo run --release --example decode_speed -- examples/captures/eddi-day.pcapng.gz`
 

@@ -1,4 +1,5 @@
-//! Which readings of the daily energy counter can be believed: rules 1 and 2 of energy accounting.
+//! Filter for readings of the daily energy counter that cannot be trusted: rules 1 and 2 of energy
+//! accounting.
 //!
 //! The devices send transient zeros and wild values. A heater bounds how fast a true counter
 //! rises, so a reading is believed when it may follow the one before it, and otherwise only once

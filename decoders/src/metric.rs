@@ -1,4 +1,4 @@
-//! What a published number means: its key, unit, class and plausible range.
+//! Meaning of a published number: its key, unit, class and plausible range.
 //!
 //! A key is one metric: one unit, one class and one range wherever it appears, so the metrics
 //! that several packets carry are described here, once.

@@ -1,4 +1,4 @@
-//! Which product a device is.
+//! Product of a device.
 
 use std::fmt;
 

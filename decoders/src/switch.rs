@@ -1,4 +1,4 @@
-//! What an experimental decoder is switched on by.
+//! Switches of experimental decoders.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Whether a clock can be right.
+//! Plausibility of a clock.
 //!
 //! A small computer without a battery starts in the past and is set right later. What a live
 //! gateway captures before that belongs to no date.

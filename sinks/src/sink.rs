@@ -1,4 +1,4 @@
-//! What a sink is.
+//! Sinks: their traits, errors and context.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -122,7 +122,7 @@ pub struct Context {
     pub timezone: jiff::tz::TimeZone,
     /// The names that the configuration gives to devices, by serial number.
     pub device_names: Arc<BTreeMap<u32, String>>,
-    /// The only devices that are heard, by serial number, where the configuration lists them.
+    /// The only devices that are accepted, by serial number, if the configuration lists them.
     pub only_devices: Option<Arc<BTreeSet<u32>>>,
     /// The tables of the decoders that are on: every key that may come.
     pub layouts: Arc<[Layout]>,

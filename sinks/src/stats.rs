@@ -1,4 +1,4 @@
-//! What a sink has done so far, counted.
+//! Counters of a sink.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What the whole gateway counts and how it does, for sinks that show it.
+//! Counters and state of the whole gateway, for sinks that show them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How fast recorded or simulated time passes.
+//! Speed of recorded or simulated time.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `energi-gateway doctor`: why nothing is received, and what to do.
+//! `energi-gateway doctor`: finds out why no device is received, and what to do.
 
 use std::time::Duration;
 

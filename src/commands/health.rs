@@ -1,4 +1,4 @@
-//! `energi-gateway health`: how the running gateway does.
+//! `energi-gateway health`: health of the running gateway.
 
 use crate::gateway;
 use crate::platform::exit::{Exit, Failure};

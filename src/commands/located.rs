@@ -1,4 +1,4 @@
-//! Where the history is, and what the configuration says about it.
+//! Path of the history, and its settings in the configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

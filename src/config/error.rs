@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and how it is reported.
+//! Errors of a configuration, and their report.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -44,7 +44,7 @@ pub struct Config {
     /// Where days begin.
     #[serde(serialize_with = "zone_name", skip_serializing_if = "has_no_name")]
     pub timezone: TimeZone,
-    /// How long sinks may take to finish once the gateway is told to stop.
+    /// Longest time that sinks may take to finish once the gateway stops.
     pub shutdown_timeout: Period,
     /// Price of electricity.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl Config {
         }
     }
 
-    /// Returns what the sink called `name` is told about the gateway.
+    /// Returns the context of the sink called `name`.
     #[must_use]
     pub fn context(&self, name: &str) -> Context {
         Context {

@@ -1,4 +1,4 @@
-//! What commands write into a configuration that they make.
+//! Parts of a configuration that commands write.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What to do about what was found, in the order in which to try it.
+//! Advice on the findings, in the order in which to try it.
 
 use super::{InterfaceKind, InterfaceReport, Observation, interfaces};
 use crate::capture::live::{LinkState, program};

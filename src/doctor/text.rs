@@ -1,4 +1,4 @@
-//! What was found, for people.
+//! Findings as text for people.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

@@ -1,4 +1,4 @@
-//! What came over an interface, counted, and the newest values in it.
+//! Counts of the traffic of an interface, and the newest values in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

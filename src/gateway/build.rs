@@ -236,7 +236,7 @@ fn device_filter(devices: &Devices) -> DeviceFilter {
 /// Tries the capture source without reading from it, and says what is there.
 ///
 /// # Errors
-/// The [`Failure`] that a run would end with, or for an interface that cannot be heard now.
+/// The [`Failure`] that a run would end with, or for an interface that cannot be used now.
 pub fn probe(capture: &Capture) -> Result<String, Failure> {
     match capture {
         Capture::Live(live) => {

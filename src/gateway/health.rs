@@ -16,10 +16,10 @@ use super::status::RunningStatus;
 use crate::pipeline::counters::Counters;
 use crate::platform::systemd::Manager;
 
-/// Interval at which the manager is told how it goes, at most.
+/// Shortest interval between two status messages to the service manager.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
-/// Interval at which it is looked whether everything has started.
+/// Interval at which the start of all tasks is checked.
 const STARTING: Duration = Duration::from_millis(20);
 
 /// Signs of life within the time that the manager waits for one: one may come late.

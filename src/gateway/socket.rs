@@ -1,6 +1,6 @@
 //! A socket in the runtime directory, over which `energi-gateway health` asks the running gateway.
 //!
-//! Who connects is answered one line of JSON, and the connection is closed.
+//! A client that connects gets one line of JSON, and the connection is closed.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! What the running gateway counts, and what in it is stuck.
+//! Counters of the running gateway, and its stuck tasks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

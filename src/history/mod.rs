@@ -1,4 +1,4 @@
-//! What can be done with a history: found, copied, made smaller, exported, sent elsewhere, forgotten.
+//! Operations on a history: find, back up, shrink, export, send and forget.
 
 mod backup;
 mod error;

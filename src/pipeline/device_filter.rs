@@ -1,4 +1,4 @@
-//! Which devices may be heard, and how many may create state.
+//! Filter for devices: which are accepted, and how many may create state.
 //!
 //! Anyone on the network can send frames with any serial number: what each device costs in memory,
 //! rows and topics is bounded here, before anything is kept for it.

@@ -1,4 +1,4 @@
-//! Whether the system's clock is right, as far as the kernel knows.
+//! State of the system's clock, as far as the kernel knows.
 #![expect(unsafe_code, reason = "no library offers adjtimex without it")]
 
 /// Returns whether the kernel says that nothing keeps its clock right. Where it may not be asked,

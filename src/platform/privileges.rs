@@ -1,4 +1,4 @@
-//! What the program may do beyond an ordinary one, and how it gives that up.
+//! Privileges of the program, and how it drops them.
 //!
 //! Linux keeps capabilities by thread, and a thread that is started inherits those of its creator.
 //! So a command gives up what it can before it starts a thread, and only the thread that captures

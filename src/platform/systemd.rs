@@ -1,4 +1,4 @@
-//! What a service manager is told: ready, how it goes, alive, stopping (`sd_notify(3)`).
+//! Messages to a service manager: ready, status, watchdog, stopping (`sd_notify(3)`).
 //!
 //! Not the library's job: one socket is opened at the start and kept, so that a process which has
 //! run out of descriptors is still known to be alive, and nothing is ever waited for, for the

@@ -1,4 +1,4 @@
-//! What a recording has counted.
+//! Counters of a recording.
 
 use std::fmt;
 use std::sync::Arc;

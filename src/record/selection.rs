@@ -1,4 +1,4 @@
-//! Which frames are saved.
+//! Selection of the frames to save.
 
 use clap::ValueEnum;
 use energi_decoders::{DecoderTable, Frame};

@@ -1,4 +1,4 @@
-//! What is known: the confirmed metrics of a capture over time, as the gate lets them through.
+//! Confirmed metrics of a capture over time, as the gate passes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What changed around a moment that somebody noted.
+//! Changes around a time that somebody noted.
 //!
 //! The values of each byte and bit before the moment are compared with those after it: how far did
 //! the mean move? That alone favours bytes that always move, so the same is asked at many other moments

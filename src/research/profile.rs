@@ -1,4 +1,4 @@
-//! How each byte of a record behaves.
+//! Behaviour of each byte of a record.
 
 use energi_decoders::Raw;
 use serde::Serialize;

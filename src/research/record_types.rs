@@ -1,4 +1,4 @@
-//! Which kinds of records a capture holds.
+//! Kinds of records in a capture.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which bits go with a state that somebody noted, such as a mode or a priority.
+//! Search for bits that follow a state that somebody noted, such as a mode or a priority.
 //!
 //! A state of several values is a flag in as many ways as its values can be parted in two; each way
 //! is a flag that the bits are tried against, by when they change.

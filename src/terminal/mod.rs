@@ -1,4 +1,4 @@
-//! What is shown to people in a terminal.
+//! Output for people in a terminal.
 
 pub(crate) mod progress;
 pub(crate) mod prompt;

@@ -1,4 +1,4 @@
-//! How far something is, on a terminal: a bar where the end is known, else a line of words.
+//! Progress on a terminal: a bar if the end is known, otherwise a line of text.
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! Whether colours are wanted.
+//! Choice whether output has colours.
 
 use std::io::IsTerminal;
 

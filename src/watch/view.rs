@@ -1,4 +1,4 @@
-//! What the view says of a device, in words and bars. Nothing here touches a terminal.
+//! Text and bars of the live view for a device. Nothing here touches a terminal.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Which periods a chart spans, and how its time axis is labelled.
+//! Periods of a chart, and labels of its time axis.
 
 use jiff::civil::Date;
 

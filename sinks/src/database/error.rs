@@ -1,4 +1,4 @@
-//! Why a database could not be opened or written, and what to do about it.
+//! Errors of opening and writing a database, with remedies.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Where a database is, and what stands beside it.
+//! Path of a database, and the files beside it.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Whether a process could write to a database.
+//! Test whether a process could write to a database.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;

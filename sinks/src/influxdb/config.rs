@@ -1,4 +1,4 @@
-//! What YAML may say of an `influxdb` sink.
+//! Configuration of an `influxdb` sink.
 
 use std::path::PathBuf;
 

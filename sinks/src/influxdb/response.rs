@@ -1,4 +1,4 @@
-//! What a server's response means for the points that it was sent.
+//! Meaning of a server's response for the points of the request.
 
 use influxdb2::RequestError;
 use reqwest::StatusCode;

@@ -1,4 +1,4 @@
-//! What is logged about the connection: each thing once, then a count.
+//! Log of the connection: each event once, then a count.
 
 use tracing::{info, warn};
 

@@ -1,4 +1,4 @@
-//! What is published.
+//! Messages to publish.
 
 use std::fmt;
 

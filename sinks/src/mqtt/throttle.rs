@@ -1,4 +1,4 @@
-//! How often a topic is published to: interval, deadband and heartbeat.
+//! Rate of publishing to a topic: interval, deadband and heartbeat.
 //!
 //! All of it runs on the time of the readings, so that a recording replayed at any speed sends the
 //! same messages. A reading without a time cannot be too early: it is sent.

@@ -1,4 +1,4 @@
-//! What YAML may say of a `postgres` sink.
+//! Configuration of a `postgres` sink.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What a server's error means for the readings that it was sent.
+//! Meaning of a server's error for the readings of the batch.
 
 use std::error::Error as _;
 

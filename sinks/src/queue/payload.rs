@@ -1,4 +1,4 @@
-//! What goes into a queue, and to a destination, in one piece.
+//! Payloads: the units that go into a queue and to a destination.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What a queue does to its database.
+//! Operations of a queue on its database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! How long to wait between tries: doubling, with jitter, up to a ceiling.
+//! Pauses between attempts: doubling, with jitter, up to a ceiling.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What electricity costs, and pays.
+//! Prices of imported and exported electricity.
 
 use std::fmt;
 

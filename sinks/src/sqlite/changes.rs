@@ -1,4 +1,4 @@
-//! What came that the database did not have.
+//! New data that the database did not have.
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
 //! SQLite history: every reading for a while, minute averages and daily energy permanently.
 //!
 //! One thread writes (`writer`), a transaction a batch (`store`): the readings, and everything that
-//! follows from them: minutes, quarter-hours and when a device was heard (`rollup`), the points of
-//! its counter and the days that these touch ([`daily`]). All of that is a pure function of what is
-//! stored, so the same capture twice, or its halves in reverse, give the same result. A change of
-//! the time zone recomputes all days (`daily::zone`). Those who read the history go through
+//! follows from them: minutes, quarter-hours and when a device was received (`rollup`), the points
+//! of its counter and the days that these touch ([`daily`]). All of that is a pure function of what
+//! is stored, so the same capture twice, or its halves in reverse, give the same result. A change
+//! of the time zone recomputes all days (`daily::zone`). Those who read the history go through
 //! `reader`, whose SQL stands beside the schema.
 //!
 //! The file is in WAL mode: readers never wait and never block the writer. Beside it lies

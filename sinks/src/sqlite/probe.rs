@@ -1,4 +1,4 @@
-//! What is at a history's path, for those who ask before it is used.
+//! Test of a history's path before use.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What diverting has saved: the diverted energy times import price less export price.
+//! Savings by diverting: the diverted energy times import price less export price.
 
 use std::collections::BTreeMap;
 

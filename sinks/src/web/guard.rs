@@ -1,4 +1,4 @@
-//! Who may ask, and what every answer says about how to treat it.
+//! Access control of requests, and the security headers of every answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;

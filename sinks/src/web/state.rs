@@ -1,4 +1,4 @@
-//! What all requests share: the newest values, who follows them, and the way to the history.
+//! State shared by all requests: the newest values, their subscribers, and access to the history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What to do when the operating system forbids listening.
+//! Advice for when the operating system forbids capturing.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a capture, before the place is known.
+//! Faults of a capture, before their place is known.
 
 use std::io::{self, ErrorKind};
 

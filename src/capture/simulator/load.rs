@@ -1,4 +1,4 @@
-//! What a house draws, without the eddi.
+//! Load of a house, without the eddi.
 
 use super::day::Day;
 use super::random::Random;

@@ -1,4 +1,4 @@
-//! What happens for a while and adds up: appliances, showers, boosts.
+//! Events that last for a while and add up: appliances, showers, boosts.
 
 /// Spans of time, each with a weight.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What is simulated.
+//! Settings of the simulation.
 
 use energi_decoders::Product;
 use jiff::tz::TimeZone;

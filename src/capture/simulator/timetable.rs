@@ -1,4 +1,4 @@
-//! Which frame is sent when.
+//! Times at which frames are sent.
 
 use super::random::Random;
 use super::settings::{Rate, Settings};

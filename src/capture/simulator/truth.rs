@@ -1,4 +1,4 @@
-//! What really happened, to compare a history with.
+//! True energy of a simulation, to compare a history with.
 
 use std::io::Write;
 

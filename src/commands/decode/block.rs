@@ -1,4 +1,4 @@
-//! What the formats for people share: the line above a record, bytes that nothing explains.
+//! Parts that the formats for people share: the line above a record, bytes that nothing explains.
 
 use std::collections::BTreeSet;
 use std::fmt;

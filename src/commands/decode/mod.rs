@@ -1,4 +1,4 @@
-//! `energi-gateway decode`: what the bytes say. No gate, no allowlist, no state.
+//! `energi-gateway decode`: decoded records of captures. No gate, no allowlist, no state.
 
 mod block;
 mod hex;

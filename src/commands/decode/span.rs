@@ -1,4 +1,4 @@
-//! What is known of a record's bytes.
+//! Knowledge about the bytes of a record.
 
 use std::ops::Range;
 

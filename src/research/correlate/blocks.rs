@@ -1,4 +1,5 @@
-//! Whether two series move together: rank correlation of their local movements, block by block.
+//! Test whether two series move together: rank correlation of their local movements, block by
+//! block.
 //!
 //! See [`super`] for why it is done so.
 

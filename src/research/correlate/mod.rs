@@ -1,4 +1,4 @@
-//! Which bytes of an unknown record follow a known metric.
+//! Search for bytes of an unknown record that follow a known metric.
 //!
 //! Each way to read a number at each offset is held against each metric at each lag: tens of thousands
 //! of tries, of which some look good by chance alone. Two things make it worse. Household series

@@ -1,4 +1,4 @@
-//! Which of the readings that share bytes is meant, and which finding is best.
+//! Ranking of findings, and choice among readings that share bytes.
 
 use super::fit::{Fit, MOST_ROWS};
 use super::lag_search::Candidate;

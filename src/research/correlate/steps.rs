@@ -1,4 +1,4 @@
-//! Whether two series that rarely change do so at the same moments.
+//! Test whether two series that rarely change do so at the same times.
 //!
 //! See [`super`] for why it is done so.
 

@@ -1,4 +1,4 @@
-//! What is known of a device, and the messages that announce it.
+//! Facts about a device, and the messages that announce it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

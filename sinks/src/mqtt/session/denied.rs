@@ -1,4 +1,4 @@
-//! What the broker does not allow, without saying so.
+//! Access that the broker denies without an error.
 
 use std::time::Duration;
 

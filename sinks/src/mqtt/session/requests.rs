@@ -1,4 +1,4 @@
-//! What the session does for those who ask, and what it answers.
+//! Requests to the session, and its answers.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    /// Returns whether the session ends without a connection. Who waits is told why.
+    /// Returns whether the session ends without a connection. Waiting requests get the reason.
     pub(super) fn gives_up(&mut self) -> bool {
         let Some(failure) = self.failure.as_ref().filter(|_| self.link == Link::Down) else {
             return false;

@@ -1,4 +1,4 @@
-//! What goes over the connection, in both directions.
+//! Traffic of the connection, in both directions.
 
 use rumqttc::{AsyncClient, ClientError, Event, Incoming, Outgoing, SubscribeReasonCode};
 use tokio::time::Instant;

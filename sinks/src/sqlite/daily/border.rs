@@ -1,4 +1,4 @@
-//! Where a day ends by the device's clock: rule 6.
+//! End of a day by the device's clock: rule 6.
 
 use energi_decoders::counter::{CounterPoint, GAP, WattHours, most_after};
 use jiff::tz::TimeZone;

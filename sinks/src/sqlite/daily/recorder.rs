@@ -1,4 +1,4 @@
-//! Which readings become stored points: rules 2 and 3.
+//! Selection of readings that become stored points: rules 2 and 3.
 
 use energi_decoders::counter::{CounterFilter, CounterPoint, Judgement, MAX_ENERGY, WattHours};
 use jiff::{SignedDuration, Timestamp};

@@ -1,4 +1,4 @@
-//! What follows from samples: minute sums, quarter-hour energies, and when a device was received.
+//! Data computed from samples: minute sums, quarter-hour energies, and when a device was received.
 //!
 //! [`compute`] and [`coverage`] are pure functions; [`store`] applies them to the tables.
 
