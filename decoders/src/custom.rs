@@ -228,10 +228,10 @@ impl CustomDecoder {
         let mut errors = Vec::new();
         let mut wrong = |path: String, problem: String| errors.push(CustomError { path, problem });
         if usize::from(length) < crate::frame::RECORD_HEADER {
-            wrong("length".into(), "a record has 6 bytes at least".into());
+            wrong("length".into(), "a record has at least 6 bytes".into());
         }
         if self.fields.is_empty() {
-            wrong("fields".into(), "a decoder needs one field at least".into());
+            wrong("fields".into(), "a decoder needs at least one field".into());
         }
         if self.fields.len() > crate::reading::MAX_FIELDS {
             let most = crate::reading::MAX_FIELDS;

@@ -95,7 +95,7 @@ fn read(path: &Path) -> Result<String, Fault> {
     let bytes = std::fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Fault::new("there is no such file"),
         io::ErrorKind::IsADirectory => Fault::new("this is a directory; name the file in it"),
-        io::ErrorKind::PermissionDenied => Fault::new("this user may not read it"),
+        io::ErrorKind::PermissionDenied => Fault::new("this user has no permission to read it"),
         _ => Fault::new(format!("cannot be read: {error}")),
     })?;
     if bytes.len() > MOST_BYTES {

@@ -62,7 +62,7 @@ impl Node {
 /// Reads the whole text, whatever it means: one document of bounded size, no key twice.
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     if let Ok(None) = serde_yaml::from_str::<Option<IgnoredAny>>(text) {
-        return Err(Fault::new("the file is empty; config.example.yaml shows what belongs in it"));
+        return Err(Fault::new("the file is empty; config.example.yaml shows a configuration"));
     }
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(document) = documents.next() else {

@@ -114,24 +114,24 @@ fn where_to_look(observed: &Observation, kind: Option<InterfaceKind>) -> Vec<Adv
     let mut advice = Vec::new();
     if stats.foreign > 0 {
         advice.push(step(
-            "Some frames have the devices' ethertype, but are of another program: they are ignored.",
+            "Some frames have the devices' ethertype but come from another program: they are ignored.",
         ));
     }
     if interfaces::in_container() && kind == Some(InterfaceKind::Virtual) {
         advice.push(step(
-            "This is a container with a network of its own, which the devices cannot reach: start \
-             it with `--network host` (Compose: `network_mode: host`).",
+            "This container has its own network, which the devices cannot reach: start it with \
+             `--network host` (Compose: `network_mode: host`).",
         ));
     }
     if stats.frames == 0 {
         advice.push(step(
-            "Nothing at all came, and a network is rarely that quiet: is it the right interface, and \
-             is its cable in the right switch?",
+            "No frame at all arrived, and a network is rarely that quiet: is this the right interface, \
+             and is its cable in the right switch?",
         ));
     }
     if kind == Some(InterfaceKind::Wifi) {
         advice.push(step(
-            "This is Wi-Fi, and access points seldom pass these frames on: use a cable.",
+            "This is Wi-Fi, and access points rarely forward these frames: use a cable.",
         ));
     }
     advice.extend([
@@ -140,20 +140,20 @@ fn where_to_look(observed: &Observation, kind: Option<InterfaceKind>) -> Vec<Adv
              and online in the app?",
         ),
         step(
-            "Connect this machine to the same switch or router: the frames pass no router, and \
-             seldom a powerline or Wi-Fi bridge.",
+            "Connect this machine to the same switch or router: the frames do not pass routers, and \
+             rarely pass a powerline or Wi-Fi bridge.",
         ),
         step(
-            "A managed switch may keep them from this port: they go to the multicast address \
-             71:b3:d5:3a:6f:00 and are not IP. Switch its multicast filtering (IGMP snooping, \
+            "A managed switch may not forward the frames to this port: they go to the multicast \
+             address 71:b3:d5:3a:6f:00 and are not IP. Switch the multicast filtering (IGMP snooping, \
              unknown multicast) off, or mirror the port of the hub.",
         ),
         step(
-            "Is it in another VLAN? Then listen on the interface of that VLAN, such as eth0.10.",
+            "Is the hub in another VLAN? Then use the interface of that VLAN, such as eth0.10.",
         ),
         commands(
-            "Where this machine cannot be at the right place, a router, an access point or a second \
-             Pi can listen there and send what it receives (docs/remote-capture.md):",
+            "If this machine cannot be at the right place, a router, an access point or a second Pi \
+             can capture there and send the frames (docs/remote-capture.md):",
             ["capture: {type: remote, command: [ssh, root@router, \"tcpdump -i br-lan -U -w - \
               ether proto 0x88b5\"]}"
                 .to_owned()],
@@ -208,7 +208,7 @@ mod tests {
         says(&report(NoCarrier, Wired, None), "Plug the cable in");
         says(&report(NoCarrier, Wifi, None), "your Wi-Fi");
         says(&report(Unknown, Wired, None), "open files");
-        says(&report(Up, Wired, Some(observed(0, 0))), "Nothing at all came");
+        says(&report(Up, Wired, Some(observed(0, 0))), "No frame at all arrived");
         for words in ["This is Wi-Fi", "VLAN", "IGMP snooping", "same switch", "type: remote"] {
             says(&report(Up, Wifi, Some(observed(0, 9))), words);
         }
@@ -227,6 +227,6 @@ mod tests {
 
         let mut port = report(Up, Wired, Some(observed(5, 0)));
         port.probe.bridge = Some("br0".to_owned());
-        says(&port, "Listen on br0");
+        says(&port, "Use br0");
     }
 }

@@ -114,7 +114,11 @@ fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
     let day = day.to_str().unwrap();
     let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
     let output = Sandbox::new().run(&[&["research"], &question[..], &[day, day]].concat());
-    assert!(stderr(&output).contains("1440 records are there twice"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("1440 repeated records are used only once"),
+        "{}",
+        stderr(&output)
+    );
     let twice: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let once = answer(&question[..5]);
     assert!(!once["findings"].as_array().unwrap().is_empty());

@@ -180,7 +180,7 @@ fn other_traffic_alone_is_shown_with_what_to_do() {
     says(
         &output,
         69,
-        &[", 0 of them of myenergi devices", "of another program", "IGMP", "same switch"],
+        &[", 0 of them of myenergi devices", "from another program", "IGMP", "same switch"],
     );
     assert!(stderr(&output).contains("no frame"));
     has_line(&output, &["0x0806"]);
@@ -195,7 +195,7 @@ fn an_interface_that_cannot_be_listened_on_is_explained_at_once() {
         assert!(start.elapsed() < Duration::from_secs(25), "it listened");
         says(&output, 69, words);
     };
-    at_once("-i eht0", &["eht0 does not exist", "Name one that there is: eth0."]);
+    at_once("-i eht0", &["eht0 does not exist", "Name an existing one: eth0."]);
     network.world.ip("link set eth0 down");
     at_once("-i eth0", &["eth0 has no carrier", "Plug the cable in"]);
     network.home.ip("link set eth0 down");
@@ -203,7 +203,7 @@ fn an_interface_that_cannot_be_listened_on_is_explained_at_once() {
     at_once("", &["eth0", "virtual", "down"]);
     network.home.ip("link del eth0");
     at_once("", &["Interfaces\n  none but the loopback\n"]);
-    at_once("-i lo --for 1s", &["lo is this machine talking to itself"]);
+    at_once("-i lo --for 1s", &["lo is the loopback"]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_port_of_a_bridge_names_the_bridge_which_is_the_one_to_examine() {
     network.home.ip("link set eth0 master br0");
     network.home.ip("link set br0 up");
     let output = examined(&network, "-i eth0 --for 1s", &traffic());
-    says(&output, 0, &["up, port of br0", "Listen on br0: eth0 is a port of it"]);
+    says(&output, 0, &["up, port of br0", "Use br0: eth0 is a port of this bridge"]);
     let output = examined(&network, "--for 2s", &traffic());
     says(&output, 0, &["\nbr0, 2 s: ", "interface: br0}"]);
     assert!(!stdout(&output).contains("\neth0, "), "{}", stdout(&output));

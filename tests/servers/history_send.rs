@@ -225,7 +225,7 @@ fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
     let output = child.wait_with_output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(69), "{said}");
-    assert!(said.contains("told to stop; ") && said.contains("points were sent"), "{said}");
+    assert!(said.contains("stopped by a signal; ") && said.contains("points were sent"), "{said}");
     assert!(said.contains("--from 2026-06-21"), "{said}");
 
     server.mood(TAKES);
@@ -259,7 +259,7 @@ fn a_history_is_sent_while_the_gateway_writes_it() {
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let sandbox = sandbox("http://127.0.0.1:9", "  - {type: stdout}\n");
     for (options, code, said) in [
-        ("--sink stdout", 64, "--sink stdout: it takes the name of an influxdb sink"),
+        ("--sink stdout", 64, "--sink stdout: give the name of an influxdb sink"),
         ("--sink loft", 64, "the configuration has: attic"),
         ("--sink attic --from 2026-06-21 --to 2026-06-20", 64, "is after"),
         ("--sink attic --from yesterday", 64, "not a date"),

@@ -123,26 +123,26 @@ impl InfluxdbConfig {
         match self.address() {
             Err(problem) => refuse("url", &problem),
             Ok(url) if url.scheme() == "http" && self.ca_file.is_some() => {
-                refuse("ca_file", "nothing is encrypted to an http:// address; write https://");
+                refuse("ca_file", "a connection to http:// is not encrypted; write https://");
             }
             Ok(_) => {}
         }
         for (key, name) in [("org", &self.org), ("bucket", &self.bucket)] {
             if name.trim().is_empty() {
-                refuse(key, "name it; a server that does not ask for one takes any");
+                refuse(key, "give a name; a server that needs none accepts any");
             }
         }
         if self.token.as_ref().is_some_and(|token| !fits_a_header(token)) {
             refuse("token", "a token is one line of letters, digits and signs");
         }
         if !(1..=MOST_POINTS).contains(&self.batch_size) {
-            refuse("batch_size", "take 1 to 10000; 500 is a good size");
+            refuse("batch_size", "a number from 1 to 10000; 500 is a good size");
         }
         if self.flush_interval > Period::from_secs(3_600) {
-            refuse("flush_interval", "write once in 1h at least");
+            refuse("flush_interval", "at most 1h");
         }
         if self.timeout.is_zero() || self.timeout > Period::from_secs(600) {
-            refuse("timeout", "take more than 0s, and 10m at most");
+            refuse("timeout", "more than 0s, and at most 10m");
         }
         if let Err(problem) = self.proxy() {
             refuse("proxy", &problem);
@@ -156,8 +156,8 @@ impl InfluxdbConfig {
             (Some(name), _) if name.contains(':') || name.contains(char::is_control) => {
                 refuse("username", "a name has no colon and no control characters");
             }
-            (Some(_), false) => refuse("username", "`password` or `password_file` belongs to it"),
-            (None, true) => refuse("password", "`username` belongs to it"),
+            (Some(_), false) => refuse("username", "also give `password` or `password_file`"),
+            (None, true) => refuse("password", "also give `username`"),
             _ => {}
         }
         problems.extend(self.queue.problems(self.batch_size.min(MOST_POINTS)));

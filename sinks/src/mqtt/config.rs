@@ -231,7 +231,7 @@ impl MqttConfig {
         if self.retain && self.discovery.is_some() {
             refuse(
                 "retain",
-                "Home Assistant would take an old value for a new one after a restart; leave \
+                "Home Assistant would treat an old value as new after a restart; leave \
                  `retain` out, or write `discovery: false`",
             );
         }
@@ -245,7 +245,7 @@ impl MqttConfig {
             }
         }
         if self.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 200) {
-            refuse("client_id", "1 to 200 bytes; leave it out for one that nobody else has");
+            refuse("client_id", "1 to 200 bytes; without this key the gateway uses a unique id");
         }
         let seconds = |period: Period| {
             period.duration() >= Duration::from_secs(1) && period.duration().subsec_nanos() == 0
@@ -258,11 +258,11 @@ impl MqttConfig {
         }
         for (key, period) in [("interval", self.interval), ("heartbeat", self.heartbeat)] {
             if period > LONGEST_THROTTLE {
-                refuse(key, "1d at most");
+                refuse(key, "at most 1d");
             }
         }
         if self.device_timeout.is_zero() {
-            refuse("device_timeout", "longer than a device is silent by itself, such as 120s");
+            refuse("device_timeout", "longer than a device is normally silent, such as 120s");
         }
         for (key, width) in &self.deadband {
             if let Some(fault) = deadband_fault(key, *width) {

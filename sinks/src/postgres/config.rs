@@ -115,13 +115,13 @@ impl PostgresConfig {
             refuse("url", &problem);
         }
         if !(1..=MOST_READINGS).contains(&self.batch_size) {
-            refuse("batch_size", "take 1 to 10000; 500 is a good size");
+            refuse("batch_size", "a number from 1 to 10000; 500 is a good size");
         }
         if self.flush_interval > Period::from_secs(3_600) {
-            refuse("flush_interval", "write once in 1h at least");
+            refuse("flush_interval", "at most 1h");
         }
         if self.timeout.is_zero() || self.timeout > Period::from_secs(600) {
-            refuse("timeout", "take more than 0s, and 10m at most");
+            refuse("timeout", "more than 0s, and at most 10m");
         }
         problems.extend(self.queue.problems(self.batch_size.min(MOST_READINGS)));
         let (password, file) = (self.password.as_ref(), self.password_file.as_deref());

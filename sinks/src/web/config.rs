@@ -72,10 +72,10 @@ impl WebConfig {
             refuse("password", "an empty password protects nothing");
         }
         if !(1..=1_000).contains(&self.max_clients) {
-            refuse("max_clients", "take 1 to 1000; 64 is plenty for a home");
+            refuse("max_clients", "a number from 1 to 1000; 64 is enough for a home");
         }
         if self.device_timeout.is_zero() {
-            refuse("device_timeout", "take at least 1s; 2m is a good value");
+            refuse("device_timeout", "at least 1s; 2m is a good value");
         }
         for (index, host) in self.hosts.iter().enumerate() {
             if host.is_empty() || host.contains(['/', ':', ' ']) {

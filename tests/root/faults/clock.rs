@@ -83,7 +83,7 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
             gateway.waits("it is said", || {
                 let log = gateway.log();
                 log.lines().any(|line| {
-                    line.contains("the clock says 1970-01-0")
+                    line.contains("the clock shows 1970-01-0")
                         && line.contains("nothing is stored until the clock is right")
                         && line.contains(&format!("sink=\"{sink}\""))
                 })

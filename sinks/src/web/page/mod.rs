@@ -173,7 +173,7 @@ fn document(shared: &Shared, base: &Base, content: &Markup) -> Markup {
                 a .skip href="#main" { "Skip to content" }
                 header {
                     h1 { a href={ (base.0) "/" } { (title) } }
-                    p #connection role="status" hidden { "Connection lost. Trying again …" }
+                    p #connection role="status" hidden { "Connection lost. Reconnecting …" }
                 }
                 main #main { (content) }
                 footer {
@@ -182,7 +182,7 @@ fn document(shared: &Shared, base: &Base, content: &Markup) -> Markup {
                         a href={ (base.0) "/api/v1/openapi.json" } { "API" } " · "
                         a href={ (base.0) "/metrics" } { "Metrics" }
                     }
-                    p { "Energy diverted is the device's own counter. Everything else follows from its power readings." }
+                    p { "Diverted energy is the device's own counter. All other energy is computed from its power readings." }
                 }
             }
         }

@@ -44,7 +44,7 @@ pub(super) async fn day(shared: &Shared, serial: u32) -> Markup {
         .map(|((_, name, class), points)| PowerSeries { class, name: (*name).to_owned(), points })
         .collect();
     if series.is_empty() {
-        return html! { p { "No powers were received in the last 24 hours." } };
+        return html! { p { "No power was received in the last 24 hours." } };
     }
     let title = format!("Power of {}", name_of(shared, serial));
     let timezone = &shared.context.timezone;
