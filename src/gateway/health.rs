@@ -44,7 +44,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// The health of a gateway that is starting. Without a manager nobody is told.
+    /// Health of a gateway that is starting. Without a service manager, no messages are sent.
     pub(super) fn new(
         manager: Option<Manager>,
         counters: Arc<Counters>,
@@ -70,7 +70,7 @@ impl Health {
         tokio::time::sleep_until(self.next).await;
     }
 
-    /// Looks at the tasks, and tells the manager what there is to tell now.
+    /// Checks the tasks, and sends due messages to the service manager.
     pub(super) fn tell(&mut self, sinks: &Sinks, status: &RunningStatus) {
         let now = Instant::now();
         self.watch(status, now);
@@ -103,7 +103,7 @@ impl Health {
         self.next = now + wait;
     }
 
-    /// Logs what is stuck, once, and that it goes on again.
+    /// Logs stuck tasks once, and their recovery.
     fn watch(&mut self, status: &RunningStatus, now: Instant) {
         let stuck = status.stuck(now.into_std());
         if stuck != self.stuck {
@@ -121,7 +121,7 @@ impl Health {
         self.watches_capture = false;
     }
 
-    /// The gateway ends within `most`. The manager is told once.
+    /// Announces once to the service manager that the gateway ends within `most`.
     pub(super) fn stopping(&mut self, most: Duration) {
         if let Some(manager) = &self.manager
             && !std::mem::replace(&mut self.stopping, true)

@@ -60,7 +60,7 @@ pub(super) struct Sinks {
     reader_gone: bool,
     /// Number of tasks that have run once.
     running: Arc<AtomicUsize>,
-    /// Time that each sink waits before it is started again after it died.
+    /// Time that each sink waits before it is started again after a crash.
     backoffs: Vec<Backoff>,
 }
 
@@ -133,7 +133,7 @@ impl Sinks {
         }
     }
 
-    /// Notes how a sink ended, and returns the output whose sink died.
+    /// Records the end of a sink, and returns the output whose sink crashed.
     fn ended(&mut self, joined: Joined) -> Option<usize> {
         let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let index = self.serves.remove(&id)?;

@@ -9,7 +9,7 @@ use tracing::info;
 use super::rollup::compute::{QUARTER, reach};
 use crate::database::StoreError;
 
-/// How far time goes on before old readings are looked for again, in ms.
+/// Interval, in the time of the readings, at which old readings are removed, in ms.
 const PAUSE: i64 = 3_600_000;
 
 /// At most so many rows go at a time, so that a batch never waits long.
