@@ -92,7 +92,7 @@ macro_rules! sinks {
 }
 
 sinks! {
-    Stdout "stdout" => crate::stdout::Config,
+    Stdout "stdout" => crate::stdout::StdoutConfig,
     Sqlite "sqlite" => crate::sqlite::SqliteConfig,
     Mqtt "mqtt" => crate::mqtt::MqttConfig,
     Influxdb "influxdb" => crate::influxdb::InfluxdbConfig,

@@ -25,10 +25,10 @@ use crate::sink::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 /// Standard output has no options.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {}
+pub struct StdoutConfig {}
 
 #[async_trait]
-impl SinkConfig for Config {
+impl SinkConfig for StdoutConfig {
     async fn open(&self, _context: &Context) -> Result<Box<dyn Sink>, SinkError> {
         // Unbuffered, so that what was written is known when a write fails.
         let output = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use energi_sinks::energy::{Period, PeriodLength};
+use energi_sinks::energy::{CalendarPeriod, PeriodLength};
 use jiff::civil::{Date, ISOWeekDate, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -85,7 +85,7 @@ fn last(text: &str) -> Result<Date, String> {
     period(text).map(|period| period.end())
 }
 
-fn period(text: &str) -> Result<Period, String> {
+fn period(text: &str) -> Result<CalendarPeriod, String> {
     let wrong = || "not a date such as 2026-06-20, 2026-06, 2026-W25 or 2026".to_owned();
     let (start, length) = if let Some((year, week)) = text.split_once("-W") {
         let (year, week) = (year.parse().ok(), week.parse().ok());
@@ -101,7 +101,7 @@ fn period(text: &str) -> Result<Period, String> {
         };
         (date(&text).ok(), length)
     };
-    start.map(|start| Period { length, start }).ok_or_else(wrong)
+    start.map(|start| CalendarPeriod { length, start }).ok_or_else(wrong)
 }
 
 fn last_span(text: &str) -> Result<Span, String> {

@@ -9,8 +9,9 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::history::{self, Existing, HistoryError, SampleSelection};
+use crate::history::{self, HistoryError, SampleSelection};
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::files::Existing;
 
 use super::dates::{self, DateRange};
 use super::located::HistoryLocation;

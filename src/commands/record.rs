@@ -16,9 +16,10 @@ use crate::capture::live::{InterfaceName, LiveSettings, LiveSource};
 use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Event, Source};
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::files::Existing;
 use crate::platform::signals::Signals;
 use crate::record::{
-    Existing, FrameQueue, FrameRecorder, Only, RecordError, RecordingCounters, RecordingPlan,
+    FrameQueue, FrameRecorder, Only, RecordError, RecordingCounters, RecordingPlan,
     RecordingTarget, Rotation,
 };
 use crate::terminal::progress::StatusLine;

@@ -18,7 +18,7 @@ use crate::capture::Source;
 use crate::capture::live::{self, LiveSettings, LiveSource};
 use crate::capture::remote::{self, RemoteAddress, RemoteSettings, RemoteSource};
 use crate::capture::replay::ReplaySource;
-use crate::capture::simulator::{self, Simulator};
+use crate::capture::simulator::{self, SimulatorSource};
 use crate::capture::stop::Stop;
 use crate::config::{Capture, Config, Devices, Remote};
 use crate::pipeline::counters::Counters;
@@ -199,7 +199,7 @@ fn open_source(
             let mut settings = simulator::Settings::new(start, config.timezone.clone());
             settings.of(&wanted.devices.products());
             settings.seed = wanted.seed;
-            (Box::new(Simulator::new(settings, wanted.speed)), None)
+            (Box::new(SimulatorSource::new(settings, wanted.speed)), None)
         }
     })
 }

@@ -6,15 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::{HistoryError, open};
-
-/// Treatment of an existing file by a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Refuse.
-    Keep,
-    /// Replace it.
-    Replace,
-}
+use crate::platform::files::Existing;
 
 /// Writes a consistent copy of the history at `source` to `target`, which appears there whole or
 /// not at all. The gateway may be writing to the history meanwhile: the copy is of one moment.

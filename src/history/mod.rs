@@ -12,7 +12,7 @@ use std::path::Path;
 
 use energi_sinks::sqlite::History;
 
-pub use backup::{Existing, backup};
+pub use backup::backup;
 pub use error::HistoryError;
 pub(crate) use export::io_error;
 pub use export::{SampleSelection, export};

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub mod exit;
+pub mod files;
 pub mod logging;
 pub mod privileges;
 pub mod signals;

@@ -9,15 +9,7 @@ use jiff::Timestamp;
 
 use super::RecordError;
 use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics, PcapngWriter, STATISTICS_SIZE};
-
-/// Treatment of an existing file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Refuse.
-    Keep,
-    /// Replace it.
-    Replace,
-}
+use crate::platform::files::Existing;
 
 /// Blocks are gathered up to this many bytes between two flushes.
 const GATHER: usize = 256 << 10;

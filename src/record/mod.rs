@@ -20,7 +20,6 @@ use thiserror::Error;
 use crate::capture::live::LiveCounters;
 use crate::capture::stop::Stop;
 pub use counters::RecordingCounters;
-pub use file::Existing;
 pub use queue::{FrameBatch, FrameQueue};
 pub use selection::Only;
 use series::{FileSeries, Full};

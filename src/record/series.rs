@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::info;
 
-use super::file::{CaptureFile, Cut, Existing};
+use super::file::{CaptureFile, Cut};
 use super::{RecordError, RecordingCounters};
 use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics};
+use crate::platform::files::Existing;
 
 /// Where frames are saved.
 #[derive(Debug)]

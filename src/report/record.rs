@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::history::io_error;
-use energi_sinks::energy::{Energy, EnergyDay, Period, PeriodLength, PeriodTotal, totals};
+use energi_sinks::energy::{CalendarPeriod, Energy, EnergyDay, PeriodLength, PeriodTotal, totals};
 use energi_sinks::sqlite::DAILY_ENERGY;
 
 /// A row of the history's public table, its columns in its order.
@@ -13,7 +13,7 @@ use energi_sinks::sqlite::DAILY_ENERGY;
 struct DayRecord {
     serial: u32,
     #[serde(serialize_with = "text")]
-    date: Period,
+    date: CalendarPeriod,
     diverted_kwh: Option<f64>,
     import_kwh: Option<f64>,
     export_kwh: Option<f64>,
@@ -26,7 +26,7 @@ impl From<&EnergyDay> for DayRecord {
         let Energy { diverted, import, export, generation } = day.energy;
         Self {
             serial: day.serial,
-            date: Period::of(day.date, PeriodLength::Day),
+            date: CalendarPeriod::of(day.date, PeriodLength::Day),
             diverted_kwh: meaningful(diverted),
             import_kwh: meaningful(import),
             export_kwh: meaningful(export),
@@ -40,7 +40,7 @@ impl From<&EnergyDay> for DayRecord {
 struct TotalRecord {
     serial: u32,
     #[serde(serialize_with = "text")]
-    period: Period,
+    period: CalendarPeriod,
     diverted_kwh: Option<f64>,
     import_kwh: Option<f64>,
     export_kwh: Option<f64>,
@@ -83,7 +83,7 @@ fn meaningful(kwh: Option<f64>) -> Option<f64> {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn text<S: Serializer>(period: &Period, serializer: S) -> Result<S::Ok, S::Error> {
+fn text<S: Serializer>(period: &CalendarPeriod, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(period)
 }
 

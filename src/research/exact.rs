@@ -250,7 +250,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::capture::simulator::{DeviceState, Household, Rate, Settings};
+    use crate::capture::simulator::{EddiSnapshot, Household, Rate, Settings};
     use crate::research::outside;
     use crate::research::series::{Gathered, RecordSelection};
 
@@ -259,7 +259,7 @@ mod tests {
 
     /// A field of the cloud's history: its name, where the record has it, the cloud's number for one
     /// raw, and the raw number.
-    type Field = (&'static str, &'static [u8], i32, fn(&DeviceState) -> i32);
+    type Field = (&'static str, &'static [u8], i32, fn(&EddiSnapshot) -> i32);
 
     const FIELDS: &[Field] = &[
         ("gep", &[0x30, 0x46], 60, |state| state.minute.generation.positive),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     /// A minute since 1970 as the cloud has it, which leaves out what is zero.
-    fn row(minute: i64, state: &DeviceState) -> String {
+    fn row(minute: i64, state: &EddiSnapshot) -> String {
         let time = Timestamp::from_second(minute * 60).unwrap().to_zoned(TimeZone::UTC);
         let mut row = format!(
             "\"yr\": {}, \"mon\": {}, \"dom\": {}, \"hr\": {}, \"min\": {}",

@@ -89,13 +89,13 @@ impl RecordTypeStats {
 
 /// The kinds of records seen so far.
 #[derive(Debug, Clone, Default)]
-pub struct RecordTypes {
+pub struct RecordTypeCounts {
     kinds: BTreeMap<RecordKey, RecordTypeStats>,
     /// Records of further kinds, once 4096 are told apart.
     pub untold: u64,
 }
 
-impl RecordTypes {
+impl RecordTypeCounts {
     /// Takes a record in.
     pub fn add(
         &mut self,
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn records_are_told_apart_by_length_type_and_source_and_their_rate_is_the_median() {
-        let mut kinds = RecordTypes::default();
+        let mut kinds = RecordTypeCounts::default();
         let near = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 1]));
         let far = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 2]));
         let mut add = |second: i64, length, record_type, source| {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_hostile_capture_does_not_fill_the_memory() {
-        let mut kinds = RecordTypes::default();
+        let mut kinds = RecordTypeCounts::default();
         for record_type in 0..u16::MAX {
             let payload = payload(6, record_type);
             let record = Frame::parse_payload(&payload).unwrap().records().next().unwrap();

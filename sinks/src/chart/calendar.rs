@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::energy::{Period, PeriodLength, PeriodTotal};
+use crate::energy::{CalendarPeriod, PeriodLength, PeriodTotal};
 
 /// The periods from the first to the last, those without data among them.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl Calendar {
             PeriodLength::Month => "%B %Y",
             PeriodLength::Year => "%Y",
         };
-        let last = Period { length: self.length, start: self.last }.end();
+        let last = CalendarPeriod { length: self.length, start: self.last }.end();
         let (first, last) = (self.first.strftime(format), last.strftime(format));
         if first.to_string() == last.to_string() {
             first.to_string()
@@ -126,8 +126,9 @@ impl Calendar {
 
     /// A label for each unit that `text` has one for, cut to the calendar.
     fn units(self, unit: PeriodLength, text: impl Fn(Date) -> Option<String>) -> Vec<Label> {
-        let next = |date: Date| Period { length: unit, start: date }.next().map(|it| it.start);
-        std::iter::successors(Some(Period::of(self.first, unit).start), |date| next(*date))
+        let next =
+            |date: Date| CalendarPeriod { length: unit, start: date }.next().map(|it| it.start);
+        std::iter::successors(Some(CalendarPeriod::of(self.first, unit).start), |date| next(*date))
             .take_while(|date| *date <= self.last)
             .filter_map(|date| {
                 let slot = self.slot(date.max(self.first));

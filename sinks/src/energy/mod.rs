@@ -6,7 +6,9 @@ mod period;
 mod today;
 
 pub use flow::{Flows, HOLD, held, milliwatt_hours};
-pub use period::{Energy, EnergyDay, Period, PeriodLength, PeriodTotal, totals, without_energy};
+pub use period::{
+    CalendarPeriod, Energy, EnergyDay, PeriodLength, PeriodTotal, totals, without_energy,
+};
 #[cfg(feature = "sqlite")]
 pub(crate) use today::midnights;
 pub use today::{FlowKwh, TodaysFlows};

@@ -117,14 +117,14 @@ impl PeriodLength {
 
 /// A calendar period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub struct CalendarPeriod {
     /// Length of the period.
     pub length: PeriodLength,
     /// The first date.
     pub start: Date,
 }
 
-impl Period {
+impl CalendarPeriod {
     /// Returns the period that `date` lies in.
     #[must_use]
     pub fn of(date: Date, length: PeriodLength) -> Self {
@@ -166,7 +166,7 @@ impl Period {
 }
 
 /// `2026-06-20`, `2026-W25`, `2026-06` or `2026`.
-impl fmt::Display for Period {
+impl fmt::Display for CalendarPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month) = (self.start.year(), self.start.month());
         match self.length {
@@ -187,7 +187,7 @@ pub struct PeriodTotal {
     /// Serial number of the device.
     pub serial: u32,
     /// The period.
-    pub period: Period,
+    pub period: CalendarPeriod,
     /// The sums over the days on which each is known.
     pub energy: Energy,
     /// The part on days on which the device was received all day long.
@@ -229,7 +229,7 @@ impl PeriodTotal {
 /// Sums `days`, ordered by serial number and date, over the periods that they lie in.
 #[must_use]
 pub fn totals(days: &[EnergyDay], length: PeriodLength) -> Vec<PeriodTotal> {
-    let place = |day: &EnergyDay| (day.serial, Period::of(day.date, length));
+    let place = |day: &EnergyDay| (day.serial, CalendarPeriod::of(day.date, length));
     days.chunk_by(|a, b| place(a) == place(b)).filter_map(|days| total(days, length)).collect()
 }
 
@@ -239,7 +239,7 @@ fn total(days: &[EnergyDay], length: PeriodLength) -> Option<PeriodTotal> {
     let complete = || days.iter().filter(|day| day.complete);
     Some(PeriodTotal {
         serial: first.serial,
-        period: Period::of(first.date, length),
+        period: CalendarPeriod::of(first.date, length),
         energy: days.iter().map(|day| day.energy).sum(),
         complete_energy: complete().map(|day| day.energy).sum(),
         days: count(days.len()),
@@ -282,11 +282,11 @@ mod tests {
 
     #[test]
     fn a_week_runs_from_monday_to_sunday_over_the_turn_of_the_year() {
-        let week = Period::of(date(2026, 1, 1), PeriodLength::Week);
+        let week = CalendarPeriod::of(date(2026, 1, 1), PeriodLength::Week);
         assert_eq!((week.start, week.end()), (date(2025, 12, 29), date(2026, 1, 4)));
         assert_eq!(week.to_string(), "2026-W01");
         assert_eq!(week.next().unwrap().to_string(), "2026-W02");
-        assert_eq!(Period::of(date(2024, 2, 3), PeriodLength::Month).days(), 29);
+        assert_eq!(CalendarPeriod::of(date(2024, 2, 3), PeriodLength::Month).days(), 29);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::History;
 use crate::database::ReadError;
-use crate::energy::{EnergyDay, Period};
+use crate::energy::{CalendarPeriod, EnergyDay};
 use crate::settings::Tariff;
 
 /// Savings by device and date, in the tariff's currency.
@@ -51,7 +51,7 @@ fn price_of(rises: &[(Time, f64)], tariff: &Tariff) -> f64 {
 impl Savings {
     /// Returns what a device has saved in a period; `None` where nothing is known.
     #[must_use]
-    pub fn of(&self, serial: u32, period: Period) -> Option<f64> {
+    pub fn of(&self, serial: u32, period: CalendarPeriod) -> Option<f64> {
         let dates = (serial, period.start)..=(serial, period.end());
         self.0.range(dates).map(|(_, saved)| *saved).reduce(|sum, saved| sum + saved)
     }

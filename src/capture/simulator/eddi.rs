@@ -24,7 +24,7 @@ const COUNTER_STEP: u64 = 36_000;
 
 /// True state and measurements of a device at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceState {
+pub struct EddiSnapshot {
     /// The serial number.
     pub serial: u32,
     /// The hardware address.
@@ -112,7 +112,7 @@ impl Average {
 #[derive(Debug)]
 pub(super) struct Eddi {
     random: Random,
-    state: DeviceState,
+    state: EddiSnapshot,
     /// The greatest power of the roof, in W.
     roof: f64,
     load: Load,
@@ -139,7 +139,7 @@ impl Eddi {
         let first = Tank::new(180.0, f64::from(random.between(46, 54)), 60.0);
         let second = Tank::new(250.0, f64::from(random.between(34, 42)), 65.0);
         Self {
-            state: DeviceState {
+            state: EddiSnapshot {
                 serial,
                 mac: MacAddress([0x70, 0xb3, 0xd5, address[0], address[1], address[2]]),
                 grid: 0,
@@ -176,7 +176,7 @@ impl Eddi {
         }
     }
 
-    pub(super) fn state(&self) -> &DeviceState {
+    pub(super) fn state(&self) -> &EddiSnapshot {
         &self.state
     }
 

@@ -6,7 +6,7 @@ use energi_decoders::frame::{ETHERTYPE, MAGIC, MULTICAST, RECORDS};
 use energi_decoders::layout::SERIAL;
 use energi_decoders::{MacAddress, Product};
 
-use super::eddi::{DeviceState, MinuteHistory};
+use super::eddi::{EddiSnapshot, MinuteHistory};
 use super::random::Random;
 use super::settings::Oddities;
 use super::zappi::ZappiState;
@@ -125,7 +125,7 @@ impl Writer {
     }
 
     /// The entry `6C`, in which mqtt-energi saw firmware.
-    fn firmware(&mut self, state: &DeviceState, noise: &mut Random) {
+    fn firmware(&mut self, state: &EddiSnapshot, noise: &mut Random) {
         let at = self.entry([0x6c, 0x00]);
         self.i16(at + 2, state.tank);
         self.i16(at + 4, state.heatsink);
@@ -151,7 +151,7 @@ impl Writer {
 }
 
 /// Writes an eddi's frame of the given length byte. `noise` moves what is not known.
-pub(super) fn eddi(frame: &mut Writer, length: u8, state: &DeviceState, noise: &mut Random) {
+pub(super) fn eddi(frame: &mut Writer, length: u8, state: &EddiSnapshot, noise: &mut Random) {
     let serial = state.serial.to_le_bytes();
     match length {
         0x22 => {
@@ -224,7 +224,7 @@ const fn entries_of(length: u8) -> Option<&'static [Entry]> {
     })
 }
 
-fn eddi_status(state: &DeviceState) -> StatusRecord {
+fn eddi_status(state: &EddiSnapshot) -> StatusRecord {
     let flags = [
         (state.hot, 0x0008),
         (state.boost, 0x0010),
@@ -246,7 +246,7 @@ fn eddi_status(state: &DeviceState) -> StatusRecord {
 }
 
 /// The minute history: averages of the last whole minute.
-fn minute(frame: &mut Writer, state: &DeviceState) {
+fn minute(frame: &mut Writer, state: &EddiSnapshot) {
     let MinuteHistory { grid, generation, divert, voltage, frequency, heatsink } = state.minute;
     frame.i16(0x30, generation.positive);
     frame.i16(0x32, generation.negative);
@@ -316,7 +316,7 @@ pub(super) fn harvi(frame: &mut Writer, serial: u32, relay: &Relay) {
 pub(super) fn distort(
     frame: &mut Writer,
     length: u8,
-    state: &DeviceState,
+    state: &EddiSnapshot,
     oddities: &Oddities,
     random: &mut Random,
 ) {

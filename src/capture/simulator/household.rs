@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::STEP;
 use super::day::Day;
-use super::eddi::{DeviceState, Eddi};
+use super::eddi::{Eddi, EddiSnapshot};
 use super::frames::{self, Relay};
 use super::load::Load;
 use super::random::Random;
@@ -130,7 +130,7 @@ impl Household {
 
     /// Returns what a device is and measures in truth, when the last frame is sent.
     #[must_use]
-    pub fn device(&self, index: usize) -> Option<&DeviceState> {
+    pub fn device(&self, index: usize) -> Option<&EddiSnapshot> {
         self.eddis.get(index).map(Eddi::state)
     }
 
@@ -181,7 +181,7 @@ impl Household {
             let ZappiState { mac, serial, grid, generation, voltage, .. } = *state;
             return Some(Relay { mac, serial, grid, generation, voltage });
         }
-        let DeviceState { mac, serial, grid, generation, voltage, .. } =
+        let EddiSnapshot { mac, serial, grid, generation, voltage, .. } =
             *self.eddis.first()?.state();
         Some(Relay { mac, serial, grid, generation, voltage })
     }

@@ -20,7 +20,7 @@ mod zappi;
 
 use jiff::Timestamp;
 
-pub use self::eddi::DeviceState;
+pub use self::eddi::EddiSnapshot;
 pub use self::household::Household;
 pub use self::settings::{EDDI, Oddities, Rate, Restart, Settings};
 use super::pacer::Pacer;
@@ -32,14 +32,14 @@ const STEP: u32 = 2;
 
 /// A source of simulated frames.
 #[derive(Debug)]
-pub struct Simulator {
+pub struct SimulatorSource {
     household: Household,
     pacer: Pacer,
     /// When the frame that waits is due.
     held: Option<Timestamp>,
 }
 
-impl Simulator {
+impl SimulatorSource {
     /// A household whose time passes at `speed`.
     #[must_use]
     pub fn new(settings: Settings, speed: Speed) -> Self {
@@ -53,7 +53,7 @@ impl Simulator {
     }
 }
 
-impl Source for Simulator {
+impl Source for SimulatorSource {
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let Some(time) = self.held.take().or_else(|| self.household.advance()) else {
             return Ok(Event::End);

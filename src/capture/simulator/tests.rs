@@ -371,7 +371,7 @@ fn a_simulation_that_begins_now_begins_with_the_next_second() {
 fn the_source_waits_for_its_frames_and_loses_none() {
     let day = settings(date(2026, 6, 20));
     let mut expected = Household::new(day.clone());
-    let mut source = Simulator::new(day, Speed::Times(5.0));
+    let mut source = SimulatorSource::new(day, Speed::Times(5.0));
     let mut idle = 0;
     for _ in 0..8 {
         let (time, frame) = expected.next_frame().unwrap();

@@ -10,7 +10,7 @@ use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::Failure;
-use crate::research::record_types::{RecordKey, RecordTypeStats, RecordTypes};
+use crate::research::record_types::{RecordKey, RecordTypeCounts, RecordTypeStats};
 
 /// Arguments of `research types`.
 #[derive(Debug, clap::Args)]
@@ -121,7 +121,7 @@ fn status(readers: &[Reader]) -> &'static str {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut kinds = RecordTypes::default();
+    let mut kinds = RecordTypeCounts::default();
     let ended = args.captures.read(|frame, time| {
         for record in frame.records() {
             kinds.add(&record, time, frame.source());

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use self::noise::{Noise, Random};
 use super::*;
-use crate::capture::simulator::{DeviceState, Household, Rate, Settings};
+use crate::capture::simulator::{EddiSnapshot, Household, Rate, Settings};
 use crate::research::metrics::Metrics;
 use crate::research::series::{Gathered, RecordSelection};
 use crate::research::{declare, verify};
@@ -34,7 +34,7 @@ fn start() -> Timestamp {
 /// A simulated day of records 0x2C, of which `rewrite` makes the body anew, and what is known of it.
 fn day(
     seed: u64,
-    mut rewrite: impl FnMut(&mut [u8], &DeviceState),
+    mut rewrite: impl FnMut(&mut [u8], &EddiSnapshot),
 ) -> (RecordSeries, Vec<KnownMetric>) {
     let end = start() + jiff::SignedDuration::from_hours(24);
     let mut household = household(seed, &[(0x22, 2), (0x20, 12), (LENGTH, 12), (0x1F, 24)]);
@@ -77,7 +77,7 @@ fn for_every_seed(test: impl Fn(u64) + Sync) {
 
 /// Returns what may be hidden: the metric, its truth, and how a device would send it: type and
 /// divisor.
-type Hidden = (&'static str, fn(&DeviceState) -> f64, Raw, f64);
+type Hidden = (&'static str, fn(&EddiSnapshot) -> f64, Raw, f64);
 
 const HIDDEN: &[Hidden] = &[
     ("grid_pwr", |state| f64::from(state.grid), Raw::I16, 1.0),
