@@ -41,7 +41,7 @@ pub(super) fn write(
     }
     if totals.iter().any(|total| table.is_marked(total)) {
         let on = if length == PeriodLength::Day { "" } else { " on some days" };
-        let text = "* Incomplete: the device was not received all day long";
+        let text = "* Incomplete: the device was not received all day";
         note(&format!("{text}{on}. Energy may be missing."), width, out)?;
     }
     if style.tariff.is_some() && !totals.is_empty() {
