@@ -11,11 +11,14 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mqtt_energi import read
+
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 GATEWAY = TARGET / "energi-gateway"
 SENDER = TARGET / "examples/send_frames"
 DAY = ROOT / "examples/captures/eddi-day.pcapng.gz"
+EDDI = 17589669
 
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +68,12 @@ class Network:
     def sender(self, rate, count):
         """Frames of the example day, as a command in the devices' namespace."""
         return ["ip", "netns", "exec", self.world, *map(str, [SENDER, "eth0", rate, count, DAY])]
+
+
+def makes_reading(frame):
+    """Whether the gateway makes a reading of a frame of the example day: where Python does, and it is the
+    eddi's. Python takes records of the zappi for an eddi's."""
+    return read(frame).get("serial") == EDDI
 
 
 @contextmanager

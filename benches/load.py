@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lab import DAY, LIVE, ROOT, Network, cpu, demand_root, gateway, running
-from mqtt_energi import frames, read
+from lab import DAY, LIVE, ROOT, Network, cpu, demand_root, gateway, makes_reading, running
+from mqtt_energi import frames
 
 RATES = [
     10_000,
@@ -112,7 +112,7 @@ def cells(taken):
 
 def main(seconds):
     demand_root()
-    day = [bool(read(frame)) for frame in frames(DAY)]
+    day = list(map(makes_reading, frames(DAY)))
     print("| frames/s | gateway: lost | CPU a frame | Python: lost | CPU a frame |\n|---|---|---|---|---|")
     listeners = [Gateway(), Python()]
     with Network() as network:

@@ -25,10 +25,9 @@ import threading
 import time
 from pathlib import Path
 
-from lab import LIVE, TARGET, Network, all_sinks, demand_root, gateway, memory, running, servers
+from lab import EDDI, LIVE, TARGET, Network, all_sinks, demand_root, gateway, memory, running, servers
 
 PORT = 8088
-SERIAL = 17589669
 FRAMES_PER_SECOND = 20_000
 CLIENTS = 64
 REQUESTS_PER_SECOND = 50
@@ -54,17 +53,17 @@ def ten_years(folder):
 def views():
     """The page and the API, with the longest spans that they give."""
     week = f"from={LAST - datetime.timedelta(days=7)}T00:00:00Z&to={LAST}T00:00:00Z"
-    past = f"device={SERIAL}&to={LAST}"
+    past = f"device={EDDI}&to={LAST}"
     return {
         "page, days": f"/?{past}",
         "page, months": f"/?{past}&show=month",
         "page, years": f"/?{past}&show=year",
-        "last 24 hours": f"/fragments/day?device={SERIAL}",
+        "last 24 hours": f"/fragments/day?device={EDDI}",
         "devices": "/api/v1/devices",
         "energy by day, ten years": f"/api/v1/energy?step=day&from=2016-07-01&to={LAST}",
         "energy by month, ten years": f"/api/v1/energy?step=month&from=2016-07-01&to={LAST}",
         "energy by year, ten years": f"/api/v1/energy?step=year&from=2016-07-01&to={LAST}",
-        "minutes, a week": f"/api/v1/minutes?serial={SERIAL}&key=grid_pwr&{week}",
+        "minutes, a week": f"/api/v1/minutes?serial={EDDI}&key=grid_pwr&{week}",
         "metrics": "/metrics",
         "OpenAPI": "/api/v1/openapi.json",
     }
