@@ -27,6 +27,10 @@ pub const FAILURE: &str = "energi_gateway::failure";
 
 const DEFAULT_FILTER: &str = "info";
 
+/// What is logged unless `RUST_LOG` says otherwise: without the NATS client, whose failures the sink
+/// logs once.
+const UNASKED: &str = "info,async_nats=off";
+
 /// Starts logging: `RUST_LOG` chooses what (default `info`), `NO_COLOR` is honoured, and under
 /// journald, which stamps each line itself, lines carry no time.
 pub fn start(format: LogFormat) {
@@ -51,7 +55,7 @@ pub fn start(format: LogFormat) {
 
 /// The filter that `wanted` describes, or the default and what is wrong with `wanted`.
 fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
-    let text = if wanted.trim().is_empty() { DEFAULT_FILTER } else { wanted };
+    let text = if wanted.trim().is_empty() { UNASKED } else { wanted };
     // A word that is no level would be taken for a part of the program, of which nothing is shown.
     let word = text.split(',').map(str::trim).find(|part| {
         part.chars().all(char::is_alphanumeric) && part.parse::<LevelFilter>().is_err()
