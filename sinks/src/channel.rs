@@ -53,16 +53,23 @@ impl Room {
 
 impl<T: Item> Default for Publisher<T> {
     fn default() -> Self {
+        Self::new(CAPACITY)
+    }
+}
+
+impl<T: Item> Publisher<T> {
+    /// A channel that holds so many readings for its slowest subscriber. One of less than
+    /// [`CAPACITY`] is for a source that does not wait for room.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
         Self {
-            sender: broadcast::Sender::new(CAPACITY),
+            sender: broadcast::Sender::new(capacity),
             room: Arc::default(),
             credit: 0,
             closing: watch::Sender::new(false),
         }
     }
-}
 
-impl<T: Item> Publisher<T> {
     /// The handle by which the rest of the gateway takes part in the channel.
     #[must_use]
     pub fn hub(&self) -> Hub<T> {

@@ -132,8 +132,7 @@ pub(super) struct Eddi {
 const RATINGS: [i32; 2] = [3000, 2400];
 
 impl Eddi {
-    pub(super) fn new(index: u32, mut random: Random, load: Load) -> Self {
-        let serial = 17_589_669_u32.wrapping_add(index.wrapping_mul(1013));
+    pub(super) fn new(serial: u32, mut random: Random, load: Load) -> Self {
         // The address ends as the serial number does, as that of the one device that is known.
         let [_, address @ ..] = serial.to_be_bytes();
         let first = Tank::new(180.0, f64::from(random.between(46, 54)), 60.0);

@@ -69,7 +69,8 @@ impl Household {
         let eddis = (0..settings.devices)
             .map(|index| {
                 let load = Load::new(stream(Stream::Load, index));
-                Eddi::new(index, stream(Stream::Eddi, index), load)
+                let serial = settings.serial.wrapping_add(index.wrapping_mul(1013));
+                Eddi::new(serial, stream(Stream::Eddi, index), load)
             })
             .collect();
         let zappis = settings.others.iter().filter(|product| **product == Product::Zappi);

@@ -79,6 +79,8 @@ pub struct Settings {
     /// How many eddis. Each watches a circuit of its own, as on a house of several phases, under
     /// the same sun.
     pub devices: u32,
+    /// Serial number of the first eddi.
+    pub serial: u32,
     /// Zappis and harvis beside them, on circuits of their own: what the eddis see is the same.
     pub others: Vec<Product>,
     /// The same seed gives the same frames, on every machine.
@@ -119,6 +121,7 @@ impl Settings {
     pub fn new(start: Timestamp, timezone: TimeZone) -> Self {
         Self {
             devices: 1,
+            serial: 17_589_669,
             others: Vec::new(),
             seed: 7,
             start,
