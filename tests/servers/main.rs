@@ -1,8 +1,10 @@
-//! What the sinks deliver to real servers: Mosquitto, VictoriaMetrics, InfluxDB.
+//! What the sinks deliver to real servers: Mosquitto, VictoriaMetrics, InfluxDB, and replicated
+//! servers of many sites.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod custom_decoder;
+mod fleet;
 mod forged;
 mod history_send;
 mod home_assistant;

@@ -144,7 +144,8 @@ struct Shared {
 }
 
 impl Listener {
-    pub(crate) fn new(port: u16, user: Option<(&str, &str)>) -> Self {
+    /// A client of the broker at this port, as a user where one is given.
+    pub fn new(port: u16, user: Option<(&str, &str)>) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let id = format!("test-{}-{number}", std::process::id());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::disk::Disk;
 use crate::process::{Running, free_port};
 use crate::skip::skip;
 
@@ -62,6 +63,29 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Some(server)
+    }
+
+    /// A replica that does not run yet. Its own folder goes with it.
+    pub fn replica(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let replica = Self { folder, port: free_port(), user: self.user, running: None };
+        let primary = format!("host=127.0.0.1 port={} user=owner password=owner", self.port);
+        let copied = replica
+            .program("pg_basebackup")
+            .args(["-R", "-X", "stream", "-c", "fast", "-d", &primary, "-D"])
+            .arg(replica.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        replica
+    }
+
+    /// Makes a replica a primary.
+    pub fn promote(&self) {
+        self.ask_as("owner", "postgres", "SELECT pg_promote()");
     }
 
     /// Starts it with these options, and waits until it answers.
@@ -124,28 +148,46 @@ impl Postgres {
         self.ask_as("owner", "energy", sql)
     }
 
+    /// Runs a file of SQL as the owner, with variables of psql.
+    pub fn run_file(&self, file: &Path, variables: &[(&str, &str)]) {
+        let mut command = self.psql("owner", "owner", "energy");
+        for (name, value) in variables {
+            command.args(["-v", &format!("{name}={value}")]);
+        }
+        let output = command.arg("-f").arg(file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     fn ask_as(&self, role: &str, database: &str, sql: &str) -> String {
         self.query(role, role, database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    fn query(
+    /// Has a role do something, and returns what came of it, or what the server says.
+    ///
+    /// # Errors
+    /// What psql writes on standard error.
+    pub fn query(
         &self,
         role: &str,
         password: &str,
         database: &str,
         sql: &str,
     ) -> Result<String, String> {
-        let output = Command::new(Path::new(PROGRAMS).join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", role, "-d", database])
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
-            .env("PGPASSWORD", password)
-            .output()
-            .unwrap();
+        let output = self.psql(role, password, database).args(["-c", sql]).output().unwrap();
         if output.status.success() {
             Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
+    }
+
+    fn psql(&self, role: &str, password: &str, database: &str) -> Command {
+        let mut command = Command::new(Path::new(PROGRAMS).join("psql"));
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", role, "-d", database])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .env("PGPASSWORD", password);
+        command
     }
 
     /// Copies a file into its folder, readable by it alone.
@@ -157,6 +199,13 @@ impl Postgres {
             chown(&path, Some(uid), Some(gid)).unwrap();
         }
         path
+    }
+
+    /// A file system of this size that it may write to. None: the test has been skipped.
+    pub fn disk(&self, size: &str) -> Option<Disk> {
+        let owner = self.user.map(|(uid, gid)| format!(",uid={uid},gid={gid}"));
+        let options = format!("size={size},mode=0700{}", owner.unwrap_or_default());
+        Disk::mount(self.path("disk"), &options)
     }
 
     fn path(&self, name: &str) -> PathBuf {
