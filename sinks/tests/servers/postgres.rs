@@ -175,6 +175,41 @@ async fn nothing_is_lost_or_doubled_while_the_server_is_absent_killed_or_frozen(
 }
 
 #[tokio::test]
+async fn readings_wait_while_the_server_is_slow_or_its_disk_full() {
+    let Some(server) = Postgres::start() else { return };
+    let setup = Setup::of(&server);
+    let readings = readings(1_500);
+    let batches: Vec<_> = readings.chunks(500).collect();
+    let mut sink = setup.open().await;
+    sink.write(batches[0]).await.unwrap();
+    // Later than a batch waits for it, and earlier than `timeout`.
+    server.ask(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+             $$BEGIN PERFORM pg_sleep(1.3); RETURN NULL; END$$;
+         CREATE TRIGGER slow BEFORE INSERT ON reading EXECUTE FUNCTION slow()",
+    );
+    sink.write(batches[1]).await.unwrap();
+    assert_eq!(sink.queue_stats().waiting, 500);
+    close(&mut *sink).await;
+    assert_eq!(stored(&server), expected(&readings[..1_000]));
+
+    server.ask("DROP TRIGGER slow ON reading");
+    let Some(disk) = server.disk("8m") else { return };
+    server.ask(&format!("CREATE TABLESPACE small LOCATION '{}'", disk.path().display()));
+    server.ask("ALTER TABLE reading SET TABLESPACE small");
+    disk.fill();
+    let mut sink = setup.open().await;
+    sink.write(batches[2]).await.unwrap();
+    assert_eq!(sink.queue_stats().waiting, 500);
+    let said = sink.close().await.unwrap_err().to_string();
+    assert!(said.contains("disk is full"), "{said}");
+    assert!(disk.remount("size=16m"));
+    close(&mut *sink).await;
+    assert_eq!(stored(&server), expected(&readings));
+    server.ask("ALTER TABLE reading SET TABLESPACE pg_default");
+}
+
+#[tokio::test]
 async fn the_primary_is_found_among_several_hosts() {
     let Some(mut standby) = Postgres::start() else { return };
     let Some(primary) = Postgres::start() else { return };
