@@ -34,7 +34,8 @@ impl Session {
             }
             let Some(step) = self.queue.next(now) else { break };
             let handed = match step.clone() {
-                Step::Subscribe(filter) => client.try_subscribe(filter, rumqttc::QoS::AtLeastOnce),
+                // At QoS 1 a broker may keep a queue for each, which a cluster elects leaders of.
+                Step::Subscribe(filter) => client.try_subscribe(filter, rumqttc::QoS::AtMostOnce),
                 Step::Publish(Message { topic, payload, qos, retain }) => {
                     if topic.len() + payload.len() + PACKET_OVERHEAD > LARGEST_SENT {
                         warn!(sink = self.name, topic, "a message of more than 1 MiB is not sent");
