@@ -30,9 +30,10 @@ fn a_week_of_points_waits_and_is_delivered_in_the_memory_of_a_day() {
     for days in 2..=7 {
         waits(&mut fed, days);
     }
-    let status = stdout(&fed.sandbox.run(&["queue", "status"]));
-    let waiting: u64 = status.split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(waiting > 370_000, "{status}");
+    until("a week of points waits", || {
+        let status = stdout(&fed.sandbox.run(&["queue", "status"]));
+        status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() > 370_000
+    });
     server.mood(Mood::Takes(204));
     fed.is_said("no points wait");
     let (now, most) = memory(&fed);
