@@ -1,8 +1,10 @@
-//! Where frames come from: a network interface, another machine, a capture file, a simulated
-//! household.
+//! Where frames come from: a network interface, another machine, a stream of captures, a capture
+//! file, a simulated household.
 
 pub mod ethertype;
 pub mod live;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod pacer;
 pub mod remote;
 pub mod replay;

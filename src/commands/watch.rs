@@ -160,6 +160,8 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
 fn source(capture: &Capture) -> String {
     match capture {
         Capture::Live(live) => live.interface.to_string(),
+        #[cfg(feature = "nats")]
+        Capture::Nats(consumer) => consumer.stream.clone(),
         Capture::Replay(replay) => replay.path.display().to_string(),
         Capture::Remote(remote) => {
             remote.address().map_or_else(String::new, |address| address.to_string())

@@ -178,7 +178,14 @@ impl Loader<'_> {
 
     fn capture(&mut self) -> Option<Capture> {
         let place = Place::default().key("capture");
-        let types = ["live", "remote", "replay", "simulator"];
+        let types = [
+            "live",
+            #[cfg(feature = "nats")]
+            "nats",
+            "remote",
+            "replay",
+            "simulator",
+        ];
         let Some(node) = self.tree.get("capture") else {
             let types = list(types.into_iter());
             let problem = format!("the key is missing; it defines where frames come from: {types}");
@@ -189,6 +196,8 @@ impl Loader<'_> {
         let own = node.without(&["type"]);
         let capture = match capture_type {
             CaptureType::Live => self.read(&place, &own, &["type"], PhantomData).map(Capture::Live),
+            #[cfg(feature = "nats")]
+            CaptureType::Nats => self.read(&place, &own, &["type"], PhantomData).map(Capture::Nats),
             CaptureType::Remote => {
                 self.read(&place, &own, &["type"], PhantomData).map(Capture::Remote)
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use energi_decoders::{Decoder, DecoderTable, Gate, Layout, RegisterError};
 use energi_sinks::channel::Publisher;
 use energi_sinks::runner::RetryPolicy;
+use energi_sinks::stats::SinkStats;
 use energi_sinks::status::StatusHandle;
 use energi_sinks::{Context, SinkConfig};
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use super::status::RunningStatus;
 use super::{Gateway, Output};
 use crate::capture::Source;
 use crate::capture::live::{self, LiveSettings, LiveSource};
+#[cfg(feature = "nats")]
+use crate::capture::nats::{self, NatsSource, SinkPositions};
 use crate::capture::remote::{self, RemoteAddress, RemoteSettings, RemoteSource};
 use crate::capture::replay::ReplaySource;
 use crate::capture::simulator::{self, SimulatorSource};
@@ -108,11 +111,23 @@ impl<'c> GatewayBuilder<'c> {
     pub fn build(self) -> Result<Gateway, Failure> {
         let Self { config, decoders, sinks, source, shows_progress, is_service } = self;
         let counters = Arc::default();
+        let counts: Vec<_> = sinks.iter().map(|(name, _)| (name.clone(), Arc::default())).collect();
+        let publisher = Publisher::default();
+        let takes_frames = sinks.iter().any(|(_, sink)| sink.takes_frames());
+        let frames = takes_frames.then(FrameTap::default);
+        let hubs = Hubs {
+            readings: publisher.hub(),
+            frames: frames.as_ref().map(|tap| tap.publisher.hub()),
+        };
+        let sink_counts = sinks
+            .iter()
+            .zip(&counts)
+            .map(|((_, sink), (_, counts))| (sink.takes_frames(), Arc::clone(counts)))
+            .collect();
         let (source, progress) = match source {
             Some(source) => (source, None),
-            None => open_source(config, &counters)?,
+            None => open_source(config, &counters, &hubs, sink_counts)?,
         };
-        let counts: Vec<_> = sinks.iter().map(|(name, _)| (name.clone(), Arc::default())).collect();
         let status = Arc::new(RunningStatus::new(
             Arc::clone(&counters),
             counts.clone(),
@@ -120,7 +135,6 @@ impl<'c> GatewayBuilder<'c> {
         ));
         let layouts: Arc<[Layout]> =
             decoders.iter().map(|decoder| decoder.layout().clone()).collect();
-        let takes_frames = sinks.iter().any(|(_, sink)| sink.takes_frames());
         let outputs = sinks
             .into_iter()
             .zip(counts)
@@ -135,14 +149,10 @@ impl<'c> GatewayBuilder<'c> {
                 retry_policy: retry_policy(&config.capture),
             })
             .collect();
-        let publisher = Publisher::default();
-        let frames = takes_frames.then(FrameTap::default);
         Ok(Gateway {
             source,
-            hubs: Hubs {
-                readings: publisher.hub(),
-                frames: frames.as_ref().map(|tap| tap.publisher.hub()),
-            },
+            hubs,
+            reports: config.capture.is_endless(),
             pipeline: Pipeline {
                 decoders: decoders.with_products(config.devices.products()),
                 device_filter: device_filter(&config.devices),
@@ -164,11 +174,28 @@ impl<'c> GatewayBuilder<'c> {
     }
 }
 
+/// The counters of each sink, and whether the sink takes frames.
+type SinkCounts = Vec<(bool, Arc<SinkStats>)>;
+
+#[cfg_attr(
+    not(feature = "nats"),
+    expect(unused_variables, clippy::needless_pass_by_value, reason = "for acknowledgements only")
+)]
 fn open_source(
     config: &Config,
     counters: &Arc<Counters>,
+    hubs: &Hubs,
+    sinks: SinkCounts,
 ) -> Result<(Box<dyn Source>, Option<Bar>), Failure> {
     Ok(match &config.capture {
+        #[cfg(feature = "nats")]
+        Capture::Nats(consumer) => {
+            let (readings, frames) = (hubs.readings.clone(), hubs.frames.clone());
+            let positions = SinkPositions { readings, frames, sinks };
+            let source = NatsSource::new((**consumer).clone(), positions);
+            counters.watch(source.counters());
+            (Box::new(source), None)
+        }
         Capture::Live(live) => {
             let (interface, promiscuous) = (live.interface.clone(), live.promiscuous);
             let settings = LiveSettings { interface, promiscuous };
@@ -211,9 +238,7 @@ fn retry_policy(capture: &Capture) -> RetryPolicy {
         Capture::Replay(replay) if replay.path != Path::new("-") => {
             RetryPolicy::Attempts(REPLAY_TRIES)
         }
-        Capture::Replay(_) | Capture::Live(_) | Capture::Remote(_) | Capture::Simulator(_) => {
-            RetryPolicy::Forever
-        }
+        _ => RetryPolicy::Forever,
     }
 }
 
@@ -261,6 +286,11 @@ pub fn probe(capture: &Capture) -> Result<String, Failure> {
         }
         Capture::Remote(wanted) => {
             let tried = remote::probe(&address(wanted)?);
+            tried.map_err(|error| Failure::message(Exit::Unavailable, error))
+        }
+        #[cfg(feature = "nats")]
+        Capture::Nats(consumer) => {
+            let tried = nats::probe(consumer);
             tried.map_err(|error| Failure::message(Exit::Unavailable, error))
         }
         Capture::Simulator(_) => Ok("a simulated household".to_owned()),

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use energi_sinks::Backpressure;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
@@ -34,7 +33,7 @@ use socket::StatusSocket;
 pub(crate) use socket::{SinkProgress, ask};
 use status::RunningStatus;
 
-/// Interval at which the counters are logged while live.
+/// Interval at which the counters are logged, but for a recording.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// Longest time that a listed device may be silent from the start on before that is mentioned.
@@ -55,6 +54,8 @@ pub struct Gateway {
     devices: Devices,
     shutdown_timeout: Duration,
     progress: Option<Bar>,
+    /// Whether the counters are logged now and then.
+    reports: bool,
     manager: Option<Manager>,
     is_service: bool,
     status: Arc<RunningStatus>,
@@ -132,7 +133,7 @@ impl Gateway {
             shutdown,
             stop,
             counters,
-            live: backpressure == Backpressure::DropOldest,
+            reports: self.reports,
             sinks,
             devices,
             capture_ended,
@@ -150,7 +151,7 @@ struct Running<S> {
     shutdown: S,
     stop: Stop,
     counters: Arc<Counters>,
-    live: bool,
+    reports: bool,
     sinks: Sinks,
     devices: Devices,
     capture_ended: oneshot::Receiver<Result<(), CaptureError>>,
@@ -170,7 +171,7 @@ impl<S: AsyncFnMut()> Running<S> {
         let mut redraw = tokio::time::interval(REDRAW_EVERY);
         redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut first_minute = true;
-        let mut unheard = self.live && !self.devices.list.is_empty();
+        let mut unheard = self.reports && !self.devices.list.is_empty();
         loop {
             tokio::select! {
                 biased;
@@ -185,7 +186,7 @@ impl<S: AsyncFnMut()> Running<S> {
                 _ = redraw.tick(), if self.progress.is_some() => {
                     self.progress.iter().for_each(Bar::update);
                 }
-                _ = report.tick(), if self.live => {
+                _ = report.tick(), if self.reports => {
                     self.counters.log_values();
                     info!("{}", self.counters);
                     info!("{}", self.sinks);

@@ -310,6 +310,7 @@ impl fmt::Display for Counters {
             ("dropped by the kernel", self.kernel_drops()),
             ("reopenings", live(|live| &live.reopened)),
             ("received twice", live(|live| &live.repeated)),
+            ("damaged messages", live(|live| &live.damaged)),
         ];
         for (name, count) in self.unused().into_iter().chain(plain).filter(|(_, count)| *count > 0)
         {

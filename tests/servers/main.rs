@@ -11,6 +11,8 @@ mod home_assistant;
 mod influx_queries;
 mod influxdb;
 mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
 mod remote_capture;
 mod strings;
 mod web;

@@ -5,9 +5,11 @@
 //! reads. Its message id follows from its frames and its subject, so that the server stores a repeated
 //! message once. A batch that waited is therefore never joined with another one.
 //!
-//! Streams are the operator's: nothing here makes one.
+//! Streams are the operator's: nothing here makes one. A gateway at the centre reads them by way of a
+//! durable consumer ([`NatsConsumer`]).
 
 mod config;
+mod consumer;
 mod encoder;
 mod server;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use crate::settings::{Problem, QueueOptions};
 use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
 
 pub use config::NatsConfig;
+pub use consumer::{Answer, NatsConsumer, NatsConsumerConfig, NatsMessage, NatsReceipt};
 pub use encoder::FrameEncoder;
 pub use server::{NatsConnection, NatsServer, NatsUrls};
 

@@ -69,6 +69,8 @@ pub struct LiveCounters {
     pub reopened: Counter,
     /// Packets of another machine that came again, and were left out.
     pub repeated: Counter,
+    /// Messages of a stream that are no capture, or a damaged one.
+    pub damaged: Counter,
     /// True if the interface is away now.
     pub away: AtomicBool,
 }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use energi_decoders::Product;
 use energi_sinks::Backpressure;
+#[cfg(feature = "nats")]
+use energi_sinks::nats::NatsConsumerConfig;
 use energi_sinks::settings::Problem;
 
 use crate::capture::Speed;
@@ -25,6 +27,9 @@ pub enum Capture {
     Live(Live),
     /// Another machine.
     Remote(Remote),
+    /// A stream of captures that sites send.
+    #[cfg(feature = "nats")]
+    Nats(Box<NatsConsumerConfig>),
     /// A capture file or stream.
     Replay(Replay),
     /// A made-up household.
@@ -39,20 +44,34 @@ impl Capture {
         matches!(self, Self::Live(_) | Self::Remote(_))
     }
 
-    /// A recording waits for its sinks; the world does not, nor does a household simulated in its
-    /// own time.
+    /// A recording and a stream that a server keeps wait for the sinks; the world does not, nor does a
+    /// household simulated in its own time.
     #[must_use]
     pub fn backpressure(&self) -> Backpressure {
         match self {
             Self::Replay(_) => Backpressure::Wait,
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => Backpressure::Wait,
             Self::Simulator(simulator) if simulator.speed == Speed::Max => Backpressure::Wait,
             Self::Live(_) | Self::Remote(_) | Self::Simulator(_) => Backpressure::DropOldest,
         }
     }
 
+    /// Returns whether frames come as long as there are devices, so that nobody waits for the end.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        #[cfg(feature = "nats")]
+        if matches!(self, Self::Nats(_)) {
+            return true;
+        }
+        self.backpressure() == Backpressure::DropOldest
+    }
+
     pub(in crate::config) fn validate(&self) -> Vec<Problem> {
         match self {
             Self::Live(_) => Vec::new(),
+            #[cfg(feature = "nats")]
+            Self::Nats(consumer) => consumer.problems(),
             Self::Remote(remote) => remote.validate(),
             Self::Replay(replay) => replay.validate(),
             Self::Simulator(simulator) => simulator.validate(),
@@ -65,6 +84,11 @@ impl fmt::Display for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(live) => write!(f, "live on {}", live.interface.as_str()),
+            #[cfg(feature = "nats")]
+            Self::Nats(nats) => {
+                let NatsConsumerConfig { url, stream, consumer, .. } = &**nats;
+                write!(f, "stream {stream} of {url} as {consumer}")
+            }
             Self::Replay(replay) if replay.path.as_os_str() == "-" => {
                 f.write_str("replay of standard input")
             }
@@ -83,6 +107,8 @@ impl fmt::Display for Capture {
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum CaptureType {
     Live,
+    #[cfg(feature = "nats")]
+    Nats,
     Remote,
     Replay,
     Simulator,
