@@ -21,10 +21,17 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
         options
     };
     let field = json!({"key": "k"});
-    vec![
+    Vec::from([
         ("Top level", whole()),
         ("tariff", of::<Tariff>(&json!({"import": 0.27, "currency": "GBP"}))),
         ("capture: live", with_type(of::<Live>(&json!({"interface": "eth0"})))),
+        #[cfg(feature = "nats")]
+        (
+            "capture: nats",
+            with_type(of::<energi_sinks::nats::NatsConsumerConfig>(
+                &json!({"url": "nats://host", "stream": "energi", "consumer": "history"}),
+            )),
+        ),
         ("capture: remote", with_type(of::<Remote>(&json!({})))),
         ("capture: replay", with_type(of::<Replay>(&json!({"path": "day.pcapng"})))),
         ("capture: simulator", with_type(of::<Simulator>(&json!({})))),
@@ -43,7 +50,7 @@ fn sections() -> Vec<(&'static str, BTreeMap<String, String>)> {
                 ("name".to_owned(), "its type".to_owned()),
             ]),
         ),
-    ]
+    ])
 }
 
 /// The keys at the top: those of a configuration that says everything, and what stands there in one
