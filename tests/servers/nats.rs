@@ -94,7 +94,7 @@ impl Centre {
     fn rows(&self, history: &str) -> BTreeSet<String> {
         let output = self.sandbox.run(&["history", "export", "--db", history]);
         assert!(output.status.success(), "{}", stderr(&output));
-        let rows: Vec<_> = stdout(&output).lines().map(str::to_owned).collect();
+        let rows: Vec<_> = stdout(&output).lines().skip(1).map(str::to_owned).collect();
         let set: BTreeSet<_> = rows.iter().cloned().collect();
         assert_eq!(set.len(), rows.len(), "each value is there once");
         set
@@ -146,6 +146,24 @@ fn the_centre_stores_what_decoding_at_the_site_stores() {
     let local = centre.local();
     assert!(local.len() > 1_000, "{}", local.len());
     assert_eq!(centre.rows("history.db"), local);
+}
+
+#[test]
+fn gateways_share_a_consumer() {
+    let Some(centre) = Centre::new(80) else { return };
+    centre.consumer("history");
+    let first = centre.configure("history", "");
+    let text = std::fs::read_to_string(centre.sandbox.path(&first)).unwrap();
+    centre.sandbox.write("other.yaml", text.replace("history.db", "other.db"));
+    let gateways = [centre.run(&first), centre.run("other.yaml")];
+    centre.until_done("history");
+    for gateway in gateways {
+        gateway.end();
+    }
+    assert_eq!(centre.server.consumer("energi", "history")["delivered"]["consumer_seq"], 80);
+    let (first, other) = (centre.rows("history.db"), centre.rows("other.db"));
+    assert!(first.is_disjoint(&other));
+    assert_eq!(&first | &other, centre.local());
 }
 
 #[test]
