@@ -134,18 +134,22 @@ impl MessageQueue {
     }
 
     /// Leaves a step out from now on; with a second small message below `prefix`, everything there.
-    /// Returns whether it is everything.
-    pub(super) fn leave_out(&mut self, step: &Step, prefix: Option<&str>) -> bool {
-        let below = prefix.map(|prefix| format!("{prefix}/"));
-        if let (Step::Publish(message), Some(below)) = (step, below)
+    /// Returns whether it is everything; `None` for a step that stays. A small message that is not
+    /// below `prefix` is a value: a network that breaks at random must not cost one.
+    pub(super) fn leave_out(&mut self, step: &Step, prefix: Option<&str>) -> Option<bool> {
+        if let Step::Publish(message) = step
             && message.payload.len() < SMALL
-            && message.topic.starts_with(&below)
-            && self.left_out.iter().any(|other| other.starts_with(&below))
         {
-            self.left_out_below = Some(below);
+            let below = format!("{}/", prefix?);
+            if !message.topic.starts_with(&below) {
+                return None;
+            }
+            if self.left_out.iter().any(|other| other.starts_with(&below)) {
+                self.left_out_below = Some(below);
+            }
         }
         self.left_out.insert(step.topic().to_owned());
-        self.left_out_below.is_some()
+        Some(self.left_out_below.is_some())
     }
 
     /// Gives everything another chance: the broker has been away, perhaps to be configured.
@@ -273,6 +277,10 @@ mod tests {
         Message::lasting(number.to_string(), "")
     }
 
+    fn announcement(number: usize) -> Message {
+        Message::lasting(format!("ha/{number}"), "")
+    }
+
     /// The topics of all steps that may go now.
     fn topics(queue: &mut MessageQueue, now: Instant) -> Vec<String> {
         let mut topics = Vec::new();
@@ -325,7 +333,7 @@ mod tests {
     #[test]
     fn a_message_that_alone_was_under_way_twice_running_is_the_culprit() {
         let (mut queue, now) = (MessageQueue::default(), Instant::now());
-        queue.introduce((0..3).map(message));
+        queue.introduce((0..3).map(announcement));
         assert_eq!(topics(&mut queue, now).len(), 3);
         for number in 1..=3 {
             queue.written(number);
@@ -333,25 +341,35 @@ mod tests {
         queue.acknowledged(1);
         assert_eq!(queue.lost(true), None, "it may be 1 or 2");
 
-        queue.introduce((0..3).map(message));
-        assert_eq!(topics(&mut queue, now), ["0"], "one at a time");
+        queue.introduce((0..3).map(announcement));
+        assert_eq!(topics(&mut queue, now), ["ha/0"], "one at a time");
         queue.written(1);
         queue.acknowledged(1);
-        assert_eq!(topics(&mut queue, now), ["1"]);
+        assert_eq!(topics(&mut queue, now), ["ha/1"]);
         queue.written(2);
         let culprit = queue.lost(true).unwrap();
-        assert_eq!(culprit, Step::Publish(message(1)));
-        queue.leave_out(&culprit, None);
+        assert_eq!(culprit, Step::Publish(announcement(1)));
+        assert_eq!(queue.leave_out(&culprit, Some("ha")), Some(false));
 
-        queue.introduce((0..3).map(message));
-        assert_eq!(topics(&mut queue, now), ["0"]);
+        queue.introduce((0..3).map(announcement));
+        assert_eq!(topics(&mut queue, now), ["ha/0"]);
         queue.written(1);
         queue.acknowledged(1);
-        assert_eq!(topics(&mut queue, now), ["2"]);
+        assert_eq!(topics(&mut queue, now), ["ha/2"]);
         queue.forgive();
         queue.lost(false);
-        queue.introduce((0..3).map(message));
-        assert_eq!(topics(&mut queue, now), ["0", "1", "2"], "the broker was away");
+        queue.introduce((0..3).map(announcement));
+        assert_eq!(topics(&mut queue, now), ["ha/0", "ha/1", "ha/2"], "the broker was away");
+    }
+
+    #[test]
+    fn a_value_is_never_left_out() {
+        let mut queue = MessageQueue::default();
+        for prefix in [Some("ha"), None] {
+            assert_eq!(queue.leave_out(&message(1).into(), prefix), None);
+        }
+        let large = Message::lasting("1".to_owned(), "x".repeat(SMALL));
+        assert_eq!(queue.leave_out(&large.into(), Some("ha")), Some(false));
     }
 
     #[test]

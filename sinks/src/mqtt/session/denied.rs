@@ -59,7 +59,7 @@ impl Session {
         }
         let discovery = self.config.discovery.as_ref();
         let prefix = discovery.map(|discovery| discovery.prefix.as_str());
-        let everything = self.queue.leave_out(step, prefix);
+        let everything = self.queue.leave_out(step, prefix)?;
         let name = &self.name;
         match (step, discovery) {
             (Step::Subscribe(filter), _) => warn!(
