@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A thousand simulated sites into replicated servers of which one is killed: what arrives, and at what cost.
 
-    cargo build --release --features postgres,nats && cargo build --release --features postgres,nats --example fleet
+    cargo build --release --features postgres --example fleet
     sudo python3 benches/fleet.py [--sites 1000] [--for 300] [--kill 120] [SCENARIO...]
 
-Scenarios: postgres, asynchronous, victoria, mqtt, jetstream, offline, rates. Servers are those of Debian, with the
+Scenarios: postgres, asynchronous, victoria, mqtt, offline, rates. Servers are those of Debian, with the
 files of examples/fleet/, on loopback, in folders of their own; each scenario ends what it has begun.
 """
 
@@ -377,7 +377,7 @@ class Brokers:
         shutil.copy(FILES / "mqtt/node.conf", lab.folder)
         self.routes = json.dumps([f"nats://127.0.0.1:{node['CLUSTER']}" for node in self.ports])
         self.nodes = [self.node(index) for index in range(3)]
-        until("the leader of JetStream", self.has_leader)
+        until("the leader of JetStream", lambda: all(map(self.has_leader, range(3))))
 
     def node(self, index):
         environment = {name: f"127.0.0.1:{port}" for name, port in self.ports[index].items()}
@@ -392,8 +392,8 @@ class Brokers:
         except OSError:
             return {}
 
-    def has_leader(self):
-        return bool(self.get(0, "/jsz").get("meta_cluster", {}).get("leader"))
+    def has_leader(self, index):
+        return bool(self.get(index, "/jsz").get("meta_cluster", {}).get("leader"))
 
     def sites_at(self, index):
         connections = self.get(index, "/connz?auth=1&limit=10000").get("connections", [])
@@ -409,6 +409,7 @@ class Subscriber(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
+        until("the broker listens", lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         self.stream = socket.create_connection(("127.0.0.1", port))
         self.file = self.stream.makefile("rb")
         self.newest, self.online, self.count, self.repeated = {}, [], 0, 0
@@ -504,7 +505,8 @@ def mqtt(options):
         if stale:
             for n in (1, 2):
                 log = (lab.folder / f"nats-{n}.log").read_text()
-                say("\n".join(line for line in log.splitlines() if "WRN" in line or "ERR" in line)[-1500:])
+                say("\n".join(line[:200] for line in log.splitlines() if ("WRN" in line or "ERR" in line) and "connect to route" not in line)[-800:])
+            say((lab.folder / "fleet.log").read_text()[-600:])
             say(f"  {len(stale)} sites with old values, {len(stale & back.keys())} of them were at the node: {sorted(stale)[:5]}")
         say(f"  newest value right on {total - wrong:,} of {total:,} topics; the reader received {reader.count:,} messages, {reader.repeated:,} of them repeated")
 

@@ -25,10 +25,10 @@ use energi_decoders::{DecoderTable, Frame, Gate, Reading, Value, Verdict};
 use energi_gateway::capture::simulator::{Household, Settings};
 use energi_gateway::config::{self, Config};
 use energi_gateway::platform::logging::{self, LogFormat};
-use energi_sinks::channel::Publisher;
-use energi_sinks::runner::{RetryPolicy, Runner};
+use energi_sinks::channel::{Hub, Publisher};
+use energi_sinks::runner::{RetryPolicy, RunError, Runner};
 use energi_sinks::stats::SinkStats;
-use energi_sinks::{Backpressure, Context};
+use energi_sinks::{Backpressure, CapturedFrame, Context, Item, SinkConfig};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -92,6 +92,8 @@ struct Site {
     span: (Timestamp, Timestamp),
     gate: Gate,
     publisher: Publisher,
+    /// Where its frames go, if a sink takes those.
+    frames: Option<Publisher<CapturedFrame>>,
 }
 
 impl Site {
@@ -112,6 +114,7 @@ impl Site {
             span: (begin, begin.checked_add(simulated)?),
             gate: Gate::new(config.decoders.plausibility),
             publisher: Publisher::new(WAITING),
+            frames: None,
         })
     }
 
@@ -187,8 +190,8 @@ async fn main() -> Result<()> {
     let layouts = first.context("").layouts;
     let begun = Instant::now();
     let mut counts = Counts::new();
-    let mut tasks = JoinSet::new();
-    for (number, site) in (arguments.first..).zip(&sites) {
+    let mut tasks = Tasks::new();
+    for (number, site) in (arguments.first..).zip(&mut sites) {
         let config = configuration(&text, number, &arguments)?;
         let given = Context { live: false, layouts: Arc::clone(&layouts), ..config.context("") };
         for sink in config.sinks {
@@ -197,7 +200,6 @@ async fn main() -> Result<()> {
             }
             let stats = Arc::<SinkStats>::default();
             counts.entry(sink.name.clone()).or_default().push(Arc::clone(&stats));
-            let Some(subscription) = site.publisher.hub().subscribe() else { continue };
             let at = begun + Duration::try_from(site.span.0.duration_since(start))?;
             let (name, sink) = (sink.name, sink.config.shared());
             let context = Context {
@@ -209,10 +211,12 @@ async fn main() -> Result<()> {
                 },
                 ..given.clone()
             };
-            tasks.spawn(async move {
-                tokio::time::sleep_until(at.into()).await;
-                Runner::new(sink, context, subscription, stats, RetryPolicy::Forever).run().await
-            });
+            if sink.takes_frames() {
+                let frames = site.frames.get_or_insert_with(|| Publisher::new(WAITING)).hub();
+                run(&mut tasks, &frames, sink, context, stats, at);
+            } else {
+                run(&mut tasks, &site.publisher.hub(), sink, context, stats, at);
+            }
         }
     }
     let speed = arguments.speed;
@@ -224,6 +228,25 @@ async fn main() -> Result<()> {
     });
     let _out_of_time = drained.await;
     report(&sent, &counts, tasks.len(), begun)
+}
+
+/// The sinks that run.
+type Tasks = JoinSet<Result<(), RunError>>;
+
+/// Runs a sink from `at` on.
+fn run<T: Item>(
+    tasks: &mut Tasks,
+    hub: &Hub<T>,
+    sink: Arc<dyn SinkConfig>,
+    context: Context,
+    stats: Arc<SinkStats>,
+    at: Instant,
+) {
+    let Some(subscription) = hub.subscribe() else { return };
+    tasks.spawn(async move {
+        tokio::time::sleep_until(at.into()).await;
+        Runner::new(sink, context, subscription, stats, RetryPolicy::Forever).run().await
+    });
 }
 
 /// The configuration of a site, whose folder is made.
@@ -266,6 +289,10 @@ fn send(
             None => sent.late = sent.late.max(at.elapsed()),
         }
         let Some(site) = sites.get_mut(index) else { continue };
+        if let Some(frames) = &site.frames {
+            let bytes = site.household.frame().into();
+            frames.publish(Arc::new(CapturedFrame { time: Some(time), interface: None, bytes }));
+        }
         let mut readings = Vec::new();
         site.readings(time, table, |reading| readings.push(reading));
         sent.frames += 1;
@@ -274,10 +301,11 @@ fn send(
             sent.values += reading.fields().count() as u64;
             site.publisher.publish(Arc::new(reading));
         }
-        match site.advance() {
-            Some(time) => queue.push(Reverse((due(site, time), time, index))),
-            // It has sent everything.
-            None => site.publisher.hub().close(),
+        if let Some(time) = site.advance() {
+            queue.push(Reverse((due(site, time), time, index)));
+        } else {
+            site.publisher.hub().close();
+            site.frames.iter().for_each(|frames| frames.hub().close());
         }
     }
     sent

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use support::gateway::{Sandbox, root, stderr, stdout};
 use support::mosquitto::{Listener, until};
+#[cfg(feature = "postgres")]
 use support::postgres::Postgres;
 use support::process::{Running, free_port, installed};
 use support::victoria::{Sample, Victoria};
@@ -94,12 +95,14 @@ fn file(name: &str) -> PathBuf {
 
 /// The lines of a file for `PostgreSQL`, without its comments and the address to listen on, which is
 /// this machine's in a test.
+#[cfg(feature = "postgres")]
 fn options(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(file(name)).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("listen"));
     lines.map(|line| line.replace(['\'', ' '], "")).collect()
 }
 
+#[cfg(feature = "postgres")]
 fn run(server: &mut Postgres, options: &[String]) {
     server.run(&options.iter().map(String::as_str).collect::<Vec<_>>());
 }
