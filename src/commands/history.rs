@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::history::{self, HistoryError, SampleSelection};
-use crate::platform::exit::{Exit, Failure};
+use crate::platform::exit::Failure;
 use crate::platform::files::Existing;
 
 use super::dates::{self, DateRange};
@@ -237,7 +237,7 @@ fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if sent.refused > 0 {
         let refused = sent.refused;
         let said = format_args!("{}: {refused} points were refused for good; see above", args.sink);
-        return Err(Failure::message(Exit::Data, said));
+        return Err(Failure::message(crate::platform::exit::Exit::Data, said));
     }
     Ok(())
 }
