@@ -3,7 +3,7 @@
 #
 #   packaging/home-assistant.sh target/aarch64-unknown-linux-gnu/release/energi-gateway
 #
-# The folder is target/home-assistant/energi_gateway; docs/packages.md says how to install it.
+# The folder is target/home-assistant/energi_gateway; docs/installation.md says how to install it.
 set -eu
 program=$(realpath "$1")
 cd "$(dirname "$0")/.."

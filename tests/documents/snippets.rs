@@ -126,6 +126,6 @@ fn the_service_is_installed_as_the_head_of_its_unit_says() {
         .flat_map(|command| [command, "\n"])
         .collect();
     assert_eq!(commands.matches("energi-gateway.service").count(), 2, "{commands}");
-    let page = Page::read("docs/getting-started.md");
+    let page = Page::read("docs/installation.md");
     assert!(page.blocks_of("sh").any(|block| block == commands), "not there:\n{commands}");
 }

@@ -140,7 +140,7 @@ fn documented_check() -> String {
     let config = fs::read_to_string(root().join("packaging/debian/config.yaml")).unwrap();
     let mut shown = config.lines().filter_map(|line| line.strip_prefix("#   "));
     let check = shown.find(|line| line.starts_with("sudo energi-gateway check ")).unwrap();
-    for page in ["docs/packages.md", "docs/operations.md"] {
+    for page in ["docs/installation.md", "docs/operations.md"] {
         assert!(fs::read_to_string(root().join(page)).unwrap().contains(check), "{page}: {check}");
     }
     // Who gives it here is root.
