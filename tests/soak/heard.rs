@@ -5,13 +5,16 @@ use std::io::{BufRead, BufReader};
 use std::process::ChildStdout;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use support::mosquitto::Heard;
+
+/// The key of the counter of diverted energy.
+const COUNTER: &str = "diverted_kWh";
 
 /// The reader of standard output, whichever gateway writes it.
 #[derive(Clone, Default)]
@@ -30,11 +33,13 @@ pub(crate) struct Lines {
     newest: i64,
     /// The values that a subscriber has yet to hear, by topic, the oldest first.
     due: BTreeMap<String, VecDeque<String>>,
+    /// How many values of the counter this stage has printed.
+    counted: usize,
 }
 
 impl Printed {
     /// Reads what another gateway prints, until it ends.
-    pub(crate) fn follow(&self, output: ChildStdout) {
+    pub(crate) fn follow(&self, output: ChildStdout) -> JoinHandle<()> {
         let own = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -46,7 +51,7 @@ impl Printed {
                     own.lines().take(&line);
                 }
             }
-        });
+        })
     }
 
     pub(crate) fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -71,6 +76,7 @@ impl Lines {
                 Value::Bool(flag) => u8::from(*flag).to_string(),
                 number => number.to_string(),
             };
+            self.counted += usize::from(key == COUNTER);
             self.due.entry(format!("myenergi/{serial}/{key}")).or_default().push_back(payload);
         }
     }
@@ -81,7 +87,7 @@ impl Lines {
 
     /// Forgets what was printed, but for what is yet to be received.
     pub(crate) fn next_stage(&mut self) -> BTreeMap<u8, Vec<i64>> {
-        self.count = 0;
+        (self.count, self.counted) = (0, 0);
         std::mem::take(&mut self.readings)
     }
 
@@ -91,6 +97,17 @@ impl Lines {
             if let Some(due) = self.due.get_mut(topic)
                 && due.front() == Some(payload)
             {
+                due.pop_front();
+            }
+        }
+    }
+
+    /// Makes ready for a gateway that is fed this stage from its start. The gate of that gateway
+    /// withholds the first value of the counter, so a subscriber hears the value from the gateway
+    /// before or never.
+    pub(crate) fn restarts(&mut self) {
+        for (topic, due) in &mut self.due {
+            if topic.ends_with(COUNTER) && due.len() == self.counted {
                 due.pop_front();
             }
         }

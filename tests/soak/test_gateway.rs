@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ChildStdin, Stdio};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread::{self, JoinHandle, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -39,6 +39,8 @@ pub(crate) struct TestGateway {
     pub(crate) printed: Printed,
     process: Running,
     stdin: Option<ChildStdin>,
+    /// Reads what the process prints.
+    reader: Option<JoinHandle<()>>,
     /// How many gateways there were.
     generation: u32,
 }
@@ -74,7 +76,7 @@ impl TestGateway {
             ),
         );
         let printed = Printed::default();
-        let (process, stdin) = start(&sandbox, &printed, 0);
+        let (process, stdin, reader) = start(&sandbox, &printed, 0);
         let stdin = Some(stdin);
         let subscribed = 1;
         Some(Self {
@@ -88,6 +90,7 @@ impl TestGateway {
             printed,
             process,
             stdin,
+            reader: Some(reader),
             generation: 0,
         })
     }
@@ -111,9 +114,16 @@ impl TestGateway {
     /// Starts a gateway after one that was killed.
     pub(crate) fn starts_again(&mut self) {
         assert!(!self.process.0.wait().unwrap().success(), "it was killed");
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        let mut lines = self.printed.lines();
+        lines.hears(&self.listener.take());
+        lines.restarts();
+        drop(lines);
         self.generation += 1;
-        let (process, stdin) = start(&self.sandbox, &self.printed, self.generation);
-        (self.process, self.stdin) = (process, Some(stdin));
+        let (process, stdin, reader) = start(&self.sandbox, &self.printed, self.generation);
+        (self.process, self.stdin, self.reader) = (process, Some(stdin), Some(reader));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -205,15 +215,19 @@ impl TestGateway {
     }
 }
 
-fn start(sandbox: &Sandbox, printed: &Printed, generation: u32) -> (Running, ChildStdin) {
+fn start(
+    sandbox: &Sandbox,
+    printed: &Printed,
+    generation: u32,
+) -> (Running, ChildStdin, JoinHandle<()>) {
     let mut command = sandbox.program(&["run"]);
     let log = File::create(sandbox.path(&format!("log.{generation}"))).unwrap();
     command.stdin(Stdio::piped()).stderr(log);
     let mut process = Running(command.spawn().unwrap());
-    printed.follow(process.0.stdout.take().unwrap());
+    let reader = printed.follow(process.0.stdout.take().unwrap());
     let mut stdin = process.0.stdin.take().unwrap();
     stdin.write_all(&PCAP).unwrap();
-    (process, stdin)
+    (process, stdin, reader)
 }
 
 /// Holds that no gateway grew from its first look to its last.
