@@ -26,7 +26,9 @@ pub enum InterfaceNameError {
     #[error("the interface has no name: write one that `ip link` lists, such as eth0")]
     Empty,
     /// The name is longer than the kernel allows.
-    #[error("`{0}` is not an interface: names have at most 15 bytes")]
+    #[error(
+        "`{0}` has more than 15 bytes: write the short name of the interface, which `ip link` lists first"
+    )]
     TooLong(String),
     /// The kernel allows no name like it.
     #[error("`{0}` is not an interface: a name has no space, `/` or `:`, and is not `.` or `..`")]
