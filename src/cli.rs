@@ -58,7 +58,7 @@ pub enum Command {
     Mqtt(commands::mqtt::Args),
     /// Show the devices live in the terminal
     Watch(commands::watch::Args),
-    /// Help to find the meaning of unknown packets
+    /// Help to find the meaning of unknown records
     #[cfg(feature = "research")]
     Research(commands::research::Args),
     /// Find out why no device is received, and what to do

@@ -22,8 +22,8 @@ const LISTEN: Period = Period::from_secs(30);
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The command examines all traffic of an interface, not only that of the devices, and sends nothing.
-If no device is received in the first half of the time, the network card is set to accept every frame
+    after_help = "The command examines all traffic of an interface, not only that of the devices, and sends nothing. \
+If no device is received in the first half of the time, the network card is set to accept every frame \
 until the end. Ctrl-C ends the check early and shows the results until then.
 
 Exit codes: 0 if frames of devices were received, 69 if none were, 77 without permission."

@@ -6,8 +6,8 @@ use crate::platform::exit::{Exit, Failure};
 /// Arguments of `health`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The command asks over a socket in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/energi-gateway or
-/run/energi-gateway. A silent network, a missing interface and a server that is away do not count as
+    after_help = "The command asks over a socket in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/energi-gateway or \
+/run/energi-gateway. A silent network, a missing interface and a server that is away do not count as \
 faults: the gateway waits for them.
 
 Exit codes: 0 while no task is stuck, 69 if a task is stuck or no gateway answers."

@@ -108,7 +108,7 @@ pub struct ForgetArgs {
 #[cfg(feature = "influxdb")]
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Samples that InfluxDB already has do not change: a sample that is sent twice is stored once. Dates are
+    after_help = "Samples that InfluxDB already has do not change: a sample that is sent twice is stored once. Dates are \
 local dates in the configuration's time zone.
 
 Example:

@@ -17,7 +17,7 @@ use crate::platform::exit::{Exit, Failure};
   energi-gateway import-config config.ini > config.yaml
   energi-gateway check -c config.yaml --connect
 
-The password is part of the configuration, as in config.ini. With --password-file it is written into a
+The password is part of the configuration, as in config.ini. With --password-file it is written into a \
 separate file instead, which only you can read."
 )]
 pub struct Args {

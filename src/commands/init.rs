@@ -26,9 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The command receives frames, asks questions, tests the broker and writes a configuration with
+    after_help = "The command receives frames, asks questions, tests the broker and writes a configuration with \
 comments. Every answer can also be given as an option; with --yes the command asks nothing.
-  sudo energi-gateway init
+
+Examples:
+  energi-gateway init
   energi-gateway init --yes --interface eth0 --broker mqtt://192.168.1.10 --no-history"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option that a user gives")]
@@ -143,7 +145,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         try_broker(&config)?;
     }
     super::print(
-        format!("Test everything, then start:\n  energi-gateway check -c {file} --connect\n  sudo energi-gateway run -c {file}\n")
+        format!("Test everything, then start:\n  energi-gateway check -c {file} --connect\n  energi-gateway run -c {file}\n")
             .as_bytes(),
     )
 }

@@ -32,12 +32,12 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 #[command(
     after_help = "A size is a number of bytes, or has a unit: 64KiB, 100MiB, 2GiB. A time has a unit: 30s, 5m, 1h, 1d.
 
-With --rotate 1d -o eddi.pcapng, the names of the files contain the time (UTC) at which each file
-began: eddi-20260620T110203Z.pcapng and so on. The first frame after 1d begins the next file. No file
+With --rotate 1d -o eddi.pcapng, the names of the files contain the time (UTC) at which each file \
+began: eddi-20260620T110203Z.pcapng and so on. The first frame after 1d begins the next file. No file \
 is ever replaced or deleted.
 
-Frames are written four times a second, so the file is readable even after a kill. Frames that were
-lost because a queue of the kernel or of this program was full are counted, reported at the end and
+Frames are written four times a second, so the file is readable even after a kill. Frames that were \
+lost because a queue of the kernel or of this program was full are counted, reported at the end and \
 noted in the file.
 
 Examples:

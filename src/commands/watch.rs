@@ -27,12 +27,12 @@ const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Keys: q quits, the arrow keys scroll.
 
-Without a terminal on standard output, one line a device is printed every interval of capture time.
-The sinks of the configuration are not opened: a running gateway is not disturbed. With
-a configuration, what its sinks have delivered is shown too.
+Without a terminal on standard output, one line a device is printed every interval of capture time. \
+The sinks of the configuration are not opened, so a running gateway is not disturbed. With -c, the view also \
+shows what the sinks of the running gateway have delivered.
 
 Examples:
-  sudo energi-gateway watch -i eth0
+  energi-gateway watch -i eth0
   energi-gateway watch examples/captures/eddi-day.pcapng.gz --speed 600
   energi-gateway watch --simulator")]
 pub struct Args {

@@ -20,16 +20,16 @@ use crate::research::anonymous::{Anonymiser, Identities};
 /// Arguments of `research export`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Only frames of the devices' protocol are exported; other frames, damaged frames, comments and the
-name of the interface are left out. Unless --keep-identities is given
+    after_help = "Only frames of the devices' protocol are exported; other frames, damaged frames, comments and the \
+name of the interface are left out. Unless --keep-identities is given:
 
-- serial numbers become 10000001, 10000002 and so on in the order in which they occur, wherever their
-  bytes or digits are, also in records that nobody can read yet;
+- serial numbers become 10000001, 10000002 and so on in the order in which they occur, wherever their \
+bytes or digits are, also in records that nobody can read yet;
 - hardware addresses become 70:b3:d5:00:00:01 and so on (02:00:00:… if they are not myenergi's);
 - bytes after the last record of a frame become zeros.
 
-The same captures always become the same file. Give captures that belong together in one command:
-each device then has the same number in all of them. Times and values do not change: they show when
+The same captures always become the same file. Give captures that belong together in one command: \
+each device then has the same number in all of them. Times and values do not change: they show when \
 somebody was at home. Records that nobody can read yet may show that, too."
 )]
 pub(super) struct Args {
