@@ -75,7 +75,7 @@ fn field_table(layout: &Layout) -> String {
     let Layout { name, status, serial, .. } = layout;
     let length = layout.length.map_or("any length".to_owned(), |length| format!("0x{length:02X}"));
     let mut table = format!(
-        "*{name}*, {}: {length}{}. `plausible` is the range outside which a value is withheld.\n\n\
+        "*{name}*, {}: {length}{}.\n\n\
          | offset | type | key | scale | unit | plausible | conf. | what |\n\
          |---|---|---|---|---|---|---|---|\n\
          | 0x{serial:02X} | u32 | `serial` | | | | A | Serial number |\n",
