@@ -36,7 +36,7 @@ pub enum Command {
     Run(commands::run::Args),
     /// Write a first configuration: receive frames, ask questions, test the broker
     Init(commands::init::Args),
-    /// Validate the configuration, and test its source and sinks
+    /// Validate the configuration; with --connect, also test its source and sinks
     Check(commands::check::Args),
     /// Convert the config.ini of mqtt-energi
     #[cfg(feature = "mqtt")]
@@ -50,7 +50,7 @@ pub enum Command {
     /// Report energy by day, week, month or year
     #[cfg(feature = "sqlite")]
     Report(commands::report::ReportArgs),
-    /// Back up, shrink, export, send or edit the history
+    /// Back up, shrink, export or send the history, or remove a device from it
     #[cfg(feature = "sqlite")]
     History(commands::history::HistoryArgs),
     /// Remove retained messages of the mqtt sinks from their brokers

@@ -113,8 +113,8 @@ impl Gateway {
         };
         if keep_only(source.rights())? {
             info!(
-                "started as root: what root may do beyond others is given up, so files and folders \
-                 of other users can be written only where they let everybody"
+                "started as root: all other rights of root are given up, so a folder of another \
+                 user can be written only if everybody may write there"
             );
         }
         let (ended, capture_ended) = oneshot::channel();
