@@ -7,6 +7,7 @@ mod custom_decoder;
 #[allow(dead_code, reason = "its `main` is the example's")]
 mod custom_sink;
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -77,13 +78,14 @@ fn the_sink_of_the_tutorial_delivers_every_reading_of_the_example_day() {
     let queue = QueueConfig { path: sandbox.path("queue.db"), ..QueueConfig::default() };
     wait_for(custom_sink::run(&example(&sandbox), custom_sink::Collector { address, queue }));
     let mut lines: Vec<_> = lines.try_iter().collect();
+    // A batch that is confirmed late is sent again.
+    let mut seen = HashSet::new();
+    lines.retain(|line| seen.insert(line.clone()));
     let times = |line: &String| line.split('"').nth(3).map(str::to_owned);
     assert!(lines.is_sorted_by_key(times), "the oldest first");
     let history = rusqlite::Connection::open(sandbox.path("energi.db")).unwrap();
     let stored: i64 =
         history.query_row("SELECT count(*) FROM reading", [], |row| row.get(0)).unwrap();
-    lines.sort_unstable();
-    lines.dedup();
     assert_eq!(i64::try_from(lines.len()).unwrap(), stored);
 }
 
