@@ -327,6 +327,11 @@ fn write(args: &Args, answers: &Answers, yaml: &str) -> Result<(), Failure> {
             ErrorKind::AlreadyExists => {
                 "there is a file already; remove it, or name another".to_owned()
             }
+            // A gateway started as root keeps no right over the folders of other users.
+            ErrorKind::PermissionDenied => format!(
+                "cannot be written: {error}; name a file in a folder of the user who runs this \
+                 command. Instead of sudo, `setcap` gives the permission to capture: see `doctor`"
+            ),
             _ => format!("cannot be written: {error}"),
         };
         Failure::message(Exit::Io, format_args!("{}: {what}", path.display()))
