@@ -11,6 +11,7 @@ use futures_util::SinkExt;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::info;
@@ -79,8 +80,9 @@ impl PostgresClient {
         let server = self.config.server();
         let config = self.config.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let tls = tls(&config)?;
-            Ok::<_, String>((config.connection()?, tls))
+            let settings = config.connection()?;
+            let tls = tls(&config, settings.get_ssl_mode())?;
+            Ok::<_, String>((settings, tls))
         });
         let (settings, tls) = read
             .await
@@ -251,15 +253,18 @@ fn escape(text: &str) -> String {
     escaped.replace('\r', "\\r").replace('\t', "\\t").replace('\0', "")
 }
 
-/// Whom encrypted connections trust.
-fn tls(config: &PostgresConfig) -> Result<MakeRustlsConnect, String> {
+/// Whom encrypted connections trust: nobody where there is none to make, as the system's authorities
+/// take some milliseconds to read.
+fn tls(config: &PostgresConfig, mode: SslMode) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    // A system without authorities has use for a server that encrypts nothing.
-    match authorities(config.ca_file.as_deref()) {
-        Ok(authorities) => drop(roots.add_parsable_certificates(authorities)),
-        Err(error) if config.ca_file.is_some() => return Err(error.to_string()),
-        Err(_) => {}
+    if mode != SslMode::Disable {
+        // A system without authorities has use for a server that encrypts nothing.
+        match authorities(config.ca_file.as_deref()) {
+            Ok(authorities) => drop(roots.add_parsable_certificates(authorities)),
+            Err(error) if config.ca_file.is_some() => return Err(error.to_string()),
+            Err(_) => {}
+        }
     }
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
