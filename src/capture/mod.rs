@@ -160,4 +160,10 @@ pub trait Source: Send {
     fn may_block(&self) -> bool {
         false
     }
+
+    /// Whether it acknowledges what every sink has taken, and gets the rest again after a new start:
+    /// it cannot go on without one of them.
+    fn needs_every_sink(&self) -> bool {
+        false
+    }
 }

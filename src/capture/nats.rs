@@ -199,6 +199,10 @@ impl NatsSource {
 }
 
 impl Source for NatsSource {
+    fn needs_every_sink(&self) -> bool {
+        true
+    }
+
     /// Never ends: what is wrong with the server may pass.
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         if self.message.is_none() {

@@ -65,6 +65,7 @@ pub struct Gateway {
 enum Cause {
     CaptureEnded(Result<(), CaptureError>),
     Shutdown,
+    /// Nobody is left to write for, or the source needs a sink that crashed.
     NobodyToWriteFor,
 }
 
@@ -103,7 +104,7 @@ impl Gateway {
         let Self { mut source, mut pipeline, hubs, outputs, devices, shutdown_timeout, .. } = self;
         let (stop, counters, backpressure) =
             (pipeline.stop.clone(), Arc::clone(&pipeline.counters), pipeline.backpressure);
-        let sinks = Sinks::start(hubs, outputs, backpressure);
+        let sinks = Sinks::start(hubs, outputs, backpressure, source.needs_every_sink());
         let socket = if self.is_service { StatusSocket::bind() } else { None };
         let health = Health::new(self.manager, Arc::clone(&counters), !source.may_block());
 

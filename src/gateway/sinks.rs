@@ -51,6 +51,8 @@ impl Hubs {
 pub(super) struct Sinks {
     hubs: Hubs,
     backpressure: Backpressure,
+    /// Whether the source cannot go on without one of them.
+    needs_all: bool,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,
     /// Which output each running task serves, for tasks that die without telling.
@@ -66,10 +68,16 @@ pub(super) struct Sinks {
 
 impl Sinks {
     /// Starts a task for each output.
-    pub(super) fn start(hubs: Hubs, outputs: Vec<Output>, backpressure: Backpressure) -> Self {
+    pub(super) fn start(
+        hubs: Hubs,
+        outputs: Vec<Output>,
+        backpressure: Backpressure,
+        needs_all: bool,
+    ) -> Self {
         let mut sinks = Self {
             hubs,
             backpressure,
+            needs_all,
             tasks: JoinSet::new(),
             serves: HashMap::new(),
             given_up: Vec::new(),
@@ -114,14 +122,17 @@ impl Sinks {
     }
 
     /// Waits for a sink to end before the gateway does. Returns whether the gateway should end too:
-    /// nobody is left to write for.
+    /// nobody is left to write for, or the source needs the sink that crashed.
     pub(super) async fn supervise(&mut self) -> bool {
         let Some(joined) = self.tasks.join_next_with_id().await else { return true };
-        if let Some(index) = self.ended(joined)
-            && self.backpressure == Backpressure::DropOldest
-        {
-            let delay = self.backoffs[index].next_wait();
-            self.spawn(index, delay);
+        if let Some(index) = self.ended(joined) {
+            if self.needs_all {
+                return true;
+            }
+            if self.backpressure == Backpressure::DropOldest {
+                let delay = self.backoffs[index].next_wait();
+                self.spawn(index, delay);
+            }
         }
         self.reader_gone || self.tasks.is_empty()
     }

@@ -26,9 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Feed {
     serials: Receiver<u32>,
     frame: Vec<u8>,
+    needs_every_sink: bool,
 }
 
 impl Source for Feed {
+    fn needs_every_sink(&self) -> bool {
+        self.needs_every_sink
+    }
+
     fn next(&mut self) -> Result<Event<'_>, CaptureError> {
         let serial = match self.serials.recv_timeout(Duration::from_millis(20)) {
             Ok(0) => panic!("as the test wants it"),
@@ -125,13 +130,22 @@ struct Setting {
     moods: Vec<Mood>,
     remote: bool,
     capture: &'static str,
+    needs_every_sink: bool,
 }
 
-const LIVE: Setting =
-    Setting { moods: Vec::new(), remote: false, capture: "{type: live, interface: eth0}" };
+const LIVE: Setting = Setting {
+    moods: Vec::new(),
+    remote: false,
+    capture: "{type: live, interface: eth0}",
+    needs_every_sink: false,
+};
 
-const RECORDING: Setting =
-    Setting { moods: Vec::new(), remote: false, capture: "{type: replay, path: day.pcap}" };
+const RECORDING: Setting = Setting {
+    moods: Vec::new(),
+    remote: false,
+    capture: "{type: replay, path: day.pcap}",
+    needs_every_sink: false,
+};
 
 impl Running {
     fn start(setting: Setting) -> Self {
@@ -161,7 +175,11 @@ sinks: [type: stdout]
             .without_sinks()
             .sink("moody", first)
             .sink("other", second)
-            .source(Box::new(Feed { serials, frame: Vec::new() }))
+            .source(Box::new(Feed {
+                serials,
+                frame: Vec::new(),
+                needs_every_sink: setting.needs_every_sink,
+            }))
             .build()
             .unwrap();
         let ended = thread::spawn(|| {
@@ -221,6 +239,18 @@ fn a_sink_that_dies_over_a_recording_is_named_at_the_end_and_the_other_gets_ever
         assert_eq!(moody, [Told::Opened]);
         assert_eq!(other, [Told::Opened, Told::Took(1), Told::Took(2), Told::Took(3)]);
     }
+}
+
+#[test]
+fn a_sink_that_dies_ends_the_gateway_where_the_source_needs_every_sink() {
+    let stream = Setting { needs_every_sink: true, remote: true, ..RECORDING };
+    let gateway = Running::start(Setting { moods: vec![Mood::Panics], ..stream });
+    gateway.send(1);
+    // Its input goes on.
+    let (exit, reason) = failure(gateway.ended.join().unwrap());
+    assert_eq!(exit, Exit::Unavailable);
+    assert!(reason.contains("`moody`") && reason.contains("crashed"), "{reason}");
+    assert!(gateway.other.iter().any(|told| told == Told::Took(1)), "the other has its part");
 }
 
 #[test]
