@@ -14,6 +14,8 @@ use serde_json::Value;
 
 use support::gateway::{Sandbox, root, stderr, stdout};
 use support::mosquitto::{Listener, until};
+#[cfg(all(feature = "nats", feature = "postgres"))]
+use support::nats::ask_as;
 #[cfg(feature = "postgres")]
 use support::postgres::Postgres;
 use support::process::{Running, free_port, installed};
@@ -69,7 +71,14 @@ impl Site {
 
     /// Time, key and value of everything that a gateway makes of the frames: a flag is a number.
     fn values(&self) -> BTreeSet<(String, String, String)> {
-        let text = "capture: {type: replay, path: site.pcapng}\nsinks: [{type: stdout}]\n";
+        self.values_with("{}")
+    }
+
+    /// The same, with these decoders.
+    fn values_with(&self, decoders: &str) -> BTreeSet<(String, String, String)> {
+        let text = format!(
+            "capture: {{type: replay, path: site.pcapng}}\ndecoders: {decoders}\nsinks: [{{type: stdout}}]\n"
+        );
         self.sandbox.write("stdout.yaml", text);
         let decoded = self.sandbox.run(&["run", "-c", "stdout.yaml"]);
         let mut values = BTreeSet::new();
@@ -107,6 +116,22 @@ fn run(server: &mut Postgres, options: &[String]) {
     server.run(&options.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// Time, key and value of what a site stored of a device, each of which is there once.
+#[cfg(feature = "postgres")]
+fn rows(server: &Postgres, serial: u32, site: &str) -> BTreeSet<(String, String, String)> {
+    let rows = server.ask(&format!(
+        "SELECT to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key, value
+         FROM reading WHERE serial = {serial} AND site = '{site}'"
+    ));
+    let mut found = BTreeSet::new();
+    for row in rows.lines() {
+        let mut cells = row.split('|').map(str::to_owned);
+        let mut cell = || cells.next().unwrap();
+        assert!(found.insert((cell(), cell(), cell())), "{row} is there twice");
+    }
+    found
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 fn a_promoted_replica_has_every_reading_and_a_site_adds_its_own_rows_only() {
@@ -134,20 +159,7 @@ fn a_promoted_replica_has_every_reading_and_a_site_adds_its_own_rows_only() {
     replica.promote();
     sites[1].replay("postgres/site.yaml", &servers).unwrap();
     for (serial, site) in [(4, &sites[0]), (5, &sites[1])] {
-        let rows = replica.ask(&format!(
-            "SELECT to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key, value
-             FROM reading WHERE serial = {serial} AND site = 'mill-lane-{serial}'"
-        ));
-        let rows: Vec<_> = rows
-            .lines()
-            .map(|row| {
-                let mut cells = row.split('|').map(str::to_owned);
-                let mut cell = || cells.next().unwrap();
-                (cell(), cell(), cell())
-            })
-            .collect();
-        assert_eq!(rows.len(), site.values().len(), "none is there twice");
-        assert_eq!(BTreeSet::from_iter(rows), site.values());
+        assert_eq!(rows(&replica, serial, &format!("mill-lane-{serial}")), site.values());
     }
     let dashboard = std::fs::read_to_string(root().join("examples/grafana/fleet.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
@@ -247,55 +259,60 @@ fn two_replicas_get_every_point_and_a_site_writes_under_its_own_name_only() {
     assert!(!sites(&second).contains(r#"{"serial":"5","site":"mill-lane-4"}"#));
 }
 
-/// Three nodes of NATS that are one broker.
-struct Brokers {
+/// Three nodes of NATS that are one server.
+struct Cluster {
     folder: tempfile::TempDir,
     nodes: Vec<Option<Running>>,
+    /// Where sites connect.
     ports: Vec<u16>,
 }
 
-impl Brokers {
-    fn start() -> Option<Self> {
+impl Cluster {
+    /// Starts one with the files of a folder, whose sites use the variable `clients`.
+    fn start(example: &str, clients: &str) -> Option<Self> {
         let program = installed("nats-server")?;
         let folder = tempfile::tempdir().unwrap();
         for name in ["node.conf", "accounts.conf"] {
-            let text = std::fs::read_to_string(file("mqtt").join(name)).unwrap();
+            let text = std::fs::read_to_string(file(example).join(name)).unwrap();
             std::fs::write(folder.path().join(name), text.replace("change-me", "secret")).unwrap();
         }
         let routes: Vec<_> = (0..3).map(|_| free_port()).collect();
         let addresses: Vec<_> =
             routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-        let mut brokers = Self { folder, nodes: Vec::new(), ports: Vec::new() };
+        let mut cluster = Self { folder, nodes: Vec::new(), ports: Vec::new() };
         for (number, route) in routes.into_iter().enumerate() {
             let port = free_port();
             let at = |port: u16| format!("127.0.0.1:{port}");
             let node = Command::new(&program)
                 .arg("-c")
-                .arg(brokers.folder.path().join("node.conf"))
+                .arg(cluster.folder.path().join("node.conf"))
                 .env("NODE", format!("node-{number}"))
-                .env("STORE", brokers.folder.path().join(number.to_string()))
+                .env("STORE", cluster.folder.path().join(number.to_string()))
                 .env("ROUTES", format!("[{}]", addresses.join(", ")))
                 .envs([("CLIENTS", at(free_port())), ("MONITORING", at(free_port()))])
-                .envs([("CLUSTER", at(route)), ("MQTT", at(port))])
+                .envs([("CLUSTER", at(route)), (clients, at(port))])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn();
-            brokers.nodes.push(Some(Running(node.unwrap())));
-            brokers.ports.push(port);
+            cluster.nodes.push(Some(Running(node.unwrap())));
+            cluster.ports.push(port);
         }
-        Some(brokers)
+        Some(cluster)
+    }
+
+    /// The variables that name its nodes.
+    fn variables(&self, names: [&'static str; 3]) -> Vec<(&'static str, String)> {
+        let addresses = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
+        names.into_iter().zip(addresses).collect()
     }
 }
 
 #[cfg(feature = "mqtt")]
 #[test]
 fn a_site_goes_on_at_another_broker_and_publishes_its_own_topics_only() {
-    let Some(mut brokers) = Brokers::start() else { return };
+    let Some(mut brokers) = Cluster::start("mqtt", "MQTT") else { return };
     let listener = Listener::new(brokers.ports[2], Some(("centre", "secret")));
-    let servers: Vec<_> = ["BROKER_1", "BROKER_2", "BROKER_3"]
-        .into_iter()
-        .zip(brokers.ports.iter().map(|port| format!("127.0.0.1:{port}")))
-        .collect();
+    let servers = brokers.variables(["BROKER_1", "BROKER_2", "BROKER_3"]);
     // The simulated eddi.
     let site = Site::new("mill-lane-4", 17_589_669);
     site.sandbox.write("mqtt", "secret");
@@ -319,4 +336,83 @@ fn a_site_goes_on_at_another_broker_and_publishes_its_own_topics_only() {
     stranger.publish("homes/mill-lane-5/5/grid_pwr", "7", false);
     listener.wait_for("homes/mill-lane-5/5/grid_pwr", "7");
     assert!(listener.heard().iter().all(|it| it.payload != "made up"));
+}
+
+#[cfg(all(feature = "nats", feature = "postgres"))]
+#[test]
+fn two_gateways_at_the_centre_store_the_frames_of_every_site_once_though_a_node_is_lost() {
+    let Some(mut nodes) = Cluster::start("nats", "CLIENTS") else { return };
+    let Some(mut database) = Postgres::start() else { return };
+    database.kill();
+    // There is no replica that confirms.
+    let alone = options("postgres/replica.conf");
+    run(&mut database, &alone);
+    database.run_file(&root().join("sinks/src/postgres/schema.sql"), &[]);
+    database.run_file(&file("postgres/roles.sql"), &[]);
+    let variables = [("site", "centre"), ("password", "secret")];
+    database.run_file(&file("postgres/site.sql"), &variables);
+
+    let port = nodes.ports[2];
+    let operator = |subject: &str, request: &str| {
+        ask_as(port, ("operator", "secret"), &format!("$JS.API.{subject}"), request)
+    };
+    until("a node listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    let stream = std::fs::read_to_string(file("nats/stream.json")).unwrap();
+    // Not before the nodes have chosen a leader.
+    let until_made = |subject: &str, request: &str| {
+        until(subject, || operator(subject, request).is_some_and(|it| it["error"].is_null()));
+    };
+    until_made("STREAM.CREATE.energi", &stream);
+    let consumer: Value =
+        serde_json::from_slice(&std::fs::read(file("nats/consumer.json")).unwrap()).unwrap();
+    let consumer = serde_json::json!({"stream_name": "energi", "config": consumer}).to_string();
+    until_made("CONSUMER.DURABLE.CREATE.energi.readings", &consumer);
+
+    let servers = nodes.variables(["NODE_1", "NODE_2", "NODE_3"]);
+    let sites = [Site::new("mill-lane-4", 4), Site::new("mill-lane-5", 5)];
+    for site in &sites {
+        site.sandbox.write("nats", "secret");
+    }
+    sites[0].replay("nats/site.yaml", &servers).unwrap();
+    nodes.nodes[0] = None;
+    // A recording's end does not wait until the two others have chosen a leader; the next run sends
+    // what waits.
+    until("the other site sends", || sites[1].replay("nats/site.yaml", &servers).is_ok());
+
+    let centres = [Sandbox::new(), Sandbox::new()];
+    let _gateways = centres.each_ref().map(|sandbox| {
+        sandbox.write("nats", "secret");
+        sandbox.write("postgres", "secret");
+        let configuration = file("nats/centre.yaml");
+        let folder = sandbox.path("").display().to_string();
+        let mut gateway = sandbox.program(&["run", "-c", configuration.to_str().unwrap()]);
+        gateway
+            .envs(servers.iter().cloned())
+            .env("CONSUMER", "readings")
+            .env("DATABASE_HOSTS", format!("127.0.0.1:{}", database.port))
+            .env("DATABASE_SSLMODE", "disable")
+            .env("STATE_DIRECTORY", &folder)
+            .env("CREDENTIALS_DIRECTORY", &folder);
+        let log = File::create(sandbox.path("log")).unwrap();
+        Running(gateway.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    });
+    until("every message is acknowledged", || {
+        operator("CONSUMER.INFO.energi.readings", "")
+            .is_some_and(|info| info["num_pending"] == 0 && info["num_ack_pending"] == 0)
+    });
+    for (serial, site) in [(4, &sites[0]), (5, &sites[1])] {
+        assert_eq!(rows(&database, serial, "centre"), site.values_with("{plausibility: keep}"));
+    }
+
+    // A site that sends under another one's subject.
+    let text = std::fs::read_to_string(file("nats/site.yaml")).unwrap();
+    let spoof = text.replace("energi.${SITE}.frames", "energi.mill-lane-4.frames");
+    let spoof =
+        spoof.replace("  type: live\n  interface: eth0\n", "  type: replay\n  path: site.pcapng\n");
+    let path = sites[1].sandbox.write("spoof.yaml", spoof);
+    let mut site = sites[1].sandbox.program(&["check", "--connect", "-c", path.to_str().unwrap()]);
+    site.envs(sites[1].variables.iter().cloned()).envs(servers.iter().cloned());
+    let output = site.output().unwrap();
+    let said = stdout(&output) + &stderr(&output);
+    assert!(!output.status.success() && said.contains("may not do that"), "{said}");
 }

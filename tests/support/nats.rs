@@ -17,6 +17,9 @@ use crate::process::{Running, free_port, installed};
 /// How long something may take that should happen soon, on a machine that does much else.
 const SOON: Duration = Duration::from_mins(1);
 
+/// The test's own user, where a server knows users.
+const ADMIN: (&str, &str) = ("admin", "admin");
+
 /// A server of the test's own, ended with it. Where it knows users, the test is `admin`, with the
 /// password `admin`.
 pub struct Nats {
@@ -136,7 +139,7 @@ impl Nats {
     pub fn messages(&self, stream: &str) -> Vec<StoredMessage> {
         let state = self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({}))["state"].clone();
         let number = |key: &str| state[key].as_u64().unwrap();
-        let mut asking = Asking::new(self.port);
+        let mut asking = Asking::new(self.port, ADMIN);
         (number("first_seq").max(1)..=number("last_seq"))
             .map(|sequence| {
                 let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
@@ -153,12 +156,12 @@ impl Nats {
 
     /// Stores a message, and returns the stream's answer.
     pub fn publish(&self, subject: &str, data: &[u8]) -> Value {
-        Asking::new(self.port).request(subject, data)
+        Asking::new(self.port, ADMIN).request(subject, data)
     }
 
     /// Asks JetStream for something that it does not refuse.
     pub fn ask(&self, subject: &str, request: &Value) -> Value {
-        Asking::new(self.port).ask(subject, request)
+        Asking::new(self.port, ADMIN).ask(subject, request)
     }
 
     /// The PEM of its certificate and key for its configuration.
@@ -173,6 +176,14 @@ fn merge(config: &mut Value, more: &Value) {
     }
 }
 
+/// Asks JetStream at this port, as a user with this password. The answer may be an error; there is
+/// none while a cluster has no leader.
+pub fn ask_as(port: u16, login: (&str, &str), subject: &str, request: &str) -> Option<Value> {
+    let mut asking = Asking::new(port, login);
+    asking.stream.get_ref().set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    asking.try_request(subject, request.as_bytes())
+}
+
 /// A connection of the test's own, in NATS's text protocol: it owes nothing to what is tested.
 struct Asking {
     stream: BufReader<TcpStream>,
@@ -180,12 +191,12 @@ struct Asking {
 }
 
 impl Asking {
-    fn new(port: u16) -> Self {
+    fn new(port: u16, (user, password): (&str, &str)) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut asking = Self { stream: BufReader::new(stream), requests: 0 };
-        let connect = json!({"verbose": false, "pedantic": false, "user": "admin",
-            "pass": "admin", "name": "test"});
+        let connect = json!({"verbose": false, "pedantic": false, "user": user,
+            "pass": password, "name": "test"});
         asking.send(format!("CONNECT {connect}\r\nSUB _INBOX.test.{port}.* 1\r\n").as_bytes());
         asking
     }
@@ -201,6 +212,11 @@ impl Asking {
     }
 
     fn request(&mut self, subject: &str, data: &[u8]) -> Value {
+        self.try_request(subject, data).unwrap_or_else(|| panic!("{subject}: no answer"))
+    }
+
+    /// The answer, or none in time.
+    fn try_request(&mut self, subject: &str, data: &[u8]) -> Option<Value> {
         self.requests += 1;
         let port = self.stream.get_ref().peer_addr().unwrap().port();
         let inbox = format!("_INBOX.test.{port}.{}", self.requests);
@@ -208,14 +224,14 @@ impl Asking {
         self.send(&[head.as_bytes(), data, b"\r\n"].concat());
         loop {
             let mut line = String::new();
-            assert!(self.stream.read_line(&mut line).unwrap() > 0, "{subject}: it hung up");
+            assert!(self.stream.read_line(&mut line).ok()? > 0, "{subject}: it hung up");
             match line.split_whitespace().collect::<Vec<_>>()[..] {
                 ["PING"] => self.send(b"PONG\r\n"),
                 ["MSG", to, .., size] => {
                     let mut data = vec![0; size.parse::<usize>().unwrap() + 2];
                     self.stream.read_exact(&mut data).unwrap();
                     if to == inbox {
-                        return serde_json::from_slice(&data).unwrap();
+                        return Some(serde_json::from_slice(&data).unwrap());
                     }
                 }
                 ["-ERR", ..] => panic!("{subject}: {line}"),
