@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """A thousand simulated sites into replicated servers of which one is killed: what arrives, and at what cost.
 
-    cargo build --release --features postgres --example fleet
+    cargo build --release --features postgres,nats --example fleet --bin energi-gateway
     sudo python3 benches/fleet.py [--sites 1000] [--for 300] [--kill 120] [SCENARIO...]
 
-Scenarios: postgres, asynchronous, victoria, mqtt, offline, rates. Servers are those of Debian, with the
+Scenarios: jetstream, blackout, postgres, asynchronous, victoria, mqtt, offline, rates. Servers are those of Debian, with the
 files of examples/fleet/, on loopback, in folders of their own; each scenario ends what it has begun.
 """
 
 import argparse
+import base64
 import contextlib
+import gzip
 import json
 import os
 import random
@@ -26,7 +28,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from lab import ROOT, TARGET
+from lab import GATEWAY, ROOT, TARGET
 
 FILES = ROOT / "examples/fleet"
 SCHEMA = ROOT / "sinks/src/postgres/schema.sql"
@@ -142,8 +144,8 @@ def described(report):
 class Database:
     """PostgreSQL 15: a primary and its replica."""
 
-    def __init__(self, lab, synchronous=True):
-        self.lab, self.synchronous = lab, synchronous
+    def __init__(self, lab, synchronous=True, replica=True):
+        self.lab, self.synchronous = lab, synchronous and replica
         self.folder = lab.folder / "postgres"
         self.folder.mkdir()
         shutil.chown(self.folder, "postgres")
@@ -155,15 +157,19 @@ class Database:
         self.include(0, "primary.conf")
         self.processes = [self.run(0), None]
         # The replica first: nothing is confirmed before.
+        if replica:
+            self.replicate()
+        self.ask("CREATE DATABASE energy", database="postgres")
+        self.sql(SCHEMA, FILES / "postgres/roles.sql")
+
+    def replicate(self):
         source = f"host=127.0.0.1 port={self.ports[0]} user=owner password=owner"
         self.program("pg_basebackup", "-D", self.data(1), "-R", "-X", "stream", "-c", "fast", "-d", source)
         self.include(1, "replica.conf")
         self.processes[1] = self.run(1)
         streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-        streams += " AND sync_state = 'sync'" if synchronous else ""
+        streams += " AND sync_state = 'sync'" if self.synchronous else ""
         until("the replica", lambda: self.ask(streams, database="postgres") == "1")
-        self.ask("CREATE DATABASE energy", database="postgres")
-        self.sql(SCHEMA, FILES / "postgres/roles.sql")
 
     def data(self, index):
         return self.folder / f"data-{index}"
@@ -201,9 +207,13 @@ class Database:
             self.psql("-f", file)
 
     def sites(self, count):
-        """A role for each site, as site.sql makes it."""
+        """A role for each site."""
+        self.roles(f"site-{n:04}" for n in range(1, count + 1))
+
+    def roles(self, names):
+        """A role for each name, as site.sql makes it."""
         (create,) = re.findall(r"^CREATE ROLE .*", (FILES / "postgres/site.sql").read_text(), re.MULTILINE)
-        roles = [create.replace(':"site"', f'"site-{n:04}"').replace(":'password'", f"'{SECRET}'") for n in range(1, count + 1)]
+        roles = [create.replace(':"site"', f'"{name}"').replace(":'password'", f"'{SECRET}'") for name in names]
         self.psql("-1", input="\n".join(roles))
 
     def fail_over(self):
@@ -215,13 +225,15 @@ class Database:
         self.current = 1
         return time.monotonic() - killed
 
-    def compare(self, file):
-        """What is missing and what is there without reason, in values."""
+    def compare(self, file, site=None):
+        """What is missing and what is there without reason, in values; all are of `site`, if given."""
         self.ask(
             "CREATE UNLOGGED TABLE expected (serial bigint, time timestamptz, packet text, key text, "
             "value double precision, text text, site text)"
         )
         self.psql("-c", f"\\copy expected FROM '{file}'")
+        if site:
+            self.ask(f"UPDATE expected SET site = '{site}'")
         columns = "serial, time, packet, key, value, text, site"
         except_ = "SELECT count(*) FROM (SELECT {0} FROM {1} EXCEPT ALL SELECT {0} FROM {2}) rows"
         missing = int(self.ask(except_.format(columns, "expected", "reading")))
@@ -259,7 +271,8 @@ def postgres(options, synchronous=True):
         say(f"  {described(report)}; a primary after {took:.1f} s")
         lab.expected(site, arguments, lab.folder / "expected.tsv", **database.environment())
         missing, surplus, readings = database.compare(lab.folder / "expected.tsv")
-        say(f"  missing {missing:,} values of {readings:,} readings; surplus {surplus:,} values")
+        size = int(database.ask("SELECT pg_total_relation_size('reading')"))
+        say(f"  missing {missing:,} values of {readings:,} readings; surplus {surplus:,} values; the table has {size:,} bytes")
 
 
 class Metrics:
@@ -362,19 +375,19 @@ def victoria(options):
             say(f"  replica {index}{' (killed)' if index else ''}: {said}")
 
 
-class Brokers:
-    """Three nodes of NATS with MQTT."""
+class Cluster:
+    """Three nodes of NATS, with the files of a folder."""
 
-    def __init__(self, lab, sites):
-        self.lab = lab
-        names = ["CLIENTS", "MONITORING", "CLUSTER", "MQTT"]
-        ports = iter(free_ports(12))
+    def __init__(self, lab, sites, kind):
+        self.lab, self.kind = lab, kind
+        names = ["CLIENTS", "MONITORING", "CLUSTER", *(["MQTT"] if kind == "mqtt" else [])]
+        ports = iter(free_ports(3 * len(names)))
         self.ports = [{name: next(ports) for name in names} for _ in range(3)]
-        accounts = (FILES / "mqtt/accounts.conf").read_text().replace("change-me", SECRET)
+        accounts = (FILES / kind / "accounts.conf").read_text().replace("change-me", SECRET)
         (first,) = re.findall(r"      \{user: mill-lane-4(?:.*\n)+?.*\}\}\n", accounts)
         users = [first.replace("mill-lane-4", f"site-{n:04}") for n in range(1, sites + 1)]
         (lab.folder / "accounts.conf").write_text(accounts.replace(first, "".join(users)))
-        shutil.copy(FILES / "mqtt/node.conf", lab.folder)
+        shutil.copy(FILES / kind / "node.conf", lab.folder)
         self.routes = json.dumps([f"nats://127.0.0.1:{node['CLUSTER']}" for node in self.ports])
         self.nodes = [self.node(index) for index in range(3)]
         until("the leader of JetStream", lambda: all(map(self.has_leader, range(3))))
@@ -400,8 +413,76 @@ class Brokers:
         return {it["authorized_user"] for it in connections if it.get("authorized_user", "").startswith("site-")}
 
     def environment(self, first):
-        order = [self.ports[(first + turn) % 3]["MQTT"] for turn in range(3)]
-        return {f"BROKER_{turn + 1}": f"127.0.0.1:{port}" for turn, port in enumerate(order)}
+        port, variable = ("MQTT", "BROKER") if self.kind == "mqtt" else ("CLIENTS", "NODE")
+        order = [self.ports[(first + turn) % 3][port] for turn in range(3)]
+        return {f"{variable}_{turn + 1}": f"127.0.0.1:{port}" for turn, port in enumerate(order)}
+
+    def processes(self):
+        return {f"nats {n}": node.pid for n, node in enumerate(self.nodes)}
+
+    def fleets(self, options, site):
+        """A third of the sites with each node as their first one, and the arguments of each third."""
+        shares = [(1 + options.sites * n // 3, options.sites * (n + 1) // 3) for n in range(3)]
+        runs = [options.arguments(sites=last - first + 1, first=first) for first, last in shares]
+        return [self.lab.fleet(site, run, **self.environment(n)) for n, run in enumerate(runs)], runs
+
+
+class Operator:
+    """A connection of the user who makes streams, in NATS's text protocol."""
+
+    def __init__(self, cluster, index):
+        self.stream = socket.create_connection(("127.0.0.1", cluster.ports[index]["CLIENTS"]), timeout=60)
+        self.file = self.stream.makefile("rb")
+        login = {"verbose": False, "pedantic": False, "user": "operator", "pass": SECRET}
+        self.stream.sendall(f"CONNECT {json.dumps(login)}\r\nSUB _INBOX.bench 1\r\n".encode())
+
+    def ask(self, subject, request=""):
+        data = (request if isinstance(request, str) else json.dumps(request)).encode()
+        self.stream.sendall(f"PUB $JS.API.{subject} _INBOX.bench {len(data)}\r\n".encode() + data + b"\r\n")
+        while True:
+            words = self.file.readline().split()
+            if not words:
+                raise OSError("the server hung up")
+            if words[0] == b"PING":
+                self.stream.sendall(b"PONG\r\n")
+            elif words[0] == b"MSG":
+                answer = self.file.read(int(words[-1]) + 2)
+                return json.loads(answer)
+
+    def make_stream(self):
+        stream = (FILES / "nats/stream.json").read_text()
+        until("the stream", lambda: "error" not in self.ask("STREAM.CREATE.energi", stream))
+
+    def make_consumer(self, name):
+        config = json.loads((FILES / "nats/consumer.json").read_text()) | {"durable_name": name}
+        answer = self.ask(f"CONSUMER.DURABLE.CREATE.energi.{name}", {"stream_name": "energi", "config": config})
+        assert "error" not in answer, answer
+
+    def leader(self):
+        """The number of the node that leads the stream."""
+        return int(self.ask("STREAM.INFO.energi")["cluster"]["leader"].removeprefix("node-")) - 1
+
+    def waiting(self, consumer):
+        info = self.ask(f"CONSUMER.INFO.energi.{consumer}")
+        return info.get("num_pending", 1) + info.get("num_ack_pending", 1)
+
+    def frames(self):
+        """The state of the stream, and the number of times that each frame is there: subject and time."""
+        state = self.ask("STREAM.INFO.energi")["state"]
+        found = {}
+        for sequence in range(state["first_seq"], state["last_seq"] + 1):
+            message = self.ask("STREAM.MSG.GET.energi", {"seq": sequence}).get("message")
+            if not message:
+                continue
+            data, at = gzip.decompress(base64.b64decode(message["data"])), 0
+            while at < len(data):
+                kind, size = struct.unpack_from("<II", data, at)
+                if kind == 6:
+                    high, low = struct.unpack_from("<II", data, at + 12)
+                    of = (message["subject"], high << 32 | low)
+                    found[of] = found.get(of, 0) + 1
+                at += size
+        return state, found
 
 
 class Subscriber(threading.Thread):
@@ -459,13 +540,11 @@ class Subscriber(threading.Thread):
 
 def mqtt(options):
     with Lab() as lab:
-        brokers = Brokers(lab, options.sites)
+        brokers = Cluster(lab, options.sites, "mqtt")
         reader = Subscriber(brokers.ports[2]["MQTT"])
-        site, servers = FILES / "mqtt/site.yaml", {f"nats {n}": node.pid for n, node in enumerate(brokers.nodes)}
+        site, servers = FILES / "mqtt/site.yaml", brokers.processes()
         before = {name: cpu(pid) for name, pid in servers.items()}
-        shares = [(1 + options.sites * n // 3, options.sites * (n + 1) // 3) for n in range(3)]
-        runs = [options.arguments(sites=last - first + 1, first=first) for first, last in shares]
-        fleets = [lab.fleet(site, run, **brokers.environment(n)) for n, run in enumerate(runs)]
+        fleets, runs = brokers.fleets(options, site)
         time.sleep(options.kill)
         lost = brokers.sites_at(0)
         used = cpu(servers.pop("nats 0")) - before["nats 0"]
@@ -511,6 +590,111 @@ def mqtt(options):
         say(f"  newest value right on {total - wrong:,} of {total:,} topics; the reader received {reader.count:,} messages, {reader.repeated:,} of them repeated")
 
 
+class Centre:
+    """Gateways that read a consumer and write to one database."""
+
+    def __init__(self, lab, cluster, database):
+        self.lab, self.cluster, self.database = lab, cluster, database
+        self.configuration = (FILES / "nats/centre.yaml").read_text()
+        self.count = 0
+
+    def start(self, consumer, decoders=""):
+        """One more, with more in its section of decoders."""
+        self.count += 1
+        folder = self.lab.folder / f"centre-{self.count}"
+        folder.mkdir()
+        file = folder / "config.yaml"
+        keep = "  plausibility: keep\n"
+        assert keep in self.configuration
+        file.write_text(self.configuration.replace(keep, keep + decoders))
+        environment = {**self.lab.environment, **self.cluster.environment(self.count), **self.database.environment()}
+        environment |= {"CONSUMER": consumer, "STATE_DIRECTORY": str(folder)}
+        return self.lab.start([GATEWAY, "run", "-c", file], log="centre", cwd=folder, env=environment)
+
+
+def as_at_the_centre(lab):
+    """A configuration of a site whose frames are decoded as the centre does."""
+    file = lab.folder / "site.yaml"
+    file.write_text((FILES / "nats/site.yaml").read_text() + "\ndecoders: {plausibility: keep}\n")
+    return file
+
+
+def jetstream(options):
+    with Lab() as lab:
+        cluster, database = Cluster(lab, options.sites, "nats"), Database(lab, replica=False)
+        database.roles(["centre"])
+        operator = Operator(cluster, 0)
+        operator.make_stream()
+        operator.make_consumer("readings")
+        centre = Centre(lab, cluster, database)
+        gateways = [centre.start("readings") for _ in range(2)]
+        servers = cluster.processes() | {"postgres": database.processes[0].pid}
+        servers |= {f"centre {n}": gateway.pid for n, gateway in enumerate(gateways)}
+        before = {name: cpu(pid) for name, pid in servers.items()}
+        fleets, runs = cluster.fleets(options, FILES / "nats/site.yaml")
+        time.sleep(options.kill)
+        lost = operator.leader()
+        used = cpu(servers[f"nats {lost}"]) - before[f"nats {lost}"]
+        servers.pop(f"nats {lost}")
+        Lab.kill(cluster.nodes[lost])
+        reports = [ended(fleet, servers if n == 2 else {}, before) for n, fleet in enumerate(fleets)]
+        for n, report in enumerate(reports):
+            say(f"  fleet {n}: {described(report)}")
+        say(f"  killed: node {lost}, the stream's leader, which had {used:.0f} s of the CPU")
+        operator, begun = Operator(cluster, (lost + 1) % 3), time.monotonic()
+        until("the centre has read everything", lambda: operator.waiting("readings") == 0, 600)
+        say(f"  the centre has everything {time.monotonic() - begun:.1f} s after the sites' end")
+        sent = sum(report["frames"] for report in reports)
+        acknowledged = sum(report["sinks"]["nats"]["delivered"] for report in reports)
+        state, frames = operator.frames()
+        doubled = sum(count - 1 for count in frames.values())
+        say(f"  sent {sent:,} frames, acknowledged {acknowledged:,}; the stream has {len(frames):,} in {state['messages']:,} messages "
+            f"of {state['bytes']:,} bytes, {doubled:,} of them twice")
+        site, expected = as_at_the_centre(lab), lab.folder / "expected.tsv"
+        with open(expected, "wb") as output:
+            for n, run in enumerate(runs):
+                part = lab.folder / f"expected-{n}.tsv"
+                lab.expected(site, run, part, **cluster.environment(0))
+                output.write(part.read_bytes())
+        missing, surplus, readings = database.compare(expected, "centre")
+        say(f"  the database beside local decoding: missing {missing:,} values of {readings:,} readings, surplus {surplus:,} values")
+
+        rows = int(database.ask("SELECT count(*) FROM reading"))
+        keys = "SELECT string_agg(DISTINCT key, ',' ORDER BY key) FROM reading"
+        old = database.ask(keys)
+        operator.make_consumer("research")
+        begun = time.monotonic()
+        gateway = centre.start("research", '  experimental: {"0x27": true, "0x36": true}\n')
+        until("the second consumer has read everything", lambda: operator.waiting("research") == 0, 900)
+        took = time.monotonic() - begun
+        kept = int(database.ask(f"SELECT count(*) FROM reading WHERE key = ANY(string_to_array('{old}', ','))"))
+        added = int(database.ask("SELECT count(*) FROM reading")) - rows
+        new = sorted(set(database.ask(keys).split(",")) - set(old.split(",")))
+        say(f"  a second consumer, two more decoders, one gateway: {len(frames):,} frames in {took:.0f} s ({len(frames) / took:,.0f}/s, "
+            f"CPU {cpu(gateway.pid):.0f} s); rows of old keys {rows:,} -> {kept:,}, added {added:,} of {len(new)} new keys: {', '.join(new)}")
+
+
+def blackout(options):
+    """All nodes of the stream killed at once."""
+    with Lab() as lab:
+        cluster = Cluster(lab, options.sites, "nats")
+        operator = Operator(cluster, 0)
+        operator.make_stream()
+        fleets, _ = cluster.fleets(options, FILES / "nats/site.yaml")
+        time.sleep(options.kill)
+        for node in cluster.nodes:
+            node.send_signal(signal.SIGKILL)
+        time.sleep(5)
+        cluster.nodes = [cluster.node(index) for index in range(3)]
+        reports = [json.loads(fleet.communicate()[0].strip().splitlines()[-1]) for fleet in fleets]
+        until("the leader of JetStream", lambda: all(map(cluster.has_leader, range(3))))
+        counts = {name: sum(report["sinks"]["nats"][name] for report in reports) for name in ("delivered", "waiting", "rejected")}
+        state, frames = Operator(cluster, 0).frames()
+        doubled = sum(count - 1 for count in frames.values())
+        say(f"  sent {sum(report['frames'] for report in reports):,} frames; the sites: {counts}; the stream has {len(frames):,} in {state['messages']:,} "
+            f"messages, {doubled:,} of them twice: {counts['delivered'] - len(frames):,} acknowledged frames are lost")
+
+
 def offline(options):
     """A site that was offline for a week, beside all others."""
     with Lab() as lab:
@@ -532,16 +716,17 @@ def offline(options):
             f"{database.ask(f'SELECT round(extract(epoch FROM max(received) - min(received))) {old}')} s")
         late = "extract(epoch FROM received - time)"
         delays = database.ask(
-            f"SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY {late})::numeric, 1), round(max({late})::numeric, 1) "
+            f"SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY {late})::numeric, 1), round(max({late})::numeric, 1), "
+            f"count(*) FILTER (WHERE {late} > 10) "
             "FROM reading WHERE site <> 'site-0001'"
         )
-        say(f"  delay of the others (median|largest): {delays} s")
+        say(f"  delay of the others in seconds (median|largest|values over 10 s late): {delays}")
 
 
 def rates(options):
     """The highest speed at which everything arrives in time, a minute each."""
-    for name, speeds in (("postgres", options.speeds), ("victoria", options.speeds), ("mqtt", options.speeds)):
-        for speed in speeds:
+    for name in options.only or ("jetstream", "postgres", "victoria", "mqtt"):
+        for speed in options.speeds:
             with Lab() as lab:
                 if name == "postgres":
                     database = Database(lab)
@@ -552,21 +737,26 @@ def rates(options):
                     metrics = Metrics(lab, options.sites)
                     servers, site, environment = metrics.processes(), FILES / "victoria-metrics/site.yaml", metrics.environment()
                 else:
-                    brokers = Brokers(lab, options.sites)
-                    servers = {f"nats {n}": node.pid for n, node in enumerate(brokers.nodes)}
-                    site, environment = FILES / "mqtt/site.yaml", brokers.environment(0)
+                    kind = "mqtt" if name == "mqtt" else "nats"
+                    cluster = Cluster(lab, options.sites, kind)
+                    if kind == "nats":
+                        Operator(cluster, 0).make_stream()
+                    servers, site, environment = cluster.processes(), FILES / kind / "site.yaml", cluster.environment(0)
                 before = {name: cpu(pid) for name, pid in servers.items()}
                 run = ["--sites", options.sites, "--for", f"{options.seconds}s", "--speed", speed, "--start", START, "--drain", "15s"]
                 report = ended(lab.fleet(site, run, **environment), servers, before)
                 sink = next(iter(report["sinks"].values()))
                 kept = not (report["unfinished"] or sink["lagged"] or sink["waiting"] or sink["rejected"] or report["late_ms"] > 2000)
-                rate = report["readings"] / (options.seconds + 10)
-                say(f"  {name} at {speed} times: {'kept' if kept else 'NOT kept'}, {rate:,.0f} readings/s; {described(report)}")
+                frames, readings = (report[what] / (options.seconds + 10) for what in ("frames", "readings"))
+                verdict = "kept" if kept else "NOT kept"
+                say(f"  {name} at {speed:g} times: {verdict}, {frames:,.0f} frames/s, {readings:,.0f} readings/s; {described(report)}")
                 if not kept:
                     break
 
 
 SCENARIOS = {
+    "jetstream": jetstream,
+    "blackout": blackout,
     "postgres": postgres,
     "asynchronous": lambda options: postgres(options, synchronous=False),
     "victoria": victoria,
@@ -589,7 +779,8 @@ def main():
     parser.add_argument("--sites", type=int, default=1000)
     parser.add_argument("--for", type=int, default=300, dest="seconds")
     parser.add_argument("--kill", type=int, default=120, help="seconds after which a server is killed")
-    parser.add_argument("--speeds", type=lambda text: [*map(float, text.split(","))], default=[10, 20, 40, 80])
+    parser.add_argument("--speeds", type=lambda text: [*map(float, text.split(","))], default=[20, 40, 80])
+    parser.add_argument("--only", type=lambda text: text.split(","), help="the servers whose rates are wanted, such as postgres,mqtt")
     options = parser.parse_args(namespace=Options())
     for name in options.scenario or SCENARIOS:
         say(f"{name}: {options.sites} sites, {options.seconds} s, a server killed after {options.kill} s")
