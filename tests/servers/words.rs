@@ -8,6 +8,8 @@ use serde_json::Value;
 use support::fake_server::{FakeServer, Mood};
 use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::influxd::Influxd;
+#[cfg(feature = "postgres")]
+use support::postgres::Postgres;
 use support::victoria::Victoria;
 
 const KEY: &str = "zappi/mode";
@@ -103,4 +105,32 @@ fn a_database_without_strings_takes_the_other_fields_of_such_a_point() {
     assert_eq!(times, day.words.iter().map(|(time, _)| *time).collect());
     let words = found.iter().filter(|(key, ..)| key == "myenergi_zappi/mode");
     assert!(words.clone().count() > 0 && words.into_iter().all(|(.., value)| value == "0"));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgresql_keeps_an_enumeration_as_text() {
+    let Some(database) = Postgres::start() else { return };
+    let day = Day::new();
+    day.sandbox.write(
+        "postgres.yaml",
+        format!(
+            "timezone: UTC\ncapture: {{type: replay, path: \"{}\"}}\n\
+             decoders: {{experimental: {{zappi: true}}}}\nsinks:\n  \
+             - {{type: postgres, url: \"{}\", password: owner, batch_size: 5000}}\n",
+            example_day().display(),
+            database.url("owner")
+        ),
+    );
+    let output = day.sandbox.run(&["run", "-c", "postgres.yaml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = database.ask(&format!(
+        "SELECT floor(extract(epoch FROM time) * 1000)::bigint, text FROM reading
+         WHERE key = '{KEY}' AND value IS NULL"
+    ));
+    let words = rows.lines().map(|row| {
+        let (time, word) = row.split_once('|').unwrap();
+        (time.parse().unwrap(), word.to_owned())
+    });
+    assert_eq!(words.collect::<Words>(), day.words);
 }

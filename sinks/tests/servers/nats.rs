@@ -1,6 +1,6 @@
 //! What the `nats` sink promises, at a real server.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::authority::Authority;
+use support::disk::Disk;
 use support::nats::Nats;
 use tokio::time::{Instant, sleep};
 
@@ -291,6 +292,100 @@ async fn a_stream_that_is_full_keeps_frames_waiting() {
     let mut sink = setup.open().await;
     close(&mut *sink).await;
     assert_eq!(stored(&server), numbers(2..4));
+}
+
+#[tokio::test]
+async fn frames_wait_while_the_server_refuses_connections() {
+    let Some(mut server) = server() else { return };
+    server.kill();
+    server.run("max_connections: 1");
+    let mut only = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    only.write_all(b"CONNECT {}\r\nPING\r\n").unwrap();
+    // It has answered once this connection is counted.
+    let mut answer = [0; 1024];
+    while !String::from_utf8_lossy(&answer).contains("PONG") {
+        assert!(only.read(&mut answer).unwrap() > 0);
+    }
+    let setup = Setup::of(&server);
+    let said = setup.refusal(0).await;
+    assert!(said.contains("maximum connections"), "{said}");
+    drop(only);
+    let mut sink = setup.open().await;
+    close(&mut *sink).await;
+    drop(sink);
+    server.kill();
+    server.run("");
+    assert_eq!(stored(&server), numbers(0..1));
+}
+
+#[tokio::test]
+async fn frames_wait_while_the_disk_of_the_server_is_full() {
+    let Some(mut server) = Nats::start() else { return };
+    let Some(disk) = Disk::mount(server.path("small"), "size=4m") else { return };
+    server.kill();
+    let store = format!("jetstream {{store_dir: {:?}}}", disk.path());
+    server.run(&store);
+    server.add_stream("energi", "energi.*.frames", &json!({}));
+    let setup = Setup::of(&server);
+    setup.deliver(&frames(0..2)).await;
+    disk.fill();
+    let mut sink = setup.open().await;
+    // The last block of a file may take some more.
+    let mut sent = 2;
+    while sink.queue_stats().waiting == 0 {
+        sink.write(&frames(sent..sent + 20)).await.unwrap();
+        sent += 20;
+        assert!(sent < 2_000, "the disk is full");
+    }
+    assert!(disk.remount("size=16m"));
+    drop(sink);
+    server.kill();
+    server.run(&store);
+    let mut sink = setup.open().await;
+    close(&mut *sink).await;
+    assert_eq!(stored(&server), numbers(0..sent));
+    server.kill();
+}
+
+/// Public key of a user, and the seed of it.
+const KEY: &str = "UACDCEGWO7GHTZNBQBGIBPOXF26HSA6EEPJW2LKSKTERDAESKYRAP2ND";
+const SEED: &str = "SUABBEIUPF3YSW2QO7E7TWWCZNJYWMITI5R3LA7DMP2DXNSEM7MDK7D2IY";
+
+/// The seed of a user that no server knows.
+const STRANGER: &str = "SUAIVSSPGZ3U7AVGPRIHZOOJMZ4UQLRMY5T7FU4FAITJKV5FM2YJF62TSE";
+
+#[tokio::test]
+async fn a_site_logs_in_with_a_key_pair() {
+    let users =
+        format!("authorization {{users: [{{user: admin, password: admin}}, {{nkey: {KEY}}}]}}");
+    let Some(server) = Nats::with(&users) else { return };
+    server.add_stream("energi", "energi.*.frames", &json!({}));
+    let mut setup = Setup::of(&server);
+    let file = setup.folder.path().join("seed");
+    setup.config.nkey_file = Some(file.clone());
+    std::fs::write(&file, STRANGER).unwrap();
+    assert!(setup.refusal(0).await.contains("does not let this user in"));
+    std::fs::write(&file, format!("{SEED}\n")).unwrap();
+    setup.deliver(&frames(1..3)).await;
+    assert_eq!(stored(&server), numbers(0..3));
+}
+
+#[tokio::test]
+async fn a_site_logs_in_with_credentials() {
+    let operator = include_str!("../golden/nats-operator.conf");
+    let Some(server) = Nats::with(operator) else { return };
+    let mut setup = Setup::of(&server);
+    let file = setup.folder.path().join("home.creds");
+    setup.config.creds_file = Some(file.clone());
+    let credentials = include_str!("../golden/nats-home.creds");
+    let seed = credentials.lines().find(|line| line.starts_with("SU")).unwrap();
+    std::fs::write(&file, credentials.replace(seed, STRANGER)).unwrap();
+    let said = setup.probe().await.unwrap_err();
+    assert!(said.contains("does not let this user in"), "{said}");
+    // It is in: what it misses is a stream.
+    std::fs::write(&file, credentials).unwrap();
+    let said = setup.probe().await.unwrap_err();
+    assert!(said.contains("no stream takes"), "{said}");
 }
 
 #[tokio::test]

@@ -253,6 +253,45 @@ async fn what_somebody_has_to_change_is_named_and_costs_no_reading() {
     assert!(refusal(&nowhere).await.contains("no such database"));
 }
 
+#[tokio::test]
+async fn readings_wait_while_the_server_refuses_connections() {
+    let Some(server) = Postgres::start() else { return };
+    let setup = Setup::of(&server);
+    let allow = |allowed: bool| {
+        let sql = format!("ALTER DATABASE energy ALLOW_CONNECTIONS {allowed}");
+        server.query("owner", "owner", "postgres", &sql).unwrap();
+    };
+    allow(false);
+    assert!(refusal(&setup).await.contains("not currently accepting"));
+    assert!(setup.probe().await.is_err());
+    allow(true);
+    let mut sink = setup.open().await;
+    close(&mut *sink).await;
+    assert_eq!(stored(&server), expected(&readings(3)));
+}
+
+#[tokio::test]
+async fn readings_of_a_site_wait_while_the_tables_are_older() {
+    let Some(server) = Postgres::start() else { return };
+    let owner = Setup::of(&server);
+    let mut sink = owner.open().await;
+    sink.write(&readings(1)).await.unwrap();
+    close(&mut *sink).await;
+    server.ask(SITE_ROLE);
+    server.ask("UPDATE energi_schema SET version = 0");
+    let mut setup = Setup::new(&server.url("site"), "site");
+    setup.context.site = Some("site".to_owned());
+    assert!(setup.probe().await.unwrap_err().contains("older"));
+    assert!(refusal(&setup).await.contains("lacks a privilege"));
+    // Their owner brings them up to date.
+    server.ask("UPDATE energi_schema SET version = 1");
+    let mut sink = setup.open().await;
+    close(&mut *sink).await;
+    let values = server.ask("SELECT count(*) FROM reading WHERE site = 'site'");
+    let sent = expected(&readings(3)).len() - expected(&readings(1)).len();
+    assert_eq!(values.parse::<usize>().unwrap(), sent);
+}
+
 /// A role for one site, as the documents make it.
 const SITE_ROLE: &str = "
     CREATE ROLE site LOGIN PASSWORD 'site';
