@@ -156,7 +156,9 @@ impl NatsServer {
             options = options.nkey(seed.expose().to_owned());
         }
         if let Some(creds) = secret("creds", &None, &self.creds_file)? {
-            options = options.credentials(creds.expose()).map_err(|error| {
+            // async-nats wants the line break after the last line, which a secret has no more.
+            let creds = format!("{}\n", creds.expose());
+            options = options.credentials(&creds).map_err(|error| {
                 format!("creds_file: {error}; take a file that `nsc generate creds` wrote")
             })?;
         }
