@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 /// The greatest plausible value of the daily counter: 90 kWh.
 pub const MAX_ENERGY: WattHours = WattHours(90_000);
 
-/// How old the last accepted reading may be and still vouch for the next.
+/// Longest gap after which the last accepted reading still vouches for the next.
 pub const GAP: SignedDuration = SignedDuration::from_secs(300);
 
 /// Readings that a candidate needs, and the time that it must span, to be accepted whole.
@@ -29,7 +29,7 @@ impl WattHours {
         Self((kwh * 1000.0).round() as i64)
     }
 
-    /// In kWh.
+    /// Energy in kWh.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a counter is far below 2^53 Wh")]
     pub fn kwh(self) -> f64 {
@@ -40,7 +40,7 @@ impl WattHours {
 /// One reading of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CounterPoint {
-    /// When it was captured.
+    /// Time of the capture.
     pub time: Timestamp,
     /// Energy that the counter showed.
     pub energy: WattHours,
@@ -55,7 +55,7 @@ impl CounterPoint {
             && next.energy.0 - self.energy.0 <= most_after(self.elapsed(next))
     }
 
-    /// From this reading to `next`; negative where the clock went backward.
+    /// Time from this reading to `next`; negative where the clock went backward.
     #[must_use]
     pub fn elapsed(self, next: Self) -> SignedDuration {
         next.time.duration_since(self.time)
@@ -83,7 +83,7 @@ pub struct CounterFilter {
     candidate: Candidate,
     /// The gate's first reading after a start, until one follows that may.
     first: First,
-    /// How old a reading may be and still vouch for the next; `None` for any age.
+    /// Longest gap after which a reading still vouches for the next; `None` for any.
     ///
     /// It holds for the candidate too. After a longer gap everything begins as a candidate: if a
     /// transient zero from before it were extended by true readings from after it, the zero would
@@ -155,7 +155,7 @@ impl Candidate {
 pub enum Judgement {
     /// The reading can follow the last accepted one.
     Accepted,
-    /// With it a candidate is accepted whole: its changes in order, this reading last.
+    /// Proof of a candidate, which is accepted whole: its changes in order, this reading last.
     Proven(Vec<CounterPoint>),
     /// The reading is not trusted yet.
     Withheld,

@@ -107,7 +107,7 @@ pub struct CustomField {
     /// The channel of that entry; any when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<u8>,
-    /// Where it stands in that entry, 0 the entry's first byte.
+    /// Place in that entry; 0 is the entry's first byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Hex<u8>>,
     /// Type of the number; either this or `bit`.
@@ -208,7 +208,7 @@ impl From<NumberType> for Raw {
     }
 }
 
-/// Why a declared decoder cannot be used. The path names the place within its declaration.
+/// Reason why a declared decoder cannot be used. The path names the place within its declaration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {problem}")]
 pub struct CustomError {

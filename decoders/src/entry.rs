@@ -11,13 +11,13 @@ use crate::frame::{RECORDS, Record};
 /// The type of the records that have entries (confidence A).
 pub const STATUS_TYPE: u16 = 0x3510;
 
-/// Where the entries of a status record begin (confidence B+).
+/// Offset of the entries of a status record (confidence B+).
 pub const ENTRIES: u8 = 0x30;
 
 /// The first byte of an entry, or what is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryHead {
-    /// This very byte.
+    /// Exactly this byte.
     Exact(u8),
     /// An entry of this size, of any kind.
     Size(u8),
@@ -41,7 +41,7 @@ impl EntryHead {
     }
 }
 
-/// As a custom decoder writes it: `0x08`, and `0x?3` for any kind of size 3.
+/// Writes the head as a custom decoder does: `0x08`, and `0x?3` for any kind of size 3.
 impl fmt::Display for EntryHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,7 +51,7 @@ impl fmt::Display for EntryHead {
     }
 }
 
-/// Which entry of a record a field stands in: the first that matches.
+/// Entry of a record in which a field stands: the first that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntrySelector {
     /// The entry's first byte.

@@ -1,8 +1,8 @@
-//! Why a record was not read.
+//! Reasons why a record was not read.
 
 use thiserror::Error;
 
-/// Why a decoder did not read a record of its length.
+/// Reason why a decoder did not read a record of its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// The decoder requires another type or product class.
@@ -25,7 +25,7 @@ pub enum DecodeError {
     /// The record's entries do not follow one another to its end.
     #[error("an entry has size 0 or reaches past the record's end")]
     Entries,
-    /// None of the fields is in the record.
+    /// Record without any of the fields.
     #[error("none of the decoder's entries is in the record")]
     Empty,
 }

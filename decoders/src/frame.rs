@@ -16,7 +16,7 @@ pub const MULTICAST: MacAddress = MacAddress([0x71, 0xb3, 0xd5, 0x3a, 0x6f, 0x00
 /// The first bytes of every payload. Other programs may use the ethertype too (confidence A).
 pub const MAGIC: [u8; 4] = [0xcb, 0xda, 0xe9, 0xf8];
 
-/// Where the first record begins in a payload (confidence A).
+/// Offset of the first record in a payload (confidence A).
 pub const RECORDS: usize = 0x18;
 
 /// Length, network, type (2), device and flags: what precedes the body of each record (P).
@@ -70,13 +70,13 @@ impl std::str::FromStr for MacAddress {
     }
 }
 
-/// Why bytes are not a frame of this protocol.
+/// Reason why bytes are not a frame of this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// The bytes end before the header does.
     #[error("truncated: {0} bytes do not hold a header and a record")]
     Truncated(usize),
-    /// Not this protocol's ethertype.
+    /// Ethertype of another protocol.
     #[error("ethertype {0:#06x}, not 0x88b5")]
     Ethertype(u16),
     /// The payload does not begin with [`MAGIC`]: another program on the same ethertype.

@@ -24,7 +24,7 @@ pub enum Plausibility {
 /// Result of the gate for a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// At least one field passes.
+    /// One field passes at least.
     Pass,
     /// Every field was withheld.
     Empty,

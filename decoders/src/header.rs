@@ -1,4 +1,4 @@
-//! What frames and records begin with, described as the fields of records are: for those who draw,
+//! Headers of frames and records, described as the fields of records are: for those who draw,
 //! dissect and document them. [`Frame`](crate::Frame) and [`Record`](crate::Record) read it.
 
 use crate::field::Confidence::{self, A, B, C};

@@ -35,7 +35,7 @@ impl fmt::Display for Json<'_> {
 /// `{"time":…,"mac":…,"packet":…,"record_type":…,"raw":…}`, without a line break.
 #[derive(Debug, Clone, Copy)]
 pub struct UnknownJson<'a> {
-    /// When the frame was captured.
+    /// Time of the capture.
     pub time: Option<Timestamp>,
     /// The frame's sender.
     pub mac: Option<MacAddress>,

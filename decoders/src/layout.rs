@@ -12,9 +12,9 @@ use crate::value::Value;
 /// Trust in a decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// On always.
+    /// Always on.
     Confirmed,
-    /// Off unless switched on; its keys carry a prefix.
+    /// Switched on by the configuration only; its keys carry a prefix.
     Experimental,
     /// Declared in the configuration, and as experimental as those.
     Declared,
@@ -39,7 +39,7 @@ pub const OTHERS: &[u16] = &[0x3730, 0x5A5A, 0x7979, 0x7C7C];
 /// Record types that a rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordTypes {
-    /// Those of a built-in table.
+    /// Types of a built-in table.
     List(&'static [u16]),
     /// The one of a declared decoder.
     One(u16),
@@ -59,7 +59,7 @@ impl RecordTypes {
     }
 }
 
-/// Which of the records of its length a decoder reads.
+/// Records of its length that a decoder reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// The only record types that it reads; any when there are none.
@@ -96,8 +96,8 @@ impl Rules {
         self.wants_class(class, listed) && !self.refuses_class(class, listed)
     }
 
-    /// Whether records of a type and class are asked for; of any class where none is given. They may
-    /// be refused still.
+    /// Returns whether records of a type and class are asked for; of any class where none is given.
+    /// They may be refused still.
     pub(crate) fn wants(&self, record_type: u16, class: Option<u8>) -> bool {
         let wants_class = |class| self.wants_class(class, None);
         self.wants_type(record_type) && class.is_none_or(wants_class)
@@ -132,7 +132,7 @@ pub struct Layout {
     pub name: Cow<'static, str>,
     /// Trust in the decoder.
     pub status: Trust,
-    /// Which of the records of its length it reads.
+    /// Records of its length that it reads.
     pub rules: Rules,
     /// The product that sends these records, where a rule says so.
     pub product: Product,
@@ -140,13 +140,13 @@ pub struct Layout {
     pub serial: u8,
     /// The protocol offset of the serial number of the device that relays the record.
     pub relay: Option<u8>,
-    /// Where entries begin, which fields may stand in.
+    /// Offset of the entries in which fields may stand.
     pub entries: Option<u8>,
     /// The fields, in the order in which every output gives them.
     pub fields: Cow<'static, [Field]>,
 }
 
-/// Where the serial number stands in most records (confidence A).
+/// Offset of the serial number in most records (confidence A).
 pub const SERIAL: u8 = 0x1E;
 
 impl Layout {

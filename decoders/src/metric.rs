@@ -177,14 +177,14 @@ pub static CT_CURRENT: Metric =
 /// The device's place among those that divert, 0 to 7.
 pub static PRIORITY: Metric = Metric::new("priority", "Priority", "", Class::Unknown, ANY);
 
-/// Which of an eddi's heaters is served first.
+/// Heater of an eddi that is served first.
 pub static HEATER_PRIORITY: Metric =
     Metric::flag("heater_priority", "Heater priority", Class::Choice(&["heater 1", "heater 2"]));
 
 /// The water has the temperature that it may have, and the heater takes no more.
 pub static HEATER_HOT: Metric = Metric::flag("hot", "Heater hot", Class::Flag);
 
-/// How often an eddi looks whether the heater that is served first is still hot.
+/// Period after which an eddi looks whether the heater that is served first is still hot.
 pub static CHECK_PERIOD: Metric =
     Metric::new("check_period", "Heater check period", "min", Class::Duration, (0.0, 155.0));
 

@@ -19,7 +19,7 @@ pub enum Product {
     Zappi,
     /// A wireless sensor of current transformers.
     Harvi,
-    /// None that a rule names.
+    /// Product that no rule names.
     #[default]
     #[serde(skip)]
     Unknown,

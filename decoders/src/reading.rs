@@ -62,7 +62,7 @@ pub const fn is_no_device(serial: u32) -> bool {
 /// for. That keeps a reading small, and decoding little more than a copy.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// When the frame was captured; `None` where the input does not say.
+    /// Time of the capture; `None` where the input does not say.
     pub time: Option<Timestamp>,
     /// The device's serial number.
     pub serial: u32,

@@ -12,8 +12,8 @@ use crate::custom::Hex;
 use crate::layout::Trust;
 use crate::packets;
 
-/// What switches built-in experimental decoders on: what their keys begin with, a length byte or a
-/// name. Only those that exist can be made.
+/// Switch of built-in experimental decoders: the start of their keys, a length byte or a name. Only
+/// those that exist can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Switch {
     /// The decoder of one length: `0x2B`.
@@ -86,7 +86,7 @@ impl Serialize for Switch {
 
 impl<'de> Deserialize<'de> for Switch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// As YAML gives it: text, or a number such as 39.
+        /// Form in YAML: text, or a number such as 39.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {

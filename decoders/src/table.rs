@@ -15,7 +15,7 @@ use crate::product::{Product, ZAPPI_CLASS};
 use crate::reading::{MAX_FIELDS, Reading};
 use crate::switch::Switch;
 
-/// Why a decoder cannot be registered.
+/// Reason why a decoder cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegisterError {
     /// Two decoders would claim the same records with the same standing.

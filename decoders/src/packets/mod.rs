@@ -21,7 +21,7 @@ pub fn all() -> impl Iterator<Item = &'static Layout> {
     TABLES.iter().copied().flatten()
 }
 
-/// What the built-in decoders, confirmed or not, make of the records of a kind.
+/// Answer of the built-in decoders, confirmed or not, to the records of a kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reader {
     /// The table that reads them, one of their own length before one of any.

@@ -8,7 +8,7 @@ use crate::layout::Layout;
 
 pub(super) static LAYOUTS: &[Layout] = &[Layout::experimental(0x36, "unknown 0x36", FIELDS).serial_at(0x4A).refuses_types(NOT_MINUTES)];
 
-/// Those of [`OTHERS`] that are not minute histories either.
+/// Types of [`OTHERS`] that are not minute histories either.
 const NOT_MINUTES: &[u16] = &[0x3730, 0x7979, 0x7C7C];
 
 const FIELDS: &[Field] = &[

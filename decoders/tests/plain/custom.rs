@@ -86,7 +86,7 @@ fn a_number_is_written_in_hex_or_as_it_is_and_without_a_sign() {
     }
     for text in ["", "0x", "2C", "0x100", "256", "+44", "0x+2C", "-1", "0x2C "] {
         let error = read(text).unwrap_err().to_string();
-        assert!(error.contains("a number of 8 bits such as \"0x2C\" or 44"), "{error}");
+        assert!(error.contains("8 bits"), "{error}");
     }
 }
 

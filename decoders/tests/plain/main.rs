@@ -1,4 +1,4 @@
-//! What the decoders promise.
+//! Promises of the decoders.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
