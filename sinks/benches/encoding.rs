@@ -1,4 +1,5 @@
-//! What each sink makes of an hour of one device: a line of JSON, MQTT messages, line protocol, rows.
+//! Cost of encoding an hour of one device in each sink: a line of JSON, MQTT messages, line
+//! protocol, rows.
 //!
 //! `cargo bench -p energi-sinks --bench encoding`
 

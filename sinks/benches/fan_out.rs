@@ -1,4 +1,4 @@
-//! What it costs to hand each reading to every sink: one channel, so many subscriptions.
+//! Cost of handing each reading to every sink: one channel, so many subscriptions.
 //!
 //! `cargo bench -p energi-sinks --bench fan_out`
 

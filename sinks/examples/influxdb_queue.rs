@@ -1,4 +1,4 @@
-//! What the queue of the influxdb sink costs: memory, speed, and the price of normal times.
+//! Cost of the influxdb sink's queue: memory, speed, and the price of normal times.
 //!
 //! ```text
 //! cargo run --release --example influxdb_queue -- http://127.0.0.1:8428

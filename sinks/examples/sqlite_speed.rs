@@ -1,4 +1,4 @@
-//! What the history costs: a day replayed, the same day again, many devices, and a day live with a
+//! Cost of the history: a day replayed, the same day again, many devices, and a day live with a
 //! commit each 5 s and each minute, with the bytes that it writes. The directory of temporary files
 //! (`TMPDIR`) has to be on a disk.
 //!

@@ -1,4 +1,4 @@
-//! How large ten years of one device become, and how long a daily report takes then.
+//! Size of ten years of one device, and time of a daily report then.
 //!
 //! A month of a household goes through the sink as it is; the years before it are made from that
 //! month, with other numbers of the same size: minutes, quarter-hours, points of the counter and

@@ -19,7 +19,7 @@ use crate::item::Item;
 /// second of 20,000 frames/s. Full, they take about 4 MB.
 pub const CAPACITY: usize = 16_384;
 
-/// How many items are published between two looks at the slowest subscriber.
+/// Number of items published between two looks at the slowest subscriber.
 const STRIDE: usize = CAPACITY / 4;
 
 /// The sending end, held by the one thread that captures.
@@ -32,7 +32,7 @@ pub struct Publisher<T = Reading> {
     closing: watch::Sender<bool>,
 }
 
-/// Where a publisher waits for its subscribers to catch up.
+/// Place where a publisher waits for its subscribers to catch up.
 #[derive(Debug, Default)]
 struct Room {
     /// Items that were published.

@@ -1,4 +1,5 @@
-//! What crosses the channel to a sink: readings or, for a sink that asks for them, captured frames.
+//! Items that cross the channel to a sink: readings or, for a sink that asks for them, captured
+//! frames.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::sink::{Context, Sink, SinkConfig, SinkError};
 /// A frame as it was captured, whether or not a decoder reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedFrame {
-    /// When it was captured; `None` where the input does not say.
+    /// Time of the capture; `None` where the input does not say.
     pub time: Option<Timestamp>,
     /// Name of the interface that received it, where the source has one.
     pub interface: Option<Arc<str>>,
@@ -21,7 +22,7 @@ pub struct CapturedFrame {
 
 /// Readings or frames, as the engine sees them.
 pub trait Item: fmt::Debug + Send + Sync + Sized + 'static {
-    /// When it was captured; `None` where the input does not say.
+    /// Time of the capture; `None` where the input does not say.
     fn time(&self) -> Option<Timestamp>;
 
     /// Opens a sink that takes such items.

@@ -14,7 +14,7 @@ const MICROSECONDS: u8 = 6;
 /// Bytes that [`PcapngWriter::statistics`] writes.
 pub const STATISTICS_SIZE: u64 = 76;
 
-/// Where the packets of a capture come from, as far as its readers are to be told.
+/// Origin of the packets of a capture, as far as its readers are to be told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CaptureOrigin<'a> {
     /// The name of the interface.
@@ -26,9 +26,9 @@ pub struct CaptureOrigin<'a> {
 /// Counters of an interface over the time of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceStatistics {
-    /// When the capture began.
+    /// Start of the capture.
     pub begun: Timestamp,
-    /// When it ended.
+    /// End of the capture.
     pub ended: Timestamp,
     /// Packets that passed the filter, the dropped ones among them.
     pub received: u64,

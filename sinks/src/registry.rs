@@ -111,7 +111,7 @@ pub struct KeysOf(pub SinkType);
 pub struct SinkType(&'static str);
 
 impl SinkType {
-    /// Those that this program was built with.
+    /// Types of sink that this program was built with.
     pub fn built() -> impl Iterator<Item = Self> {
         BUILT.iter().copied().map(Self)
     }

@@ -55,8 +55,8 @@ impl SinkError {
     }
 }
 
-/// What became of a batch that a sink took. What is neither delivered nor skipped waits in the
-/// sink's queue.
+/// Outcome of a batch that a sink took. What is neither delivered nor skipped waits in the sink's
+/// queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     /// Readings that the destination has.
@@ -76,7 +76,7 @@ impl Written {
 /// An output that is open. Most take readings; one may take captured frames.
 #[async_trait]
 pub trait Sink<T: Item = Reading>: Send {
-    /// How many items it likes to take at a time.
+    /// Number of items that it likes to take at a time.
     fn batching(&self) -> Batching;
 
     /// Takes a batch. After `Ok` the sink answers for it.
@@ -85,8 +85,8 @@ pub trait Sink<T: Item = Reading>: Send {
     /// [`SinkError`] says whether the same batch may be offered again.
     async fn write(&mut self, batch: &[Arc<T>]) -> Result<Written, SinkError>;
 
-    /// What has become of items after it took them, since it was opened. Most sinks have
-    /// nothing to add to what the loop around them counts.
+    /// Counts of items after it took them, since it was opened. Most sinks have nothing to add to
+    /// what the loop around them counts.
     fn queue_stats(&self) -> QueueStats {
         QueueStats::default()
     }
@@ -118,7 +118,7 @@ pub struct Context {
     pub name: String,
     /// The site's label.
     pub site: Option<String>,
-    /// Where days begin.
+    /// Time zone in which days begin.
     pub timezone: jiff::tz::TimeZone,
     /// The names that the configuration gives to devices, by serial number.
     pub device_names: Arc<BTreeMap<u32, String>>,
@@ -205,7 +205,7 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether the sink takes captured frames in place of readings.
+    /// Returns whether the sink takes captured frames in place of readings.
     fn takes_frames(&self) -> bool {
         false
     }

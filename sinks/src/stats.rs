@@ -41,7 +41,7 @@ pub struct SinkStats {
     pub delivered: Counter,
     /// Waiting in the sink's queue now.
     pub waiting: Counter,
-    /// Without a place at the destination, such as one without a time in a history.
+    /// Items without a place at the destination, such as one without a time in a history.
     pub skipped: Counter,
     /// Given up.
     pub rejected: Counter,

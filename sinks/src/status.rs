@@ -53,7 +53,7 @@ pub struct Snapshot {
     pub sinks: Vec<SinkSnapshot>,
 }
 
-/// How many records of one length had one outcome.
+/// Number of records of one length with one outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordCount {
     /// The packet-length byte.
@@ -75,7 +75,7 @@ pub struct SinkSnapshot {
     pub received: u64,
     /// Delivered to the destination.
     pub delivered: u64,
-    /// Without a place at the destination.
+    /// Items without a place at the destination.
     pub skipped: u64,
     /// Waiting in the sink's queue now.
     pub waiting: u64,

@@ -1,4 +1,4 @@
-//! Which items have a place in time, for the sinks that keep them by it.
+//! Items with a place in time, for the sinks that keep them by it.
 
 use std::sync::Arc;
 

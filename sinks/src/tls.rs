@@ -1,4 +1,4 @@
-//! Whom encrypted connections trust.
+//! Authorities that encrypted connections trust.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject};
 use thiserror::Error;
 
-/// Why there is nobody to trust.
+/// Reason why there is nobody to trust.
 #[derive(Debug, Error)]
 pub enum AuthorityError {
     /// The file cannot be read.

@@ -25,9 +25,9 @@ pub(super) struct Label {
 /// The two rows of labels.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Labels {
-    /// Of slots, or of what they are too narrow for.
+    /// Labels of slots, or of what they are too narrow for.
     pub(super) fine: Vec<Label>,
-    /// Of the months or years around them.
+    /// Labels of the months or years around them.
     pub(super) coarse: Vec<Label>,
 }
 
@@ -142,7 +142,7 @@ impl Calendar {
 
 /// Returns how many years apart labels are, where a year is `pixels` wide.
 fn every(pixels: u32) -> i16 {
-    /// Of a label, with room around it, in pixels.
+    /// Width of a label, with room around it, in pixels.
     const WIDTH: u32 = 44;
     [1_u16, 2, 5, 10, 20, 50, 100, 200, 500]
         .into_iter()

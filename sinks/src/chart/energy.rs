@@ -76,7 +76,7 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// How far the panels' vertical axes reach, in kWh: the same for all devices.
+/// Reach of the panels' vertical axes, in kWh: the same for all devices.
 #[derive(Debug, Clone, Copy)]
 struct Scales {
     energy: f64,
@@ -382,7 +382,7 @@ fn day_count(count: u32) -> String {
     if count == 1 { "1 day".to_owned() } else { format!("{count} days") }
 }
 
-/// What the pointer shows of a period.
+/// Writes the text that the pointer shows of a period.
 fn tooltip(total: &PeriodTotal) -> String {
     let mut lines = vec![match total.period.length {
         PeriodLength::Day => total.period.start.strftime("%A, %-d %B %Y").to_string(),

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::lock::LockError;
 use crate::sink::SinkError;
 
-/// Why a file is not taken for what it should hold. It stays as it is.
+/// Reason why a file does not hold what it should. It stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
     /// A directory has the name.
@@ -110,7 +110,7 @@ impl StoreError {
             || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
-    /// In a sink's terms, with the file's name and what to do.
+    /// Describes the error in a sink's terms, with the file's name and what to do.
     pub(crate) fn into_sink_error(self, path: &Path) -> SinkError {
         let file = path;
         let path = path.display();

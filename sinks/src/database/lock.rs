@@ -25,7 +25,7 @@ const SUFFIX: &str = ".lock";
 /// More of a lock file than its line is not read.
 const LONGEST_LINE: u64 = 4096;
 
-/// Why a database cannot be written to now.
+/// Reason why a database cannot be written to now.
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Somebody else writes to it: who that is.

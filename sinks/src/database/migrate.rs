@@ -1,4 +1,4 @@
-//! Whose database a file is, and how it comes to the present schema.
+//! Ownership of a database file, and its migration to the present schema.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -23,11 +23,11 @@ const CHECK: Duration = Duration::from_secs(10);
 /// Time to wait for another program that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// How much of a database is kept in memory, which stays resident. A batch touches few pages, most of
-/// them at the ends of tables; what waits in a queue is written once and read once.
+/// Part of a database that is kept in memory, which stays resident. A batch touches few pages, most
+/// of them at the ends of tables; what waits in a queue is written once and read once.
 const CACHE_KIB: i64 = 256;
 
-/// How large the log grows before it is put into the file, in bytes.
+/// Size of the log, in bytes, at which it is put into the file.
 const CHECKPOINT: i64 = 4 * 1024 * 1024;
 
 /// Kind of a file by its first bytes.
@@ -48,7 +48,7 @@ pub(crate) struct DatabaseFile {
     schema: &'static Schema,
     /// True if damage is the gateway's to fix.
     ours: bool,
-    /// Which file was opened: its device and inode.
+    /// Device and inode of the file that was opened.
     opened: Option<(u64, u64)>,
     _lock: WriterLock,
 }

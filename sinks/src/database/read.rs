@@ -15,7 +15,7 @@ use super::open::{connect, is_whole};
 /// Time that a reader waits for a lock, while a database is recovered after a crash for example.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Why a database could not be opened or read.
+/// Reason why a database could not be opened or read.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The operating system said no.

@@ -18,7 +18,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// A database that this process could write to.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    /// It; what is in it may be read. `None` where it is yet to be made.
+    /// Open database whose content may be read; `None` where it is yet to be made.
     pub(crate) connection: Option<Connection>,
     // After the connection, which it allows.
     _looking: Reserved,

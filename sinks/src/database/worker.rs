@@ -90,7 +90,7 @@ impl<D: Database> Worker<D> {
         &self.path
     }
 
-    /// Has the thread work on the store: a second time where the first found no room that a
+    /// Runs work on the store in the thread: a second time where the first found no room that a
     /// checkpoint gives, or found the file damaged, in a new one then.
     ///
     /// # Errors

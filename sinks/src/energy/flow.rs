@@ -22,11 +22,11 @@ pub fn held(time: i64, next: Option<i64>, within: &Range<i64>) -> i64 {
 /// Exact energy: in watts times microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flows {
-    /// From the grid.
+    /// Energy from the grid.
     pub import: i64,
-    /// To the grid.
+    /// Energy to the grid.
     pub export: i64,
-    /// From the generator.
+    /// Energy from the generator.
     pub generation: i64,
 }
 

@@ -15,11 +15,11 @@ const POWER_PACKET: u8 = 0x22;
 /// Energy of today in kWh; `None` until a power of that kind was read today.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FlowKwh {
-    /// From the grid.
+    /// Energy from the grid.
     pub import: Option<f64>,
-    /// To the grid.
+    /// Energy to the grid.
     pub export: Option<f64>,
-    /// From the generator.
+    /// Energy from the generator.
     pub generation: Option<f64>,
 }
 
@@ -32,7 +32,7 @@ pub struct FlowKwh {
 pub struct TodaysFlows {
     timezone: TimeZone,
     date: Option<Date>,
-    /// From its midnight to the next, in microseconds.
+    /// Day from its midnight to the next, in microseconds.
     day: Range<i64>,
     flows: Flows,
     grid: PowerMeter,
@@ -44,13 +44,13 @@ pub struct TodaysFlows {
 struct PowerMeter {
     /// Time and watts of the last reading.
     last: Option<(i64, i64)>,
-    /// Until when today is counted.
+    /// Time up to which today is counted.
     counted: i64,
     is_known: bool,
 }
 
 impl TodaysFlows {
-    /// Nothing read yet; days begin at midnight in `timezone`.
+    /// Creates an empty day; days begin at midnight in `timezone`.
     #[must_use]
     pub fn new(timezone: TimeZone) -> Self {
         Self {

@@ -42,7 +42,7 @@ pub struct InfluxdbClient {
     /// The server's address, and the proxy on the way to it, for messages.
     server: String,
     request: RequestKind,
-    /// Or why it cannot be made, which a file may change.
+    /// Client, or the reason why it cannot be made, which a file may change.
     inner: RwLock<Result<influxdb2::Client, String>>,
     /// True if the server refused the last request: the files of the configuration may hold other
     /// secrets by the next one.

@@ -18,7 +18,7 @@ pub struct InfluxdbConfig {
     pub url: String,
     /// The organization that owns the bucket.
     pub org: String,
-    /// Where points go.
+    /// Bucket for the points.
     pub bucket: String,
     /// Token with write access. A server without accounts needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct InfluxdbConfig {
     /// Longest time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
-    /// Where points wait that the server has not confirmed.
+    /// Queue of points that the server has not confirmed.
     #[serde(default)]
     pub queue: QueueConfig,
 }

@@ -35,9 +35,9 @@ pub(super) enum WriteResponse {
         /// Number of points that the server left out, if known.
         dropped: Option<usize>,
     },
-    /// There is one among them that it cannot read, and it has none of them.
+    /// Batch with a point that the server cannot read; it has none of them.
     BadRequest(String),
-    /// They are too many for one request.
+    /// Too many points for one request.
     TooLarge(String),
     /// The server accepts no points until something is changed.
     Rejected(String),
@@ -175,7 +175,8 @@ fn shortened(words: &str) -> String {
     }
 }
 
-/// Why there is no answer, from the innermost error: that is the one that says it.
+/// Returns the reason why there is no answer, from the innermost error: that is the one that says
+/// it.
 fn broken(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time (`timeout`)".to_owned();
@@ -216,13 +217,13 @@ mod tests {
             other => panic!("{other:?}"),
         };
         for (status, message, expected) in [
-            (401, "unauthorized access", "the token is wrong"),
-            (403, "insufficient permissions for write", "may not write to this `bucket`"),
+            (401, "unauthorized access", "token"),
+            (403, "insufficient permissions for write", "may not write"),
             (404, "organization name \\\"attic\\\" not found", "no such `org`"),
             (404, "bucket \\\"attic\\\" not found", "no such `bucket`"),
             (302, "", "it has moved"),
-            (429, "slow down", "asks for a pause"),
-            (503, "unavailable", "cannot store points now"),
+            (429, "slow down", "pause"),
+            (503, "unavailable", "cannot store"),
         ] {
             let said = said(response(status, &format!(r#"{{"code":"x","message":"{message}"}}"#)));
             assert!(said.contains(expected), "{said}");

@@ -27,7 +27,7 @@ pub struct BrokerUrls(Vec<BrokerUrl>);
 /// repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BrokerUrlError {
-    /// Not a URL.
+    /// Text that is no URL.
     #[error("not a URL: {0}; write mqtt://host:1883 or mqtts://host:8883")]
     Url(#[from] url::ParseError),
     /// Another protocol.

@@ -38,7 +38,7 @@ pub(super) enum DialError {
     Lookup(io::Error),
     /// No address answered.
     Unreachable(Vec<(SocketAddr, io::Error)>),
-    /// There is no encryption.
+    /// Encryption failed.
     Encryption(io::Error),
     /// No answer within the time limit.
     Timeout,

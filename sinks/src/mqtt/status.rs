@@ -1,4 +1,4 @@
-//! When a change of an eddi's state is published.
+//! Publication of a change of an eddi's state.
 
 use super::throttle::{Change, Reported};
 use crate::eddi_state::EddiState;

@@ -17,18 +17,18 @@ pub(super) struct Rule {
     interval: Duration,
     /// Time after which an unchanged value is sent again.
     heartbeat: Duration,
-    /// By how much a number must move to be sent earlier; `None` where none was configured.
+    /// Smallest change of a number that is sent earlier; `None` where none was configured.
     deadband: Option<f64>,
 }
 
 /// Distance of a value from the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Not far enough to be sent.
+    /// Change that is too small to be sent.
     None,
     /// Far enough.
     Moved,
-    /// So much that the interval is not waited for.
+    /// Change that does not wait for the interval.
     Urgent,
 }
 

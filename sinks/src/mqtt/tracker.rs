@@ -1,4 +1,5 @@
-//! From readings to messages: the devices, whether each is received, and what others are told.
+//! Translation of readings to messages: the devices, whether each is received, and what others are
+//! told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use crate::sink::SinkError;
 pub struct QueueStatus {
     /// Number of items that wait.
     pub waiting: u64,
-    /// When the oldest of them was queued.
+    /// Time when the oldest of them was queued.
     pub oldest: Option<Timestamp>,
     /// Bytes of the file that are used.
     pub used_bytes: u64,

@@ -53,7 +53,7 @@ pub struct QueuePosition(i64);
 /// An item that the destination will never take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// When that was found out.
+    /// Time of the discovery.
     pub time: Timestamp,
     /// The item.
     pub item: String,

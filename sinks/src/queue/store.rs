@@ -227,12 +227,12 @@ impl QueueStore {
     }
 }
 
-/// When a commit is to be on the disk.
+/// Moment when a commit is to be on the disk.
 #[derive(Debug, Clone, Copy)]
 enum Durability {
-    /// When it returns.
+    /// Commit on the disk before it returns.
     NowOnDisk,
-    /// With the next one that is, or when the log is folded in.
+    /// Commit on the disk with the next one that is, or when the log is folded in.
     SoonOnDisk,
 }
 

@@ -17,17 +17,17 @@ use crate::queue::{DeadLetter, DiskQueue, MOST_DEAD_LETTERS, Payload, QueuePosit
 use crate::sink::SinkError;
 use crate::stats::Counter;
 
-/// How many items a destination that has taken none may call invalid before the destination itself
-/// is doubted: a proxy, for example, or one that expects encryption.
+/// Number of items that a destination that has taken none may call invalid before the destination
+/// itself is doubted: a proxy, for example, or one that expects encryption.
 const MOST_DOUBTFUL: usize = 8;
 
-/// How many batches behind are tried before the next pause, where the destination is doubted.
+/// Number of batches behind that are tried before the next pause, where the destination is doubted.
 const LOOK_AHEAD: usize = 8;
 
 /// Between the tries of what somebody has to change something for.
 const PERMANENT_PAUSE: Duration = Duration::from_mins(1);
 
-/// Why items wait.
+/// Reason why items wait.
 #[derive(Debug)]
 pub(super) enum DeliveryError {
     /// A later try may succeed.
@@ -359,7 +359,7 @@ impl<E: Encoder> DeliveryTask<E> {
         Ok(false)
     }
 
-    /// Has the queue remove what was dealt with.
+    /// Removes from the queue what was dealt with.
     async fn acknowledge(&mut self) -> Result<(), SinkError> {
         let DeliveryProgress { through, dead_letters, unacknowledged, .. } = &mut self.progress;
         if *unacknowledged {

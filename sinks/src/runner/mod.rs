@@ -35,9 +35,9 @@ pub(crate) use backoff::CEILING;
 /// Limit of a runner's retries when its sink fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryPolicy {
-    /// Without end: nobody attends to a gateway in a cupboard.
+    /// Retries without end: nobody attends to a gateway in a cupboard.
     Forever,
-    /// So many tries, then the sink is given up: somebody waits for the command to end.
+    /// Number of tries, after which the sink is given up: somebody waits for the command to end.
     Attempts(u64),
 }
 

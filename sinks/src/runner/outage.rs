@@ -52,7 +52,7 @@ impl Outage {
 /// at once, the others with their number once an hour.
 #[derive(Debug, Default)]
 pub struct Reminders {
-    /// When each kind was logged last, and how much has come since.
+    /// Last log line of each kind, and the number of repeats since.
     kinds: BTreeMap<String, (Instant, u64)>,
 }
 

@@ -48,11 +48,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The part of a sink with a queue that knows its destination.
 #[async_trait]
 pub trait Encoder: fmt::Debug + Send + Sync + 'static {
-    /// What it encodes: readings, or captured frames.
+    /// Item that is encoded: a reading, or a captured frame.
     type Item: Item;
 
-    /// Whether batches that waited may be sent in one request. Not where the destination knows a
-    /// repeated batch by its content.
+    /// `true` where batches that waited may be sent in one request. Not where the destination knows
+    /// a repeated batch by its content.
     const JOINS: bool = true;
 
     /// Name or address of the destination, for messages.
@@ -83,12 +83,12 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
 pub struct Receipt {
     /// Number of items that it left out for good.
     pub rejected: usize,
-    /// Why it left them out.
+    /// Reason why it left them out.
     pub reason: String,
 }
 
-/// Why a destination did not take what it was sent. Each text says what failed, where, and what to
-/// do.
+/// Reason why a destination did not take what it was sent. Each text says what failed, where, and
+/// what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SendError {
     /// The destination is away or has no time.

@@ -12,8 +12,8 @@ pub use queue::{QueueConfig, QueueOptions};
 pub use secret::{Secret, SecretError, check_pair, resolve};
 pub use tariff::{Price, Tariff};
 
-/// What is wrong with a value that reads well in itself. The key names its place within the
-/// section that was asked.
+/// Problem of a value that reads well in itself. The key names its place within the section that
+/// was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{key}: {problem}")]
 pub struct Problem {

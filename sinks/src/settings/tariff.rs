@@ -57,7 +57,7 @@ impl Tariff {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Price {
     default: f64,
-    /// In the order of the configuration; they do not overlap.
+    /// Spans in the order of the configuration; they do not overlap.
     spans: Vec<(Span, f64)>,
 }
 

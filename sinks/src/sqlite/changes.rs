@@ -11,7 +11,7 @@ use super::rollup::coverage::{HOLD, Interval};
 #[derive(Debug, Default)]
 pub(super) struct BatchChanges {
     pub(super) serial: u32,
-    /// When the device was received.
+    /// Intervals in which the device was received.
     pub(super) heard: Vec<Interval>,
     /// The minutes with new samples of confirmed metrics, by their first microsecond.
     pub(super) minutes: BTreeSet<i64>,
@@ -22,7 +22,7 @@ pub(super) struct BatchChanges {
 }
 
 impl BatchChanges {
-    /// Nothing yet of the device `serial`.
+    /// Starts without a change of the device `serial`.
     pub(super) fn of(serial: u32) -> Self {
         Self { serial, ..Self::default() }
     }

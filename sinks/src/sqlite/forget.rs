@@ -15,7 +15,7 @@ use super::schema::SCHEMA;
 use crate::database::{Identity, LockError, ReadError, Refusal, WriterLock, open_existing};
 use crate::energy::midnights;
 
-/// Why nothing was removed.
+/// Reason why nothing was removed.
 #[derive(Debug, Error)]
 pub enum ForgetError {
     /// A gateway writes to the history.

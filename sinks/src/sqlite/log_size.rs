@@ -13,7 +13,7 @@ const USUAL: u64 = 16 * 1024 * 1024;
 /// A larger log is worth a word.
 const LARGE: u64 = 64 * 1024 * 1024;
 
-/// How long after an attempt to empty the log the next one follows.
+/// Pause between two attempts to empty the log.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// Watches the log of a database.

@@ -100,7 +100,7 @@ impl SinkConfig for SqliteConfig {
 struct Sqlite {
     writer: Writer,
     timestamp_filter: TimestampFilter,
-    /// What was admitted of a batch that failed, and will be offered again.
+    /// Admitted part of a batch that failed, which will be offered again.
     failed: Option<Arc<[Arc<Reading>]>>,
     batching: Batching,
 }

@@ -21,7 +21,7 @@ use crate::database::StoreError;
 /// Readings that wait for the rollup.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// By the device's number in the database.
+    /// Changes by the device's number in the database.
     devices: BTreeMap<i64, BatchChanges>,
     /// The quarter-hours that are marked, with their device.
     marked: BTreeSet<(i64, i64)>,

@@ -12,7 +12,7 @@ use crate::database::StoreError;
 /// Interval, in the time of the readings, at which old readings are removed, in ms.
 const PAUSE: i64 = 3_600_000;
 
-/// At most so many rows go at a time, so that a batch never waits long.
+/// Most rows that go at a time, so that a batch never waits long.
 const STEP: usize = 2_000;
 
 /// Interval at which the log reports removed samples.

@@ -12,7 +12,7 @@ use crate::database::{Migration, Schema};
 /// Marks a database as this gateway's history (`PRAGMA application_id`): "enrg".
 pub const APPLICATION_ID: i32 = 0x656e_7267;
 
-/// Where the time zone of `daily_energy` is kept in `meta`.
+/// Key of the time zone of `daily_energy` in `meta`.
 pub(super) const ZONE_KEY: &str = "timezone";
 
 /// The schema that this release writes (`PRAGMA user_version`).

@@ -24,13 +24,13 @@ const COUNTER_PACKETS: [u8; 2] = [0x1F, 0x20];
 /// Readings of a device that wait for a rollup at most, where the source waits for its sinks.
 const MOST_PENDING: usize = 5_000;
 
-/// How long readings wait for a rollup at most.
+/// Longest wait of readings for a rollup.
 const ROLLUP_EVERY: Duration = Duration::from_mins(1);
 
 /// The same, by the readings' times.
 const ROLLUP_TIME: SignedDuration = SignedDuration::from_secs(60);
 
-/// When readings are rolled up.
+/// Moment when readings are rolled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RollupPace {
     /// Once a minute by the readings' times.
@@ -52,7 +52,7 @@ pub(super) struct Store {
     rolled_up: Option<(Timestamp, Instant)>,
 }
 
-/// What the database has, too.
+/// Copy of what the database has, too.
 #[derive(Debug)]
 struct Remembered {
     ids: Ids,

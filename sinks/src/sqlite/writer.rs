@@ -16,7 +16,7 @@ use super::store::{RollupPace, Store};
 use crate::database::{Database, StoreError, Worker};
 use crate::sink::SinkError;
 
-/// How long old readings are removed for at the start and at the end.
+/// Time for the removal of old readings at the start and at the end.
 const SWEEP: Duration = Duration::from_secs(2);
 
 /// Options of the writer.
@@ -24,11 +24,11 @@ const SWEEP: Duration = Duration::from_secs(2);
 pub(super) struct WriterOptions {
     /// The database file.
     pub(super) path: PathBuf,
-    /// Where days begin.
+    /// Time zone in which days begin.
     pub(super) timezone: TimeZone,
     /// Time for which readings are kept.
     pub(super) keep: Duration,
-    /// When readings are rolled up.
+    /// Moment when readings are rolled up.
     pub(super) pace: RollupPace,
 }
 

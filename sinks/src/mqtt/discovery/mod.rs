@@ -74,7 +74,7 @@ pub(super) struct Announcer {
 /// Work that has come due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
-    /// To be published in their order.
+    /// Messages to publish, in their order.
     pub(super) messages: Vec<Message>,
     /// Records whether the current values have to follow: Home Assistant may only listen to them
     /// since now.
@@ -106,7 +106,7 @@ impl Announcer {
         std::mem::take(&mut self.subscriptions)
     }
 
-    /// Does without earlier announcements: something among them is too large to be read.
+    /// Ignores earlier announcements: something among them is too large to be read.
     pub(super) fn look_no_further(&mut self) {
         self.looks = false;
     }

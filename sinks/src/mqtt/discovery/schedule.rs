@@ -1,4 +1,4 @@
-//! When devices are announced, and when their values are repeated.
+//! Times at which devices are announced and their values repeated.
 
 use std::time::Duration;
 

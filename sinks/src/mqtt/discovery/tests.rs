@@ -1,4 +1,4 @@
-//! What is announced to Home Assistant, and when.
+//! Announcements to Home Assistant: content and time.
 
 use std::collections::BTreeSet;
 use std::path::Path;

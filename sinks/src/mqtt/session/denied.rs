@@ -46,8 +46,8 @@ impl Session {
         );
     }
 
-    /// Does without a step that the broker closes connections for. Returns a failure where nothing
-    /// works without that step.
+    /// Skips a step that the broker closes connections for. Returns a failure where nothing works
+    /// without that step.
     pub(super) fn blame(&mut self, step: &Step) -> Option<ConnectionFailure> {
         let (base, topic) = (&self.config.topic, step.topic());
         if topic == self.topics.bridge_state() && matches!(step, Step::Publish(_)) {

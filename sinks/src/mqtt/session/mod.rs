@@ -91,7 +91,7 @@ pub(super) struct Session {
 /// State of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
-    /// None is being made.
+    /// No connection is being made.
     Down,
     /// One is being made.
     Connecting,

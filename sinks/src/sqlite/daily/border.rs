@@ -8,17 +8,17 @@ use super::Border;
 use super::recorder::since_slot;
 use super::runs::{LEAST_RESET, Runs};
 
-/// How far from local midnight the device's own may lie.
+/// Largest distance of the device's midnight from local midnight.
 const REACH: SignedDuration = SignedDuration::from_hours(2);
 
 /// A reset that falls between points further apart than this is not seen.
 const UNSEEN: SignedDuration = SignedDuration::from_mins(15);
 
-/// Where the device is known to start again, a rise over so long can hide it: the counter has
-/// caught up with itself before its first readings were believed.
+/// Longest rise that can hide a known restart of the device: the counter has caught up with itself
+/// before its first readings were believed.
 const CATCH_UP: SignedDuration = SignedDuration::from_secs(60);
 
-/// How far, in Wh, steady diverting can seem from steady: the counter's step on both sides.
+/// Largest difference, in Wh, of steady diverting from steady: the counter's step on both sides.
 const STEADY: i64 = 20;
 
 /// The device sends its counter every 12 s or so: a reset comes so long after the last reading
@@ -111,12 +111,12 @@ fn reset_in_gap_near(runs: &Runs, midnight: Timestamp) -> Option<usize> {
     })
 }
 
-/// When the device starts again at a midnight, by the last reset at an earlier one.
+/// Time at which the device starts again at a midnight, by the last reset at an earlier one.
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     usual: Timestamp,
-    /// It started after the last point before the reset, and no later than the first after it; and
-    /// where the clocks have changed since, it may not have followed them.
+    /// Bounds of the restart: after the last point before the reset, and no later than the first
+    /// after it; and where the clocks have changed since, the device may not have followed them.
     earliest: Timestamp,
     latest: Timestamp,
 }

@@ -28,11 +28,11 @@ use crate::energy::midnights;
 
 use runs::Runs;
 
-/// How far before its midnight a date's points reach: to the two device midnights before it, which
-/// show how far the device's clock is from ours.
+/// Reach of a date's points before its midnight: to the two device midnights before it, which show
+/// how far the device's clock is from ours.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(50);
 
-/// How far past its end a date's points reach: further than its border can lie.
+/// Reach of a date's points past its end: further than its border can lie.
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
 
 /// The energy of one local date, as the device shows it.
@@ -40,14 +40,14 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(3);
 pub struct DivertedDay {
     /// Energy by the counter; `None` if no point lies between the borders.
     pub diverted: Option<WattHours>,
-    /// Where the date begins and where it ends.
+    /// Start and end of the date.
     pub borders: [Border; 2],
-    /// Where the device started again between the borders: the last point before and the first
-    /// after. What flowed in a gap there was reset unseen, so the date is not complete (rule 8).
+    /// Restarts of the device between the borders: the last point before and the first after. What
+    /// flowed in a gap there was reset unseen, so the date is not complete (rule 8).
     pub restarts: Vec<[Timestamp; 2]>,
 }
 
-/// Where one date ends and the next begins: somewhere after one point and not after another.
+/// Border of two dates: somewhere after one point and not after another.
 ///
 /// What flowed in between and was reset unseen is not counted, so a date whose border interval
 /// touches a gap in the device's frames is not complete, unless the counter shows all that the date

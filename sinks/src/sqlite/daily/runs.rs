@@ -23,11 +23,11 @@ use jiff::{SignedDuration, Timestamp};
 /// A fall of no more than this is never a reset.
 pub(super) const LEAST_RESET: WattHours = WattHours(20);
 
-/// How long a wild value can last that looks like a counter near zero, or like its reset.
+/// Longest duration of a wild value that looks like a counter near zero, or like its reset.
 const SPIKE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How many segments back a segment may connect: bounds the work on points that make no sense
-/// at all.
+/// Number of segments back to which a segment may connect: bounds the work on points that make no
+/// sense at all.
 const REACH: usize = 256;
 
 /// The believed points of a window, in runs.
@@ -35,7 +35,7 @@ const REACH: usize = 256;
 pub(super) struct Runs {
     /// The points, sorted by time.
     pub(super) points: Vec<CounterPoint>,
-    /// Where in `points` each run but the first begins: at a reset.
+    /// Start of each run but the first, as an index of `points`: at a reset.
     pub(super) resets: Vec<usize>,
 }
 
@@ -90,15 +90,15 @@ impl Runs {
 /// Relation of a segment to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
-    /// There is none before it.
+    /// No segment before it.
     Start,
-    /// In the same run.
+    /// Same run.
     Follow,
     /// The segment begins a run.
     Reset,
 }
 
-/// How two segments are joined, and the end of what is kept of the earlier.
+/// Join of two segments, and the end of what is kept of the earlier.
 #[derive(Debug, Clone, Copy)]
 struct Join {
     link: Link,
@@ -108,7 +108,7 @@ struct Join {
 /// The best way to arrive at a segment.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
-    /// How long the points kept before the segment stood, in seconds.
+    /// Duration for which the points kept before the segment stood, in seconds.
     stood: i64,
     link: Link,
     /// The segment before it, and the end of the part of that which is kept.
@@ -117,7 +117,7 @@ struct Arrival {
 
 struct Segments<'a> {
     points: &'a [CounterPoint],
-    /// For each point, how long all points before it stood, in seconds; one more than points.
+    /// Time, for each point, that all points before it stood, in seconds; one more than points.
     stood: Vec<i64>,
     ranges: Vec<Range<usize>>,
 }

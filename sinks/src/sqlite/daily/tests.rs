@@ -16,7 +16,7 @@ fn london() -> TimeZone {
     TimeZone::get("Europe/London").unwrap()
 }
 
-/// So many hours after midnight of [`TODAY`] in London.
+/// Hours after midnight of [`TODAY`] in London.
 fn hours(hours: f64) -> Timestamp {
     let midnight = TODAY.to_zoned(london()).unwrap().timestamp();
     midnight + SignedDuration::try_from_secs_f64(hours * 3_600.0).unwrap()

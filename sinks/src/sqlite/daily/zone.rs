@@ -9,7 +9,7 @@ use super::super::schema::ZONE_KEY;
 use super::store;
 use crate::database::StoreError;
 
-/// What tells a zone without a name from another: its offsets in these years.
+/// Years whose offsets tell a zone without a name from another.
 const KNOWN: [Timestamp; 2] =
     [Timestamp::constant(1_577_836_800, 0), Timestamp::constant(1_893_456_000, 0)];
 

@@ -10,7 +10,7 @@ use super::history::{DAILY_ENERGY, History};
 use crate::database::ReadError;
 use crate::energy::{Energy, EnergyDay, midnights};
 
-/// Which days are wanted.
+/// Selection of days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DaySelection {
     /// The first date.

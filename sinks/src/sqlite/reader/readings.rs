@@ -18,7 +18,7 @@ use crate::database::{Identity, ReadError, Refusal, open_for_reading};
 /// A reading of a history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredReading {
-    /// When the frame was captured, to the microsecond.
+    /// Time of the capture, to the microsecond.
     pub time: Timestamp,
     /// The device's serial number.
     pub serial: u32,
@@ -48,7 +48,7 @@ struct StoredDevice {
     serial: u32,
 }
 
-/// Where a page ended: the rest of the primary key, after the device.
+/// End of a page: the rest of the primary key, after the device.
 #[derive(Debug)]
 struct PageEnd {
     time: i64,
@@ -195,7 +195,7 @@ impl StoredReadings {
 }
 
 impl PageEnd {
-    /// Before every reading from `time` on.
+    /// Cursor before every reading from `time` on.
     fn before(time: Timestamp) -> Self {
         Self { time: time.as_millisecond(), us: -1, shape: 0, vals: String::new() }
     }

@@ -15,7 +15,7 @@ pub(in crate::sqlite) const QUARTER: i64 = 15 * MINUTE;
 /// Values of the confirmed metrics in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sqlite) struct Sample {
-    /// When.
+    /// Start of the minute.
     pub(in crate::sqlite) time: i64,
     /// Raw numbers; `None` where the record does not have the metric or it was withheld.
     pub(in crate::sqlite) raw: [Option<i32>; SLOTS],
@@ -26,11 +26,11 @@ pub(in crate::sqlite) struct Sample {
 pub(in crate::sqlite) struct MinuteSums {
     /// The sums of raw numbers.
     pub(in crate::sqlite) sum: [i64; SLOTS],
-    /// How many values each sum has.
+    /// Number of values in each sum.
     pub(in crate::sqlite) count: Counts,
 }
 
-/// How many values a minute has of each metric.
+/// Number of values that a minute has of each metric.
 pub(in crate::sqlite) type Counts = [u32; SLOTS];
 
 /// The samples of `start..end` among `samples`, which are sorted by time.

@@ -1,11 +1,12 @@
-//! When a device was received: the union of the intervals between frames at most [`HOLD`] apart.
+//! Intervals in which a device was received: the union of those between frames at most [`HOLD`]
+//! apart.
 //!
 //! All times are microseconds since 1970 UTC.
 
 /// Time that a frame vouches for the device: as long as a power holds.
 pub(in crate::sqlite) use crate::energy::HOLD;
 
-/// From one frame to another, with no gap of more than [`HOLD`] in between.
+/// Interval from one frame to another, with no gap of more than [`HOLD`] in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::sqlite) struct Interval {
     /// The first frame.

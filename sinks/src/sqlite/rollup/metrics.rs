@@ -3,7 +3,7 @@
 //! Values are kept as the whole numbers that the devices send, so that sums are exact: a value is
 //! its raw number divided by [`MetricSlot::divide`].
 
-/// Where minute sums of a metric stand.
+/// Column of the minute sums of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sqlite) struct MetricSlot {
     /// The key in every output.
