@@ -1,4 +1,4 @@
-//! What every sink is promised on the way from the capture to its destination.
+//! Promises to every sink on the way from the capture to its destination.
 
 mod channel;
 mod runner;

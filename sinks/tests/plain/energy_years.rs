@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use noise::Noise;
 use support::rng::Rng;
 
-/// What the store keeps of one device.
+/// Points that the store keeps of one device.
 type Store = BTreeMap<Timestamp, CounterPoint>;
 
 /// The way from the air to the store: gate, then recorder, both without a memory of earlier runs.

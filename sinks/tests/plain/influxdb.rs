@@ -1,4 +1,4 @@
-//! What the `influxdb` sink promises.
+//! Promises of the `influxdb` sink.
 #![cfg(feature = "influxdb")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! What every sink is promised and promises, without a server.
+//! Promises to every sink and of every sink, without a server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! What a queue promises.
+//! Promises of a queue.
 #![cfg(feature = "queue")]
 
 mod faults;

@@ -1,4 +1,4 @@
-//! What the SQLite history promises.
+//! Promises of the SQLite history.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 

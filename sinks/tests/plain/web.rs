@@ -1,4 +1,4 @@
-//! What the `web` sink promises to browsers and programs, and to nobody else.
+//! Promises of the `web` sink to browsers and programs, and to nobody else.
 #![cfg(feature = "web")]
 
 use std::io::{Read, Write};
@@ -334,7 +334,7 @@ async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
             stream
         })
     };
-    let page = until(follow("/live"), "No device is received").await.unwrap();
+    let page = until(follow("/live"), "No device").await.unwrap();
     let stream = until(follow("/api/v1/stream"), "200 OK").await.unwrap();
     assert!(site.get("/live").await.refusal(503).contains("max_clients"));
 

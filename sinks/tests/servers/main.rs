@@ -1,4 +1,4 @@
-//! What the sinks promise at real servers.
+//! Promises of the sinks at real servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! What users of the `mqtt` sink are promised, against a real broker.
+//! Promises to users of the `mqtt` sink, against a real broker.
 
 mod availability;
 mod dislike;

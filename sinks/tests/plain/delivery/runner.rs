@@ -161,16 +161,18 @@ async fn the_same_failure_is_said_once_and_another_one_again() {
     let trouble = [Retry("full"), Retry("full"), Retry("gone"), Retry("gone"), Yes, Retry("gone")];
     let sink = Scripted::new().batching(1, Duration::ZERO).writes(&trouble);
     run(&sink, 2, RetryPolicy::Forever).await.0.unwrap();
-    assert_eq!(
-        logs.lines(),
-        [
-            "WARN sink unavailable, trying again sink=\"mine\" error=\"full\"",
-            "WARN sink unavailable, trying again sink=\"mine\" error=\"gone\"",
-            "INFO sink available again sink=\"mine\" failures=4",
-            "WARN sink unavailable, trying again sink=\"mine\" error=\"gone\"",
-            "INFO sink available again sink=\"mine\" failures=1",
-        ]
-    );
+    let expected = [
+        ("WARN ", "sink=\"mine\" error=\"full\""),
+        ("WARN ", "sink=\"mine\" error=\"gone\""),
+        ("INFO ", "sink=\"mine\" failures=4"),
+        ("WARN ", "sink=\"mine\" error=\"gone\""),
+        ("INFO ", "sink=\"mine\" failures=1"),
+    ];
+    let lines = logs.lines();
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (level, fields)) in lines.iter().zip(expected) {
+        assert!(line.starts_with(level) && line.ends_with(fields), "{line}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,10 +190,8 @@ async fn what_a_slow_sink_missed_is_counted_and_said_once() {
     drop(publisher);
     running.await.unwrap().unwrap();
     assert_eq!((stats.lagged.get(), stats.delivered.get()), (15, 2 * CAPACITY as u64));
-    assert_eq!(
-        logs.lines(),
-        ["WARN the sink is too slow: it missed readings sink=\"mine\" missed=10"]
-    );
+    let [line] = &logs.lines()[..] else { panic!("{:#?}", logs.lines()) };
+    assert!(line.starts_with("WARN ") && line.ends_with("sink=\"mine\" missed=10"), "{line}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use energi_sinks::runner::AT_ONCE;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use tokio::time::Instant;
 
-/// What the sink answers when it is asked to do something.
+/// Answer of the sink when it is asked to do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
@@ -18,11 +18,11 @@ pub(crate) enum Answer {
     Broken(&'static str),
     /// Nobody reads the output any more.
     Gone,
-    /// It hangs.
+    /// Hangs.
     Never,
 }
 
-/// What the sink was asked to do, and what it answered. A batch is the serial numbers in it.
+/// Call of the sink, and its answer. A batch is the serial numbers in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Open(Answer),

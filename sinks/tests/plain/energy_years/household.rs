@@ -24,18 +24,18 @@ pub(crate) struct Clock {
 /// One reading as the device sends it: milliseconds since 1970 and hundredths of a kWh.
 pub(crate) type Shown = (i64, i64);
 
-/// What happens in a household in some years. Times are milliseconds since 1970.
+/// Events of a household in some years. Times are milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Household {
     /// The device's midnights, each with the date that begins.
     pub midnights: Vec<(i64, Date)>,
-    /// When the heater is on, and its power in watts.
+    /// Times when the heater is on, and its power in watts.
     heating: Vec<(Range<i64>, i64)>,
-    /// When the device starts again, its counter from zero.
+    /// Restarts of the device, its counter from zero.
     pub restarts: Vec<i64>,
-    /// When nobody listens.
+    /// Times when nobody listens.
     pub gaps: Vec<Range<i64>>,
-    /// When the gateway starts again.
+    /// Restarts of the gateway.
     pub gateway_restarts: Vec<i64>,
 }
 

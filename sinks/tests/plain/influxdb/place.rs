@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use support::fake_server::FakeServer;
 use support::readings::Device;
 
-/// What a test waits for anything that has to happen.
+/// Longest wait of a test for anything that has to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Place {
@@ -107,7 +107,7 @@ impl Place {
     }
 }
 
-/// So many readings of a household.
+/// Makes so many readings of a household.
 pub(crate) fn readings(count: usize) -> Vec<Arc<Reading>> {
     let start = "2026-01-20T10:00:00Z".parse().unwrap();
     let mut readings = Device::default().life(start, SignedDuration::from_hours(4));

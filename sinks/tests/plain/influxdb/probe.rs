@@ -1,4 +1,4 @@
-//! What is reported about a server that is not as it should be.
+//! Reports about a server that is not as it should be.
 
 use energi_sinks::{SinkConfig, SinkError};
 
@@ -17,27 +17,25 @@ async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
     let fake = FakeServer::start(Mood::Takes(204));
     let mut place = Place::new(fake.url());
     let said = probe(&place).await.unwrap();
-    assert!(said.contains("without credentials may write to `energy` of `home`"), "{said}");
+    assert!(said.contains("without credentials") && said.contains("`energy` of `home`"), "{said}");
     place.config.token = Some("a-token".to_owned().into());
     let said = probe(&place).await.unwrap();
-    assert!(said.contains("the token may write to `energy` of `home`"), "{said}");
-    assert!(said.contains("influxdb.queue.db"), "{said}");
+    for word in ["token", "`energy` of `home`", "influxdb.queue.db"] {
+        assert!(said.contains(word), "no {word} in: {said}");
+    }
     assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
     for (mood, expected) in [
-        (Mood::Refuses(401, "unauthorized access"), "the token is wrong"),
-        (
-            Mood::Refuses(403, "insufficient permissions for write"),
-            "may not write to this `bucket`",
-        ),
+        (Mood::Refuses(401, "unauthorized access"), "token"),
+        (Mood::Refuses(403, "insufficient permissions for write"), "may not write"),
         (Mood::Refuses(404, "organization name home not found"), "no such `org`"),
         (Mood::Refuses(404, "bucket energy not found"), "no such `bucket`"),
-        (Mood::Refuses(404, "page not found"), "no write API of InfluxDB 2 at this `url`"),
+        (Mood::Refuses(404, "page not found"), "no write API"),
         (Mood::Refuses(400, "Client sent an HTTP request to an HTTPS server."), "HTTPS"),
         (Mood::Refuses(301, ""), "it has moved"),
         (Mood::Refuses(415, "unsupported"), "set `gzip: false`"),
         (Mood::ShowsPage("<html>Please log in</html>"), "login page"),
-        (Mood::Refuses(503, "starting"), "cannot store points now (503: starting)"),
-        (Mood::Hangs, "no answer in time"),
+        (Mood::Refuses(503, "starting"), "(503: starting)"),
+        (Mood::Hangs, "in time"),
     ] {
         fake.mood(mood);
         let said = probe(&place).await.unwrap_err();

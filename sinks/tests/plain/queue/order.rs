@@ -1,4 +1,5 @@
-//! What is put in comes out, in its order, once it is settled no more, and never more than may be.
+//! Batches come out as they were put in, in their order, none once it is settled, and never more
+//! than may be.
 
 use energi_sinks::SinkError;
 use energi_sinks::queue::{self, DeadLetter, DiskQueue, MOST_DEAD_LETTERS, Payload, QueuePosition};
@@ -89,10 +90,8 @@ async fn what_no_destination_takes_is_kept_with_its_words() {
     assert!(status.oldest.is_some_and(|oldest| oldest <= Timestamp::now()));
     assert_eq!(queue::purge(&options).unwrap(), (3, MOST_DEAD_LETTERS as u64));
     assert_eq!(queue::status(&options.path).unwrap(), None);
-    assert_eq!(
-        queue::probe(&options.path).await.unwrap(),
-        format!("{} will be created", options.path.display())
-    );
+    let said = queue::probe(&options.path).await.unwrap();
+    assert!(said.starts_with(options.path.to_str().unwrap()) && said.contains("created"), "{said}");
     let queue = DiskQueue::open(options).await.unwrap();
     queue.push(batch(3)).await.unwrap();
     assert_eq!(numbers(&queue).await, [3]);

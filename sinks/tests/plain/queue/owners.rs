@@ -1,4 +1,4 @@
-//! What root and the user of the service may do to a queue of one of them.
+//! Rights of root and of the service's user to a queue of one of them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

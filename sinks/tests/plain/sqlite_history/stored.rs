@@ -1,4 +1,4 @@
-//! What comes out of a history is what went in.
+//! Readings come out of a history as they went in.
 
 use energi_decoders::{Reading, Value};
 use energi_sinks::sqlite::{ReadError, StoredReading, StoredReadings, VERSION};

@@ -16,8 +16,8 @@ const WRITES: &str = "ENERGI_TEST_WRITES";
 /// The history that a child process reads.
 const READS: &str = "ENERGI_TEST_READS";
 
-/// Not a test by itself: another process, which stores one reading and then waits for the end of
-/// its input.
+/// Child process that stores one reading and then waits for the end of its input; no test by
+/// itself.
 #[tokio::test]
 async fn child_that_writes() {
     let Some(path) = std::env::var_os(WRITES) else { return };
@@ -30,10 +30,10 @@ async fn child_that_writes() {
     sink.close().await.unwrap();
 }
 
-/// What the child says then.
+/// Line of the child once a reading is stored.
 const STORED: &str = "one reading is stored";
 
-/// Not a test by itself: another process, which reads and ends.
+/// Child process that reads and ends; no test by itself.
 #[test]
 fn child_that_reads() {
     let Some(path) = std::env::var_os(READS) else { return };

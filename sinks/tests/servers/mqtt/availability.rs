@@ -1,4 +1,4 @@
-//! Whether the gateway and each device are there, and what others say about it.
+//! Availability of the gateway and of each device, and what others say about it.
 
 use energi_sinks::Backpressure;
 use serde_json::json;

@@ -17,7 +17,7 @@ use support::mosquitto::{Listener, Mosquitto};
 /// The device of most tests.
 pub(crate) const SERIAL: u32 = 17_589_669;
 
-/// So many seconds after the beginning.
+/// Time so many seconds after the beginning.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_781_956_800 + seconds).unwrap()
 }
