@@ -19,7 +19,7 @@ use crate::platform::exit::{Exit, Failure};
 /// The Supervisor answers from memory; longer means that it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the app finds what it needs.
+/// Paths that the app needs.
 #[derive(Debug, Clone)]
 pub struct HomeAssistantApp {
     /// The owner's configuration. If it exists, the options do not matter.
@@ -34,7 +34,7 @@ pub struct HomeAssistantApp {
     pub history: PathBuf,
 }
 
-/// Why the app has no configuration.
+/// Reason why the app has no configuration.
 #[derive(Debug, Error)]
 pub enum HomeAssistantError {
     /// The configuration is invalid.
@@ -43,7 +43,7 @@ pub enum HomeAssistantError {
     /// The options cannot be read.
     #[error("cannot read {path}: {reason}; `--home-assistant` is for the Home Assistant app only")]
     Options {
-        /// Their file.
+        /// File of the options.
         path: PathBuf,
         /// Problem.
         reason: String,

@@ -1,4 +1,4 @@
-//! From the `config.ini` of `mqtt-energi` to a configuration.
+//! Import of the `config.ini` of `mqtt-energi`.
 
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
@@ -50,9 +50,9 @@ pub(crate) fn import(
 /// A setting as it is written.
 struct Setting<'t> {
     section: &'t str,
-    /// In lower case: `configparser` does not tell cases apart.
+    /// Name in lower case: `configparser` does not tell cases apart.
     name: String,
-    /// What stands behind the `=` or `:`; none where neither is there.
+    /// Text behind the `=` or `:`; none where neither is there.
     value: Option<&'t str>,
     position: (usize, usize),
     /// True if the next line, further indented, would go on with the value.

@@ -1,5 +1,5 @@
-//! Where frames come from: a network interface, another machine, a stream of captures, a capture
-//! file, a simulated household.
+//! Sources of frames: a network interface, another machine, a stream of captures, a capture file, a
+//! simulated household.
 
 pub mod ethertype;
 pub mod live;
@@ -37,7 +37,7 @@ pub enum Link {
 /// One captured packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
-    /// When it was captured; `None` where the input does not say.
+    /// Time of the capture; `None` where the input does not say.
     pub time: Option<Timestamp>,
     /// Link layer of `bytes`.
     pub link: Link,
@@ -103,10 +103,10 @@ pub enum Event<'a> {
     End,
 }
 
-/// Why a source gave up.
+/// Reason why a source gave up.
 #[derive(Debug, Error)]
 pub enum CaptureError {
-    /// There is no such input (exit code 66).
+    /// No such input (exit code 66).
     #[error("{0}")]
     Missing(String),
     /// The input is damaged or of another kind (65).
@@ -155,8 +155,8 @@ pub trait Source: Send {
         None
     }
 
-    /// Whether [`next`](Self::next) may wait for as long as the input likes: that it does not
-    /// return is no sign of trouble then.
+    /// Returns whether [`next`](Self::next) may wait for as long as the input likes: that it does
+    /// not return is no sign of trouble then.
     fn may_block(&self) -> bool {
         false
     }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Speed of recorded or simulated time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Speed {
-    /// As fast as the sinks take it.
+    /// Speed that the sinks allow.
     #[default]
     Max,
-    /// So many seconds a second; more than 0.
+    /// Seconds a second; more than 0.
     Times(f64),
 }
 

@@ -34,8 +34,9 @@ fn script(shell: Shell, mut command: Command) -> io::Result<String> {
     })
 }
 
-/// In bash's script `clap_complete` (4.6) calls a program with a `-` in its name by one name where it
-/// looks what is typed, and by another where it says what comes then, so that nothing comes.
+/// Gives bash's script one name: `clap_complete` (4.6) calls a program with a `-` in its name by
+/// one name where it looks what is typed, and by another where it says what comes then, so that
+/// nothing comes.
 fn of_one_name(script: &str, program: &str) -> String {
     script.replace(&program.replace('-', "__subcmd__"), &program.replace('-', "__"))
 }

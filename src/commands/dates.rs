@@ -9,7 +9,7 @@ use jiff::{Span, Timestamp, ToSpan};
 
 use crate::history::HistoryError;
 
-/// Which local dates are wanted.
+/// Range of local dates.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct DateRange {
     /// The first local date; a week (2026-W25), month (2026-06) or year stands for its first date
@@ -51,8 +51,8 @@ impl DateRange {
         }
     }
 
-    /// From the start of the first date in `zone` to the end of the last; `None` where neither is
-    /// given.
+    /// Time from the start of the first date in `zone` to the end of the last; `None` where neither
+    /// is given.
     pub(super) fn time(&self, zone: &TimeZone) -> Result<Option<Range<Timestamp>>, HistoryError> {
         if self.from.is_none() && self.to.is_none() {
             return Ok(None);

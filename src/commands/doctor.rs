@@ -16,7 +16,7 @@ use crate::terminal::progress::StatusLine;
 /// Interval at which the count is drawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
-/// How long is listened: a device sends every two seconds, and its slowest record every minute.
+/// Time to listen: a device sends every two seconds, and its slowest record every minute.
 const LISTEN: Period = Period::from_secs(30);
 
 /// Arguments of `doctor`.
@@ -32,7 +32,7 @@ pub struct Args {
     /// The network interface, such as eth0 [default: every interface that could be the right one]
     #[arg(short, long, value_name = "IFACE")]
     interface: Option<InterfaceName>,
-    /// How long to receive frames
+    /// Time to receive frames
     #[arg(long = "for", value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = LISTEN)]
     period: Period,
 }

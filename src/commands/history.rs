@@ -29,7 +29,7 @@ pub struct HistoryArgs {
 pub enum HistoryAction {
     /// Write a consistent copy, also while the gateway is running
     Backup {
-        /// Where the history is.
+        /// Place of the history.
         #[command(flatten)]
         location: HistoryLocation,
 
@@ -43,7 +43,7 @@ pub enum HistoryAction {
     },
     /// Free the space of deleted samples in the file; stop the gateway first
     Vacuum {
-        /// Where the history is.
+        /// Place of the history.
         #[command(flatten)]
         location: HistoryLocation,
     },
@@ -59,7 +59,7 @@ pub enum HistoryAction {
 /// Arguments of `history export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// Where the history is.
+    /// Place of the history.
     #[command(flatten)]
     pub location: HistoryLocation,
 
@@ -87,7 +87,7 @@ pub struct ExportArgs {
 /// Arguments of `history forget`.
 #[derive(Debug, clap::Args)]
 pub struct ForgetArgs {
-    /// Where the history is.
+    /// Place of the history.
     #[command(flatten)]
     pub location: HistoryLocation,
 
@@ -115,7 +115,7 @@ Example:
   energi-gateway history send --sink influxdb --from 2026-06"
 )]
 pub struct SendArgs {
-    /// Where the history is.
+    /// Place of the history.
     #[command(flatten)]
     pub location: HistoryLocation,
 
@@ -136,7 +136,7 @@ fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "not a time zone such as Europe/London".to_owned())
 }
 
-/// Does what is asked; results go to `out`. A reader of `out` that goes away ends it quietly.
+/// Runs the command; results go to `out`. A reader of `out` that goes away ends it quietly.
 ///
 /// # Errors
 /// The [`Failure`] that decides the exit code.

@@ -17,7 +17,7 @@ use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
 use crate::terminal::prompt;
 
-/// How long to listen: a device sends every two seconds.
+/// Time to listen: a device sends every two seconds.
 const LISTEN: Period = Period::from_secs(15);
 
 /// Longest time that the broker may take to answer.
@@ -47,7 +47,7 @@ pub struct Args {
     /// The network interface [default: the one on which devices are received]
     #[arg(short, long, value_name = "IFACE")]
     interface: Option<InterfaceName>,
-    /// How long to receive frames; 0 skips this step
+    /// Time to receive frames; 0 skips this step
     #[arg(long = "for", value_name = "TIME", value_parser = super::amount::<Period>, default_value_t = LISTEN)]
     period: Period,
     /// A label for the place

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-/// Not worth a second look.
+/// Style of what is not worth a second look.
 pub(super) const DIM: Style = Style::new().dimmed();
 
-/// What a block is about.
+/// Style of a block's subject.
 pub(super) const BOLD: Style = Style::new().bold();
 
 /// Text as it is.
@@ -101,7 +101,7 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Figure {
     text: String,
-    /// Where its fraction begins, with the point.
+    /// Offset of its fraction, with the point.
     point: usize,
 }
 

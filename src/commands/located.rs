@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::history::HistoryError;
 use crate::platform::exit::{Exit, Failure};
 
-/// Which history a command is about.
+/// History that a command is about.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct HistoryLocation {
     /// The file of the history [default: that of the configuration's first sqlite sink]
@@ -29,7 +29,7 @@ pub(super) struct LocatedHistory {
     pub(super) path: PathBuf,
     /// Names of devices, by serial number.
     pub(super) names: BTreeMap<u32, String>,
-    /// Where the configuration says that days begin; the system's zone without one.
+    /// Time zone of the configuration, in which days begin; the system's without one.
     pub(super) timezone: TimeZone,
     pub(super) tariff: Option<Tariff>,
 }

@@ -55,7 +55,7 @@ fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     T::deserialize(text).map_err(|error| error.to_string())
 }
 
-/// Whether to go on with what cannot be undone: asked on a terminal, unless `yes` says so. Without a
+/// Asks on a terminal whether to go on with what cannot be undone, unless `yes` says so. Without a
 /// terminal, only `yes` is an answer.
 #[cfg(any(feature = "queue", feature = "mqtt", feature = "sqlite"))]
 fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {

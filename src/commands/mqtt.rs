@@ -37,7 +37,7 @@ pub enum Action {
     },
 }
 
-/// Does what is asked, for every mqtt sink also where one fails.
+/// Runs the command for every mqtt sink, also where one fails.
 ///
 /// # Errors
 /// The configuration is wrong or has no mqtt sink, or a broker could not be cleaned.

@@ -34,7 +34,7 @@ enum Action {
     },
 }
 
-/// Which queues are meant.
+/// Selection of queues.
 #[derive(Debug, clap::Args)]
 struct Where {
     /// The configuration [default: as for `run`]
@@ -42,7 +42,7 @@ struct Where {
     config: Option<PathBuf>,
 }
 
-/// Does what is asked, for each sink that keeps a queue on disk.
+/// Runs the command for each sink that keeps a queue on disk.
 ///
 /// # Errors
 /// The configuration is wrong, or a queue cannot be used.

@@ -72,7 +72,7 @@ pub struct Args {
         conflicts_with = "max_size"
     )]
     rotate: Option<Rotation>,
-    /// Which frames to save
+    /// Frames to save
     #[arg(long, value_enum, default_value_t)]
     only: Only,
     /// Make the network card accept every frame; only for a card that does not pass the devices'

@@ -28,7 +28,7 @@ pub struct ReportArgs {
     #[arg(value_enum, default_value_t = Periods::Daily)]
     pub periods: Periods,
 
-    /// Where the history is.
+    /// Place of the history.
     #[command(flatten)]
     pub location: HistoryLocation,
 

@@ -20,7 +20,7 @@ use crate::watch::lines::LinePrinter;
 use crate::watch::screen::{Screen, follow_sinks};
 use crate::watch::{WatchSink, WatchedDevices};
 
-/// How long the screen may take to end; it looks four times a second whether it should.
+/// Time that the screen may take to end; it looks four times a second whether it should.
 const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `watch`.

@@ -56,7 +56,7 @@ fn excerpt(text: &str, line: usize) -> Option<String> {
 pub struct ConfigErrors {
     /// The file; empty where none was found.
     pub file: PathBuf,
-    /// At least one fault.
+    /// Faults, one at least.
     pub faults: Vec<Fault>,
 }
 

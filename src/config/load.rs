@@ -1,4 +1,4 @@
-//! From a file to a [`Config`].
+//! Steps from a file to a [`Config`].
 
 use std::io;
 use std::marker::PhantomData;
@@ -395,7 +395,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let paths = ["a", "b", "c"].map(|name| directory.path().join(name));
         let said = find_among(&paths).unwrap_err().to_string();
-        assert!(said.contains("copy config.example.yaml to one of these"), "{said}");
+        assert!(said.contains("config.example.yaml"), "{said}");
         std::fs::write(&paths[2], "").unwrap();
         std::fs::write(&paths[1], "").unwrap();
         assert_eq!(find_among(&paths).unwrap(), paths[1]);

@@ -41,7 +41,7 @@ pub struct Config {
     /// A label of the place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// Where days begin.
+    /// Time zone in which days begin.
     #[serde(serialize_with = "zone_name", skip_serializing_if = "has_no_name")]
     pub timezone: TimeZone,
     /// Longest time that sinks may take to finish once the gateway stops.
@@ -49,13 +49,13 @@ pub struct Config {
     /// Price of electricity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tariff: Option<Tariff>,
-    /// Where frames come from.
+    /// Source of frames.
     pub capture: Capture,
     /// Names of devices, and who is let in.
     pub devices: Devices,
-    /// Which decoders are on.
+    /// Decoders that are on.
     pub decoders: Decoders,
-    /// Where readings go: one sink at least, each name once.
+    /// Destinations of readings: one sink at least, each name once.
     pub sinks: Vec<SinkEntry>,
     /// Warnings about a valid configuration.
     #[serde(skip)]

@@ -77,12 +77,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// What of a place is meant.
+/// Part of a place that is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// The key that leads to it.
     Key,
-    /// What stands there.
+    /// Value at the place.
     Value,
 }
 

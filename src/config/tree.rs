@@ -27,7 +27,7 @@ pub(super) enum Node {
     Map(Vec<(String, Node)>),
 }
 
-/// What YAML takes a scalar for.
+/// Type that YAML gives a scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scalar {
     Null,

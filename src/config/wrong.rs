@@ -144,7 +144,7 @@ pub(super) fn in_yaml_terms(expected: &str) -> String {
     in_yaml.to_owned()
 }
 
-/// What was found, as YAML calls it.
+/// Value that was found, as YAML calls it.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {

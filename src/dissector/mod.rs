@@ -101,7 +101,7 @@ fn write_header_fields(f: &mut Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// What Wireshark keeps the values of a metric as.
+/// Type in which Wireshark keeps the values of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValueKind {
     Flag,
@@ -137,7 +137,7 @@ struct ValueField<'a> {
     id: String,
     field: &'a Field,
     kind: ValueKind,
-    /// Where its values come from, a phrase for each record.
+    /// Sources of its values, a phrase for each record.
     sources: Vec<String>,
 }
 

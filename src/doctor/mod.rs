@@ -1,5 +1,5 @@
-//! Why is nothing received? Looks at the interfaces and at the permission to capture, counts what
-//! comes for a while, and says what to do.
+//! Finds the reason why nothing is received: looks at the interfaces and at the permission to
+//! capture, counts what comes for a while, and says what to do.
 
 mod advice;
 mod interfaces;
@@ -27,7 +27,7 @@ const MOST_LISTENED: usize = 8;
 pub struct Examination {
     /// Every interface, the likeliest to receive the devices first.
     pub interfaces: Vec<InterfaceInfo>,
-    /// Why this process may not capture, with the remedy.
+    /// Reason why this process may not capture, with the remedy.
     pub forbidden: Option<String>,
     /// Interfaces that were asked about, or that could be the right ones.
     pub reports: Vec<InterfaceReport>,
@@ -36,11 +36,11 @@ pub struct Examination {
 /// One interface that was asked about, or that could be the right one.
 #[derive(Debug)]
 pub struct InterfaceReport {
-    /// What stands in the way of listening.
+    /// Obstacles to listening.
     pub probe: InterfaceProbe,
     /// Kind of the interface, where there is one of that name.
     pub kind: Option<InterfaceKind>,
-    /// What was received; `None` where it could not be listened on.
+    /// Frames that were received; `None` where it could not be listened on.
     pub observed: Option<Observation>,
 }
 
@@ -53,7 +53,7 @@ pub struct Observation {
     pub time: Duration,
     /// True if nothing of a device came until the network card's own filter was switched off.
     pub unfiltered_only: bool,
-    /// Why it ended early, or did not begin.
+    /// Reason why it ended early, or did not begin.
     pub failed: Option<CaptureError>,
 }
 

@@ -18,7 +18,7 @@ const MOST: usize = 64;
 /// More kinds of records than any device sends.
 const MOST_KINDS: usize = 256;
 
-/// What came over an interface.
+/// Traffic of an interface.
 #[derive(Debug)]
 pub struct TrafficStats {
     decoders: DecoderTable,
@@ -48,7 +48,7 @@ pub struct SenderStats {
     pub records: BTreeMap<RecordKind, u64>,
 }
 
-/// What selects the decoder of a record.
+/// Key of a record's decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKind {
     /// The length byte.
@@ -146,7 +146,7 @@ impl TrafficStats {
         }
     }
 
-    /// Whether records came that no built-in decoder reads.
+    /// Returns whether records came that no built-in decoder reads.
     #[must_use]
     pub fn has_unread_records(&self) -> bool {
         let mut kinds = self.senders.values().flat_map(|sender| sender.records.keys());

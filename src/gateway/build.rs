@@ -31,7 +31,7 @@ use crate::platform::exit::{Exit, Failure};
 use crate::platform::systemd::Manager;
 use crate::terminal::progress::{Bar, Readings};
 
-/// How often a sink is tried before a command that somebody waits for gives it up: about 40 s.
+/// Attempts to open a sink before a command that somebody waits for gives it up: about 40 s.
 const REPLAY_TRIES: u64 = 8;
 
 /// Puts a gateway together: what a configuration says, and what a program adds to it.

@@ -25,10 +25,10 @@ const STARTING: Duration = Duration::from_millis(20);
 /// Signs of life within the time that the manager waits for one: one may come late.
 const SIGNS: u32 = 3;
 
-/// What the end takes after the sinks have had their time.
+/// Time that the end takes after the sinks have had theirs.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What the manager knows of the gateway.
+/// Health of the gateway, as the manager knows it.
 pub(super) struct Health {
     manager: Option<Manager>,
     counters: Arc<Counters>,

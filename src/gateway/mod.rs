@@ -54,14 +54,14 @@ pub struct Gateway {
     devices: Devices,
     shutdown_timeout: Duration,
     progress: Option<Bar>,
-    /// Whether the counters are logged now and then.
+    /// `true` where the counters are logged now and then.
     reports: bool,
     manager: Option<Manager>,
     is_service: bool,
     status: Arc<RunningStatus>,
 }
 
-/// Why the gateway began to end.
+/// Reason why the gateway began to end.
 enum Cause {
     CaptureEnded(Result<(), CaptureError>),
     Shutdown,

@@ -33,7 +33,7 @@ pub(super) struct Output {
 #[derive(Debug, Clone)]
 pub(super) struct Hubs {
     pub(super) readings: Hub,
-    /// That of captured frames, where a sink takes those.
+    /// Channel of captured frames, where a sink takes those.
     pub(super) frames: Option<Hub<CapturedFrame>>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Sinks {
     needs_all: bool,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,
-    /// Which output each running task serves, for tasks that die without telling.
+    /// Output that each running task serves, for tasks that die without telling.
     serves: HashMap<Id, usize>,
     given_up: Vec<(usize, String)>,
     /// True if nobody reads a sink's output any more.

@@ -34,12 +34,12 @@ pub(crate) struct HealthAnswer {
     pub(crate) sinks: Vec<SinkProgress>,
 }
 
-/// How far a sink is.
+/// Progress of a sink.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SinkProgress {
     /// Name in the configuration.
     pub(crate) name: String,
-    /// Whether the sink has been open.
+    /// `true` once the sink has been open.
     pub(crate) opened: bool,
     /// Readings delivered.
     pub(crate) delivered: u64,

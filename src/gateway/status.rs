@@ -23,7 +23,7 @@ pub(super) struct RunningStatus {
     watched: Mutex<Watched>,
 }
 
-/// What was seen of the tasks, and when they last got on.
+/// Observations of the tasks, and the times when they last got on.
 #[derive(Debug)]
 struct Watched {
     /// True if the capture thread must go round: not where its input may block.

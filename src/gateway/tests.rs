@@ -1,4 +1,4 @@
-//! What becomes of a gateway when a part of it dies, hangs or gives up, or when it is asked to end.
+//! Behaviour of a gateway when a part of it dies, hangs or gives up, or when it is asked to end.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Source for Feed {
     }
 }
 
-/// What a sink does with a batch.
+/// Reaction of a sink to a batch.
 #[derive(Debug, Clone, Copy)]
 enum Mood {
     Panics,
@@ -60,7 +60,7 @@ enum Mood {
     ReaderGone,
 }
 
-/// What a sink tells the test.
+/// Message of a sink to the test.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Opened,
@@ -258,8 +258,9 @@ fn a_sink_that_is_given_up_is_named_with_its_reason() {
     let gateway = Running::start(Setting { moods: vec![Mood::Broken], ..RECORDING });
     gateway.send(1);
     let (ended, _, other) = gateway.end();
-    let expected = (Exit::Io, "sink `moody` could not finish: it fell down".to_owned());
-    assert_eq!(failure(ended), expected);
+    let (ended, reason) = failure(ended);
+    assert_eq!(ended, Exit::Io);
+    assert!(reason.contains("`moody`") && reason.contains("it fell down"), "{reason}");
     assert_eq!(other, [Told::Opened, Told::Took(1)]);
 }
 
@@ -268,8 +269,9 @@ fn a_sink_that_hangs_has_the_time_to_end_that_is_configured_and_no_more() {
     let gateway = Running::start(Setting { moods: vec![Mood::Hangs], ..LIVE });
     gateway.send(1);
     let (ended, _, other) = gateway.end();
-    let expected = (Exit::Io, "sink `moody` could not finish: it ran out of time".to_owned());
-    assert_eq!(failure(ended), expected);
+    let (ended, reason) = failure(ended);
+    assert_eq!(ended, Exit::Io);
+    assert!(reason.contains("`moody`") && reason.contains("out of time"), "{reason}");
     assert_eq!(other, [Told::Opened, Told::Took(1)]);
 }
 
@@ -288,7 +290,9 @@ fn a_capture_that_dies_is_a_failure_and_what_came_before_is_delivered() {
     gateway.send(1);
     gateway.send(0);
     let (ended, moody, other) = gateway.end();
-    assert_eq!(failure(ended), (Exit::Io, "the capture thread died".to_owned()));
+    let (ended, reason) = failure(ended);
+    assert_eq!(ended, Exit::Io);
+    assert!(reason.contains("capture thread"), "{reason}");
     for sink in [moody, other] {
         assert_eq!(sink, [Told::Opened, Told::Took(1)]);
     }

@@ -10,13 +10,13 @@ use crate::platform::exit::{Exit, Failure};
 /// The working directory of the packaged service.
 const SERVICE: &str = "/var/lib/energi-gateway";
 
-/// Why a history could not be read, copied or made smaller.
+/// Reason why a history could not be read, copied or made smaller.
 #[derive(Debug, Error)]
 pub enum HistoryError {
     /// The command line asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
-    /// There is no such file.
+    /// No such file.
     #[error("{}: {}", .0.display(), missing(.0))]
     Missing(PathBuf),
     /// The file is something else, or what it holds cannot be.
@@ -32,7 +32,7 @@ pub enum HistoryError {
     Busy {
         /// The file.
         path: PathBuf,
-        /// Who that may be, and what to do.
+        /// Possible cause, and the remedy.
         why: String,
     },
     /// The operating system forbids it.
@@ -78,7 +78,7 @@ impl HistoryError {
         }
     }
 
-    /// Why the history at `path` could not be opened or read.
+    /// Explains why the history at `path` could not be opened or read.
     pub(crate) fn read(path: &Path, error: ReadError) -> Self {
         match error {
             ReadError::Io(error) => Self::io(path, &error),

@@ -11,10 +11,10 @@ use super::{HistoryError, open};
 /// gateway from taking its log in.
 const PAGE: usize = 2_000;
 
-/// Which samples are wanted; an empty list means all.
+/// Selection of samples; an empty list means all.
 #[derive(Debug, Clone, Default)]
 pub struct SampleSelection {
-    /// From its start, up to but without its end.
+    /// Range of times, without its end.
     pub time: Option<Range<Timestamp>>,
     /// The devices.
     pub serials: Vec<u32>,

@@ -11,9 +11,9 @@ use super::{HistoryError, open};
 /// The size of a history on disk, its log included, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VacuumSizes {
-    /// Before it was made smaller.
+    /// Size before it was made smaller.
     pub before: u64,
-    /// After.
+    /// Size after that.
     pub after: u64,
 }
 

@@ -15,8 +15,8 @@ use tracing::info;
 
 use crate::capture::live::LiveCounters;
 
-/// What became of a record. The greater says more: a record with two decoders counts as decoded
-/// when either of them read it.
+/// Outcome of a record. The greater says more: a record with two decoders counts as decoded when
+/// either of them read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// No decoder that is on reads it.
@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// Why bytes were not a record.
+/// Reason why bytes were not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unusable {
     /// Cut off before the first record.
@@ -96,7 +96,7 @@ pub(crate) struct Counters {
     pub(crate) too_many: Counter,
     /// Readings of listed devices from another address than theirs.
     pub(crate) other_address: Counter,
-    /// What a network interface counts, where there is one.
+    /// Counters of the network interface, where there is one.
     live: OnceLock<Arc<LiveCounters>>,
     /// Values withheld by key. Locked only when something is withheld.
     withheld: Mutex<BTreeMap<String, u64>>,

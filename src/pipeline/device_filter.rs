@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use energi_decoders::MacAddress;
 use energi_decoders::reading::is_no_device;
 
-/// Which devices may be heard.
+/// Devices that may be heard.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceFilter {
     listed: BTreeMap<u32, Option<MacAddress>>,
@@ -30,9 +30,10 @@ const MOST_OF_OTHER_CLASS: usize = 32;
 /// Decision on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admit {
-    /// Yes, and it was heard before.
+    /// Device that was heard before.
     Known,
-    /// Yes, once it says something plausible: then it is [remembered](DeviceFilter::remember).
+    /// Device that is new, and is [remembered](DeviceFilter::remember) once it says something
+    /// plausible.
     New,
     /// No: the serial number is 0 or `0xFFFFFFFF`, which only blank records show.
     NoDevice,
@@ -51,7 +52,7 @@ impl DeviceFilter {
         Self { listed, max, ..Self::default() }
     }
 
-    /// Only the devices in `listed`, each from its own address where one is given.
+    /// Admits only the devices in `listed`, each from its own address where one is given.
     #[must_use]
     pub(crate) fn listed_only(listed: BTreeMap<u32, Option<MacAddress>>) -> Self {
         Self { listed, only_listed: true, ..Self::default() }

@@ -1,5 +1,5 @@
-//! From a captured packet to the channel: envelope, records, decoders, device filter, gate. Captured
-//! frames go to a channel of their own, where a sink takes those.
+//! Path of a captured packet to the channel: envelope, records, decoders, device filter, gate.
+//! Captured frames go to a channel of their own, where a sink takes those.
 //!
 //! One blocking thread drives it. Nothing here waits, but for the room that a recording needs in
 //! the channel.
@@ -24,7 +24,7 @@ use crate::capture::{CaptureError, Event, Link, Packet, Source};
 use counters::{Counters, Outcome, Unusable};
 use device_filter::{Admit, DeviceFilter};
 
-/// Where captured frames go, known to a decoder or not.
+/// Destination of captured frames, known to a decoder or not.
 #[derive(Debug, Default)]
 pub(crate) struct FrameTap {
     pub(crate) publisher: Publisher<CapturedFrame>,
@@ -37,17 +37,17 @@ pub(crate) struct FrameTap {
 pub(crate) struct Pipeline {
     /// The decoders that are switched on.
     pub(crate) decoders: DecoderTable,
-    /// Which devices may be received.
+    /// Devices that may be received.
     pub(crate) device_filter: DeviceFilter,
     /// Gate that withholds implausible values.
     pub(crate) gate: Gate,
-    /// Where everything is counted.
+    /// Counters of everything.
     pub(crate) counters: Arc<Counters>,
-    /// Where readings go.
+    /// Destination of readings.
     pub(crate) publisher: Publisher,
-    /// Where captured frames go, if a sink takes them.
+    /// Destination of captured frames, if a sink takes them.
     pub(crate) frames: Option<FrameTap>,
-    /// Whether the channel is waited for.
+    /// Policy when the channel is full.
     pub(crate) backpressure: Backpressure,
     /// Raised when the gateway should end.
     pub(crate) stop: Stop,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why the program ends, as sysexits.h(3head) numbers it.
+/// Reason why the program ends, as sysexits.h(3head) numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
@@ -78,5 +78,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// For programs that use the gateway as a library.
+/// Serves programs that use the gateway as a library.
 impl std::error::Error for Failure {}

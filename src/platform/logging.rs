@@ -15,7 +15,7 @@ use crate::terminal::{progress, sanitize, style};
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
     /// One JSON object a line.
@@ -27,7 +27,7 @@ pub const FAILURE: &str = "energi_gateway::failure";
 
 const DEFAULT_FILTER: &str = "info";
 
-/// What is logged unless `RUST_LOG` says otherwise: without the NATS client, whose failures the sink
+/// Log filter unless `RUST_LOG` says otherwise: without the NATS client, whose failures the sink
 /// logs once.
 const UNASKED: &str = "info,async_nats=off";
 

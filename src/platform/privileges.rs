@@ -15,10 +15,10 @@ use tracing::debug;
 /// Capabilities that a thread keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rights {
-    /// Nothing that any other program may not do.
+    /// No right that any other program does not have.
     #[default]
     None,
-    /// To open packet sockets: `CAP_NET_RAW`, where the program was given it.
+    /// Right to open packet sockets: `CAP_NET_RAW`, where the program was given it.
     Capture,
 }
 

@@ -15,8 +15,8 @@ pub struct Signals {
     last: Option<Instant>,
 }
 
-/// Who ends a process group often signals the process itself as well: GNU `timeout` does, and so
-/// does Ctrl-C through a shell script that forwards it. Signals this close are one wish.
+/// Time within which signals are one wish. Who ends a process group often signals the process
+/// itself as well: GNU `timeout` does, and so does Ctrl-C through a shell script that forwards it.
 const ECHO: Duration = Duration::from_millis(200);
 
 impl Signals {

@@ -14,7 +14,7 @@ use crate::capture::live::LiveCounters;
 pub struct RecordingCounters {
     /// Frames taken to be saved.
     pub frames: Counter,
-    /// Those of them that a disk did not take any more.
+    /// Frames among them that a disk did not take any more.
     pub lost: Counter,
     /// Bytes in all files.
     pub bytes: Counter,

@@ -28,10 +28,10 @@ pub use series::{RecordingTarget, Rotation};
 /// Interval at which what has come is written, and so the most that `kill -9` costs.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
-/// Why frames could not be saved.
+/// Reason why frames could not be saved.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// There is a file of that name, and nobody said to replace it.
+    /// File that exists, and that nobody said to replace.
     #[error("{}: exists already; --force replaces it", .0.display())]
     Exists(PathBuf),
     /// Another process writes it.
@@ -86,7 +86,7 @@ pub struct RecordingPlan {
     pub place: RecordingTarget,
     /// The interface that is named in the files.
     pub interface: String,
-    /// Which frames.
+    /// Selection of frames.
     pub only: Only,
     /// The most frames to save.
     pub frames: Option<u64>,

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 /// household.
 const CAPACITY: usize = 8 << 20;
 
-/// What a frame takes beside its bytes.
+/// Memory of a frame beside its bytes.
 const OVERHEAD: usize = size_of::<(Timestamp, usize)>();
 
 /// Frames one after the other in one piece of memory, used again and again.
 #[derive(Debug, Default)]
 pub struct FrameBatch {
     bytes: Vec<u8>,
-    /// When each was captured, and where it ends.
+    /// Times of the captures, and the ends of the frames.
     ends: Vec<(Timestamp, usize)>,
 }
 

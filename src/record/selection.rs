@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use energi_decoders::{DecoderTable, Frame};
 
-/// Which frames are saved, by what this program can read of them.
+/// Selection of frames to save, by what this program can read of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Only {
     /// Every frame of the ethertype 0x88b5

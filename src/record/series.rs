@@ -13,7 +13,7 @@ use super::{RecordError, RecordingCounters};
 use crate::capture::pcapng::{CaptureOrigin, InterfaceStatistics};
 use crate::platform::files::Existing;
 
-/// Where frames are saved.
+/// Destination of saved frames.
 #[derive(Debug)]
 pub enum RecordingTarget {
     /// Standard output, as a stream for another program.
@@ -34,17 +34,17 @@ pub enum RecordingTarget {
     Files {
         /// The path that their names are made from.
         path: PathBuf,
-        /// When the next one begins.
+        /// Start of the next file.
         rotation: Rotation,
     },
 }
 
-/// When the next file begins.
+/// Start of the next file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
-    /// When one more frame would make the file larger than so many bytes.
+    /// Size of a file, in bytes, that no frame may exceed.
     Size(u64),
-    /// With the first frame after so long.
+    /// Time after which the first frame begins a new file.
     Time(Duration),
 }
 
@@ -72,7 +72,7 @@ struct Current {
     file: CaptureFile,
     opened: Instant,
     frames: u64,
-    /// What had been counted when it began.
+    /// Number of frames that had been received when it began.
     received: u64,
     dropped: u64,
 }

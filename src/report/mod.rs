@@ -18,7 +18,7 @@ use crate::history::HistoryError;
 /// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// For people.
+    /// Text for people.
     Table {
         /// The terminal's width in columns, where there is one.
         width: Option<u16>,

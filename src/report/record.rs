@@ -76,7 +76,7 @@ impl From<&PeriodTotal> for TotalRecord {
     }
 }
 
-/// To the watt-hour: what lies below is noise of the sums.
+/// Rounds to the watt-hour: what lies below is noise of the sums.
 fn meaningful(kwh: Option<f64>) -> Option<f64> {
     // Adding zero makes a negative zero positive.
     kwh.map(|kwh| (kwh * 1000.0).round() / 1000.0 + 0.0)

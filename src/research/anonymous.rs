@@ -24,11 +24,11 @@ const TELLING: u32 = 0x1_0000;
 #[derive(Debug)]
 pub struct Identities {
     decoders: DecoderTable,
-    /// In the order in which they came.
+    /// Serial numbers in the order in which they came.
     serials: Vec<u32>,
     macs: Vec<MacAddress>,
-    /// What stands at the usual place of the serial number in records that no decoder reads, by
-    /// sender, length and type; `None` once it has changed.
+    /// Number at the usual place of the serial in records that no decoder reads, by sender, length
+    /// and type; `None` once it has changed.
     suspects: BTreeMap<(Option<MacAddress>, u8, u16), Option<u32>>,
 }
 

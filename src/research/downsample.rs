@@ -1,6 +1,6 @@
 //! A bounded sample of a stream whose length is not known beforehand.
 
-/// At most so many items of a stream, evenly spread over it: every item while there is room, then
+/// Sample of a stream with a limit, evenly spread over it: every item while there is room, then
 /// every second, every fourth and so on.
 #[derive(Debug, Clone)]
 pub struct Downsampled<T> {

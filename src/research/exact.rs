@@ -24,8 +24,8 @@ const MOST_SHIFT: i64 = 3;
 /// Periods that a series may have: a year of minutes, twice.
 const MOST_PERIODS: i64 = 1 << 20;
 
-/// Where in a period of the series its values may begin in the records: four phases, so that one of
-/// them is far from every border.
+/// Number of places in a period of the series where its values may begin in the records: four
+/// phases, so that one of them is far from every border.
 const PHASES: i64 = 4;
 
 /// Scales that are tried unless others are given: a raw number times one of them is the series.
@@ -37,17 +37,17 @@ const WORDS: [Raw; 6] = [Raw::U16, Raw::I16, Raw::U32, Raw::I32, Raw::U8, Raw::I
 /// A word that equals a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExactMatch {
-    /// Where the word is and how it is read.
+    /// Place and type of the word.
     pub view: View,
     /// Name of the series.
     pub name: String,
     /// Raw number times this is the series.
     pub scale: f64,
-    /// How many periods later than the series the record shows it.
+    /// Number of periods that the record is later than the series.
     pub shift: i64,
     /// The share of equal points, of those in which the series moved.
     pub share: f64,
-    /// How many these are.
+    /// Number of these points.
     pub points: usize,
 }
 
@@ -109,7 +109,7 @@ fn views(length: u8) -> Vec<View> {
 /// The periods of a series, by which its points are numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Periods {
-    /// When the first point is, in µs.
+    /// Time of the first point, in µs.
     origin: i64,
     /// The time between two points, in µs.
     period: i64,
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with a day's data.
+    /// Fault of a day's data.
     #[derive(Debug, Clone, Copy)]
     struct Damage {
         /// Seconds that the capture's clock is behind the cloud's.

@@ -26,9 +26,9 @@ pub struct KnownMetric {
     pub metric: Metric,
     /// Serial number of the device.
     pub serial: u32,
-    /// When it was said, in µs since 1970, ascending.
+    /// Times of the values, in µs since 1970, ascending.
     pub times: Vec<i64>,
-    /// What was said; a flag is 0 or 1.
+    /// Values; a flag is 0 or 1.
     pub values: Vec<f64>,
     /// The median time between two values, in µs.
     pub interval: i64,
@@ -109,7 +109,7 @@ impl KnownMetric {
     }
 }
 
-/// What was said of one metric by one packet.
+/// Values of one metric in one packet.
 #[derive(Debug)]
 struct Said {
     metric: Metric,
@@ -123,7 +123,7 @@ pub struct Metrics {
     decoders: DecoderTable,
     gate: Gate,
     devices: BTreeSet<u32>,
-    /// By serial number, key and packet.
+    /// Values by serial number, key and packet.
     said: BTreeMap<(u32, String, u8), Said>,
 }
 

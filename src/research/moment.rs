@@ -21,7 +21,7 @@ pub struct ByteChange {
     pub before: i64,
     /// The most frequent value after it.
     pub after: i64,
-    /// How far its mean moved.
+    /// Distance that its mean moved.
     pub moved: f64,
     /// The bits that were one way before and the other way after, always.
     pub flipped: u8,
@@ -29,7 +29,7 @@ pub struct ByteChange {
     pub elsewhere: f64,
 }
 
-/// Where the records around a moment are.
+/// Records around a moment.
 struct Around<'a> {
     times: &'a [i64],
     window: i64,

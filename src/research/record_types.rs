@@ -37,9 +37,9 @@ impl RecordKey {
 pub struct RecordTypeStats {
     /// Number of records.
     pub count: u64,
-    /// When the first was captured that has a time.
+    /// Time of the first that has one.
     pub first: Option<Timestamp>,
-    /// When the last was captured that has a time.
+    /// Time of the last that has one.
     pub last: Option<Timestamp>,
     /// The first record, whole.
     pub sample: Vec<u8>,

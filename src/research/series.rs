@@ -12,18 +12,18 @@ const MOST_ROWS: usize = 1 << 18;
 /// Record types of one length that are kept apart.
 const MOST_SERIES: usize = 8;
 
-/// What comes again within this time, in µs, came once: a mirrored port shows frames twice, and
+/// Time, in µs, within which a repeated record came once: a mirrored port shows frames twice, and
 /// captures may overlap. No device repeats itself so soon.
 pub(super) const AGAIN: i64 = 100_000;
 
-/// Which records to look at.
+/// Selection of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordSelection {
     /// The length byte.
     pub length: u8,
-    /// Only this type; any where `None`.
+    /// Type of the records; any where `None`.
     pub record_type: Option<u16>,
-    /// Only this sender's; anyone's where `None`.
+    /// Sender of the records; anyone where `None`.
     pub source: Option<MacAddress>,
 }
 
@@ -42,7 +42,7 @@ pub struct RecordSeries {
     pub key: RecordKey,
     /// Number of records, kept or not.
     pub count: u64,
-    /// How many of those that were kept came again, and were left out.
+    /// Number of those that were kept, came again, and were left out.
     pub repeated: usize,
     rows: Downsampled<(i64, Box<[u8]>)>,
 }
@@ -89,7 +89,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing yet.
+    /// Starts an empty series.
     #[must_use]
     pub const fn new(selection: RecordSelection) -> Self {
         Self { selection, series: Vec::new(), timeless: 0 }

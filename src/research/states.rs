@@ -54,8 +54,8 @@ pub fn search<'a>(
     correlate::among(series, View::bits(series.key.length), flags, max_lag)
 }
 
-/// For each value of the state in how many records the bit is set, and in how many it is not; the
-/// record is `lag` µs later than the state.
+/// Counts, for each value of the state, the records in which the bit is set, and those in which it
+/// is not; the record is `lag` µs later than the state.
 #[must_use]
 pub fn table(
     series: &RecordSeries,

@@ -34,7 +34,7 @@ pub fn selection(decoder: &CustomDecoder) -> RecordSelection {
 pub struct FieldCheck<'a> {
     /// The field's key.
     pub key: String,
-    /// Where it is and how it is read.
+    /// Place and type of the field.
     pub view: View,
     /// The unit.
     pub unit: String,

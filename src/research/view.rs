@@ -5,8 +5,8 @@ use std::fmt;
 use energi_decoders::frame::RECORDS;
 use energi_decoders::{Field, Raw, Record, Value};
 
-/// Where the bytes begin that can differ between records of one length and type: at the device
-/// number, after length, network and type.
+/// Offset from which the bytes of records of one length and type can differ: at the device number,
+/// after length, network and type.
 pub const FIRST_OFFSET: u8 = 0x1C;
 
 /// Some bytes of a record, read one way.

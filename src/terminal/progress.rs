@@ -81,7 +81,7 @@ impl Drop for StatusLine {
     }
 }
 
-/// Where readings go, as far as a progress bar minds.
+/// Destination of readings, as far as a progress bar minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readings {
     /// To standard output, among others.
@@ -90,7 +90,7 @@ pub(crate) enum Readings {
     Elsewhere,
 }
 
-/// Does something while the bar, if there is one, is out of the way.
+/// Runs an action while the bar, if there is one, is out of the way.
 pub(crate) fn suspended<R>(action: impl FnOnce() -> R) -> R {
     match BAR.get() {
         Some(bar) => bar.suspend(action),

@@ -27,12 +27,12 @@ pub(crate) struct WatchedDevices {
     timezone: TimeZone,
     values: CurrentValues,
     flows: BTreeMap<u32, TodaysFlows>,
-    /// When the last reading of each device arrived, by the monotonic clock.
+    /// Arrival of the last reading of each device, by the monotonic clock.
     arrived: BTreeMap<u32, Instant>,
 }
 
 impl WatchedDevices {
-    /// Nothing received yet; days begin at midnight in `timezone`.
+    /// Starts without a reading; days begin at midnight in `timezone`.
     pub(crate) fn new(timezone: TimeZone) -> Self {
         let (flows, arrived) = (BTreeMap::new(), BTreeMap::new());
         Self { timezone, values: CurrentValues::default(), flows, arrived }

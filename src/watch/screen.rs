@@ -21,10 +21,10 @@ use crate::platform::logging;
 /// Interval at which the screen is drawn; a key is answered at once.
 const REDRAW_EVERY: Duration = Duration::from_millis(250);
 
-/// How often the running gateway is asked for its sinks.
+/// Period at which the running gateway is asked for its sinks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// What the screen shows, and how the user ends the view.
+/// Content of the screen, and the keys that end the view.
 #[derive(Debug)]
 pub(crate) struct Screen {
     /// Newest values of the devices.

@@ -17,7 +17,7 @@ use crate::capture::stop::Stop;
 /// Time that a read waits for a frame where nothing can wake it: a stop is seen this soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Why an interface cannot be listened on now.
+/// Reason why an interface cannot be listened on now.
 #[derive(Debug, Error)]
 pub(super) enum OpenError {
     /// The operating system forbids it.

@@ -19,7 +19,7 @@ const LONGEST: usize = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceName(String);
 
-/// Why a text cannot be the name of a network interface.
+/// Reason why a text cannot be the name of a network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InterfaceNameError {
     /// The name is empty.
@@ -83,7 +83,7 @@ impl fmt::Display for InterfaceName {
 /// State of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// There is no such interface.
+    /// No such interface.
     Missing,
     /// The state is unknown: the process may have no descriptor left.
     Unknown,

@@ -64,7 +64,7 @@ pub struct LiveCounters {
     pub kernel_passed: Counter,
     /// Frames that the kernel dropped because the socket's queue was full. A second old.
     pub kernel_drops: Counter,
-    /// How many times the interface was listened on again, or packets came again from another
+    /// Number of times that the interface was listened on again, or packets came again from another
     /// machine, after an outage.
     pub reopened: Counter,
     /// Packets of another machine that came again, and were left out.
@@ -105,16 +105,17 @@ enum Listening {
 /// A wait for the interface.
 #[derive(Debug)]
 struct Wait {
-    /// When it is tried next.
+    /// Time of the next attempt.
     until: Instant,
     /// Pause after that.
     next: Duration,
-    /// What kept it from being listened on when that was last said, unless it was just away.
+    /// Obstacle to listening when it was last logged, unless the interface was just away.
     said: Option<String>,
 }
 
 impl Wait {
-    /// Not at once: an interface that fails as soon as it is opened must not keep a core busy.
+    /// Starts after a pause: an interface that fails as soon as it is opened must not keep a core
+    /// busy.
     fn begin(now: Instant) -> Listening {
         Listening::Waiting(Self { until: now + FIRST_WAIT, next: FIRST_WAIT, said: None })
     }
@@ -135,8 +136,8 @@ impl LiveSource {
         Self::with_filter(settings, CaptureFilter::Devices)
     }
 
-    /// As [`LiveSource::open`], for frames as they are on the wire: with all their VLAN tags, and
-    /// on the port of a bridge too.
+    /// Opens a source as [`LiveSource::open`] does, for frames as they are on the wire: with all
+    /// their VLAN tags, and on the port of a bridge too.
     ///
     /// # Errors
     /// As [`LiveSource::open`].
@@ -332,7 +333,7 @@ impl Source for LiveSource {
     }
 }
 
-/// What the kernel still counted is not lost with the source.
+/// Keeps what the kernel still counted when the source ends.
 impl Drop for LiveSource {
     fn drop(&mut self) {
         if let Listening::Open(channel) | Listening::Draining { channel, .. } = &self.listening {
@@ -341,7 +342,7 @@ impl Drop for LiveSource {
     }
 }
 
-/// Nothing came, a signal did, or another reader was faster.
+/// Returns whether nothing came, a signal did, or another reader was faster.
 fn is_harmless(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), TimedOut | Interrupted | WouldBlock)

@@ -21,7 +21,7 @@ fn program_file() -> String {
     )
 }
 
-/// This program as root's shell finds it: by name where it is installed, else by its path.
+/// Names this program as root's shell finds it: by name where it is installed, else by its path.
 #[must_use]
 pub fn program() -> String {
     let file = program_file();

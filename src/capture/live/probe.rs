@@ -18,15 +18,16 @@ pub struct InterfaceProbe {
     pub state: LinkState,
     /// The bridge that it is a port of, which takes its frames: the one to listen on.
     pub bridge: Option<String>,
-    /// Why this process may not capture, with the remedy; `None` where it may.
+    /// Reason why this process may not capture, with the remedy; `None` where it may.
     pub forbidden: Option<String>,
-    /// Why the interface could not be looked up.
+    /// Reason why the interface could not be looked up.
     pub failed: Option<String>,
-    /// Where there is no such interface: those that there are, the loopback left out.
+    /// Existing interfaces where there is none of this name, the loopback left out.
     pub candidates: Vec<String>,
 }
 
-/// Why this process may not capture on any interface, with the remedy; `None` where it may.
+/// Returns the reason why this process may not capture on any interface, with the remedy; `None`
+/// where it may.
 #[must_use]
 pub fn forbidden() -> Option<String> {
     channel::open_socket(CaptureFilter::Devices).err().map(|error: OpenError| error.to_string())

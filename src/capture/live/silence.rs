@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long without a frame is worth a word. A device sends one every two seconds or so.
+/// Time without a frame that is worth a warning. A device sends one every two seconds or so.
 pub(super) const LONG: Duration = Duration::from_mins(1);
 
 /// Says once that it has been silent for long, and once that it no longer is.
@@ -25,7 +25,7 @@ impl Silence {
         std::mem::take(&mut self.said).then_some(silent)
     }
 
-    /// Nothing could have come until `now`; why was said already.
+    /// Excuses the silence until `now`: nothing could have come, and why was said already.
     pub(super) fn excuse(&mut self, now: Instant) {
         if !self.said {
             self.since = now;

@@ -18,8 +18,8 @@ use socket2::{Domain, Socket, Type};
 
 use super::filter;
 
-/// What the socket asks the kernel to queue, in bytes: a second of 20,000 frames, at the 830
-/// bytes that a queued frame is charged. Only frames that wait take memory.
+/// Size of the queue that the socket asks the kernel for, in bytes: a second of 20,000 frames, at
+/// the 830 bytes that a queued frame is charged. Only frames that wait take memory.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// The kernel's counts since they were last read.
@@ -31,7 +31,7 @@ pub(super) struct KernelStatistics {
     pub(super) dropped: u64,
 }
 
-/// Which frames a socket receives.
+/// Frames that a socket receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CaptureFilter {
     /// The devices' frames.
@@ -291,7 +291,7 @@ const LONGEST: usize = 4096;
 /// A VLAN tag, for which each buffer has room before the frame.
 const TAG: usize = 4;
 
-/// Where the data of a control message begins: its header, aligned.
+/// Offset of the data of a control message: its header, aligned.
 const CONTROL_DATA: usize = size_of::<cmsghdr>().next_multiple_of(size_of::<usize>());
 
 /// The size of `tpacket_auxdata` of `if_packet.h`.

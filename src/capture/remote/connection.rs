@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::RemoteAddress;
 
-/// How long each address of a name has to answer.
+/// Time that each address of a name has to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time that a command may take to end after SIGTERM.
@@ -23,7 +23,7 @@ const TERM_GRACE: Duration = Duration::from_secs(1);
 /// The longest line of a command that is kept.
 const MAX_LINE: u64 = 1024;
 
-/// Why no stream began.
+/// Reason why no stream began.
 #[derive(Debug, Error)]
 pub(super) enum ConnectError {
     #[error("`{0}` cannot be started: {1}")]

@@ -39,7 +39,7 @@ const MOST_LINES: u32 = 10;
 /// Texts that are logged of one outage; one whose text is never the same is logged no further.
 const MOST_REASONS: usize = 8;
 
-/// Where the stream comes from.
+/// Address of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemoteAddress {
     /// The standard output of a program with these arguments. No shell is between.
@@ -60,7 +60,7 @@ impl std::fmt::Display for RemoteAddress {
 /// Options of a remote capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSettings {
-    /// Where the stream comes from.
+    /// Address of the stream.
     pub address: RemoteAddress,
     /// The longest time without a packet before the stream is started again.
     pub stall_timeout: Duration,
@@ -105,7 +105,7 @@ pub struct RemoteSource {
     control: Arc<Control>,
     clock: RemoteClock,
     recent: RecentPackets,
-    /// When the last packet came over the connection that is open, or else when it was opened.
+    /// Time of the last packet over the connection that is open, or else of its opening.
     last: Option<Instant>,
     stalled: bool,
     lines: u32,

@@ -32,7 +32,7 @@ impl From<io::Error> for CaptureFault {
     }
 }
 
-/// Where a fault was met.
+/// Place of a fault.
 pub(super) struct FaultPlace<'a> {
     pub(super) name: &'a str,
     pub(super) packets: u64,

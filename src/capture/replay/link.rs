@@ -22,7 +22,7 @@ pub(super) enum LinkLayer {
     Other(Linktype),
 }
 
-/// Where Linux's "cooked" header has what an Ethernet header needs.
+/// Offsets of an Ethernet header's parts in Linux's "cooked" header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CookedHeader {
     ethertype: usize,

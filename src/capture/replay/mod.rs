@@ -42,7 +42,7 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 struct Found {
     time: Option<Timestamp>,
     link: LinkLayer,
-    /// Where its bytes are, from the window's front.
+    /// Place of its bytes, from the window's front.
     bytes: Range<usize>,
     /// The length on the wire, which is more than `bytes` where the capture cut it.
     length: usize,
@@ -69,7 +69,7 @@ pub struct ReplaySource {
     window: Window,
     /// The packet that waits for its time.
     held: Option<Found>,
-    /// What of the window the packet given last takes.
+    /// Length of the packet given last in the window.
     given: usize,
     packets: u64,
     unread: UnreadLinks,

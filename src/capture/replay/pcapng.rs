@@ -34,7 +34,7 @@ const IF_FCSLEN: u16 = 13;
 /// The obsolete Packet Block, which programs wrote before the Enhanced one.
 const PACKET_BLOCK: u32 = 2;
 
-/// Where the bytes of a packet begin in an Enhanced or an obsolete Packet Block.
+/// Offset of a packet's bytes in an Enhanced or an obsolete Packet Block.
 const DATA: usize = 28;
 
 #[derive(Default)]
@@ -192,7 +192,7 @@ impl PcapNg {
 /// A packet as its block describes it.
 struct Packet {
     ticks: Option<u64>,
-    /// Where in the block its bytes are.
+    /// Place of its bytes in the block.
     bytes: Range<usize>,
     /// The length on the wire.
     length: u32,

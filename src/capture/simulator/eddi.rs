@@ -13,10 +13,10 @@ use super::truth::Ledger;
 const MINUTE: i32 = 60;
 const HOUR: i32 = 60 * MINUTE;
 
-/// What the eddi leaves to the grid, in W, so that it never draws from it.
+/// Power that the eddi leaves to the grid, in W, so that it never draws from it.
 const MARGIN: i32 = 20;
 
-/// How long a device is silent after a power cut, in s.
+/// Silence of a device after a power cut, in s.
 const SILENCE: i64 = 20;
 
 /// One step of the daily counter: 0.01 kWh in J.
@@ -29,11 +29,11 @@ pub struct EddiSnapshot {
     pub serial: u32,
     /// The hardware address.
     pub mac: MacAddress,
-    /// From the grid, in W; negative to the grid.
+    /// Power from the grid, in W; negative to the grid.
     pub grid: i32,
-    /// From the sun, in W; a few watts below zero at night.
+    /// Power from the sun, in W; a few watts below zero at night.
     pub generation: i32,
-    /// To the heaters, in W.
+    /// Power to the heaters, in W.
     pub divert: i32,
     /// The daily counter, in 0.01 kWh.
     pub counter: u16,
@@ -62,9 +62,9 @@ pub struct EddiSnapshot {
 /// Averages of a minute: powers in W, and what the mains and the heatsink were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MinuteHistory {
-    /// At the grid: positive from it.
+    /// Power at the grid: positive from it.
     pub grid: Average,
-    /// Of the roof.
+    /// Power of the roof.
     pub generation: Average,
     /// Into the heaters.
     pub divert: Average,
@@ -89,12 +89,12 @@ impl MinuteHistory {
     }
 }
 
-/// What flowed each way, in W, both positive.
+/// Flow each way, in W, both positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Average {
-    /// Of the powers above zero.
+    /// Sum of the powers above zero.
     pub positive: i32,
-    /// Of those below.
+    /// Sum of those below.
     pub negative: i32,
 }
 
@@ -119,7 +119,7 @@ pub(super) struct Eddi {
     tanks: [Tank; 2],
     boosts: Schedule,
     stops: Schedule,
-    /// Since the counter began, in J.
+    /// Energy since the counter began, in J.
     energy: u64,
     silent_until: i64,
     /// Sums of the minute that is under way, and how many steps they are of.

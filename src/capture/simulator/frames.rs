@@ -20,11 +20,11 @@ const KNOWN_DEVICE: u8 = 0xff;
 pub(super) struct Writer {
     bytes: [u8; ETHERNET_HEADER + RECORDS + 256],
     length: usize,
-    /// Where the next entry of a status record goes.
+    /// Offset of the next entry of a status record.
     entry: u8,
 }
 
-/// What the fixed bytes of a status record hold.
+/// Fixed bytes of a status record.
 struct StatusRecord {
     product: Product,
     mac: MacAddress,
@@ -194,7 +194,7 @@ pub(super) fn eddi(frame: &mut Writer, length: u8, state: &EddiSnapshot, noise: 
     }
 }
 
-/// What an entry of an eddi's status record says.
+/// Entry of an eddi's status record.
 #[derive(Clone, Copy)]
 enum Entry {
     Voltage,

@@ -42,15 +42,15 @@ pub struct Household {
     timetable: Timetable,
     solar: Solar,
     mains: Random,
-    /// In 0.01 Hz.
+    /// Frequency in 0.01 Hz.
     frequency: i32,
     eddis: Vec<Eddi>,
     zappis: Vec<Zappi>,
     /// Cuts to come, in order.
     restarts: VecDeque<Restart>,
-    /// By the house's clock, and by the devices'.
+    /// Days by the house's clock, and by the devices'.
     days: Option<(Day, Day)>,
-    /// Until when the state holds.
+    /// End of the state.
     until: i64,
     noise: Random,
     oddity: Random,

@@ -11,7 +11,7 @@ const HOUR: i32 = 60 * MINUTE;
 #[derive(Debug)]
 pub(super) struct Load {
     random: Random,
-    /// What is always on, in W.
+    /// Power that is always on, in W.
     base: i32,
     /// The refrigerator's share of the hour, in s.
     cooling: i64,

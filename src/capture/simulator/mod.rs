@@ -35,7 +35,7 @@ const STEP: u32 = 2;
 pub struct SimulatorSource {
     household: Household,
     pacer: Pacer,
-    /// When the frame that waits is due.
+    /// Time when the frame that waits is due.
     held: Option<Timestamp>,
 }
 

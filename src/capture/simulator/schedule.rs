@@ -5,7 +5,7 @@
 pub(super) struct Schedule {
     events: Vec<Event>,
     level: i32,
-    /// Until when `level` holds.
+    /// End of `level`.
     until: i64,
 }
 

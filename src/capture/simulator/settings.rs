@@ -4,7 +4,7 @@ use energi_decoders::Product;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// How often frames of one length are sent.
+/// Rate of the frames of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The length byte.
@@ -42,13 +42,13 @@ const HARVI: &[Rate] = &[rate(0x20, 5)];
 /// A power cut of one device: it is silent for a while, and its daily counter begins at zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
-    /// Which device, counted from 0.
+    /// Index of the device, from 0.
     pub device: usize,
-    /// When.
+    /// Time of the event.
     pub time: Timestamp,
 }
 
-/// How often frames show what is not so, as shares of 1.
+/// Rates of false frames, as shares of 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Oddities {
     /// Frames 0x27, 0x2B and 0x36 that are all zero but for the serial number.
@@ -62,7 +62,7 @@ pub struct Oddities {
 }
 
 impl Default for Oddities {
-    /// Only what real devices are known to do: 2 % of the experimental frames.
+    /// Oddities that real devices are known for: 2 % of the experimental frames.
     fn default() -> Self {
         Self {
             experimental_zero: 0.01,
@@ -76,7 +76,7 @@ impl Default for Oddities {
 /// Settings of the simulation.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many eddis. Each watches a circuit of its own, as on a house of several phases, under
+    /// Number of eddis. Each watches a circuit of its own, as on a house of several phases, under
     /// the same sun.
     pub devices: u32,
     /// Serial number of the first eddi.
@@ -85,17 +85,17 @@ pub struct Settings {
     pub others: Vec<Product>,
     /// The same seed gives the same frames, on every machine.
     pub seed: u64,
-    /// When the simulation begins; the next whole second is taken.
+    /// Start of the simulation; the next whole second is taken.
     pub start: Timestamp,
-    /// Where the house stands: its habits and the devices' days follow this clock.
+    /// Time zone of the house: its habits and the devices' days follow this clock.
     pub timezone: TimeZone,
-    /// How far the devices' clocks are ahead of the true time.
+    /// Lead of the devices' clocks over the true time.
     pub clock_ahead: SignedDuration,
     /// Power cuts.
     pub restarts: Vec<Restart>,
-    /// What is not so.
+    /// False frames.
     pub oddities: Oddities,
-    /// What each eddi sends. A second's frames of one device keep their order whatever the rates.
+    /// Frames of each eddi. A second's frames of one device keep their order whatever the rates.
     pub rates: Vec<Rate>,
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Solar {
     sunrise: i64,
     sunset: i64,
     clearness: f64,
-    /// Where the clearness tends to, and until when.
+    /// Clearness that the sky tends to, and until when.
     target: f64,
     until: i64,
 }

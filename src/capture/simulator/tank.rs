@@ -7,13 +7,13 @@ const ROOM: f64 = 18.0;
 
 #[derive(Debug)]
 pub(super) struct Tank {
-    /// In °C.
+    /// Temperature in °C.
     pub(super) temperature: f64,
-    /// In J/K.
+    /// Capacity in J/K.
     capacity: f64,
-    /// In W/K.
+    /// Loss in W/K.
     loss: f64,
-    /// In °C: the thermostat opens here, and closes again 4 K below.
+    /// Temperature in °C at which the thermostat opens; it closes again 4 K below.
     limit: f64,
     /// The thermostat is open.
     pub(super) hot: bool,

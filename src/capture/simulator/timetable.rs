@@ -19,7 +19,7 @@ struct Slot {
     every: i64,
     /// The second of the next one, from the start.
     next: i64,
-    /// Where in the second.
+    /// Place in the second.
     microsecond: i64,
 }
 
@@ -40,11 +40,12 @@ pub(super) struct Timetable {
     slots: Vec<Slot>,
     second: i64,
     index: usize,
-    /// When the last frame was sent, in µs from the start.
+    /// Time of the last frame, in µs from the start.
     last: i64,
-    /// How late a frame may be, in µs.
+    /// Largest delay of a frame, in µs.
     lateness: i32,
-    /// Of the eddis and of the others, whose frames leave those of the eddis as they are.
+    /// Random numbers of the eddis and of the others, whose frames leave those of the eddis as they
+    /// are.
     random: [Random; 2],
 }
 

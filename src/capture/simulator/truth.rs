@@ -34,13 +34,13 @@ pub struct DayTruth {
     pub serial: u32,
     /// The date.
     pub date: Date,
-    /// What the eddi gave to the heaters, from the device's own midnight to the next.
+    /// Energy that the eddi gave to the heaters, from the device's own midnight to the next.
     pub diverted: Joules,
-    /// What came from the grid on the local date.
+    /// Energy from the grid on the local date.
     pub import: Joules,
-    /// What went to the grid on the local date.
+    /// Energy to the grid on the local date.
     pub export: Joules,
-    /// What the sun gave on the local date.
+    /// Energy from the sun on the local date.
     pub generation: Joules,
 }
 

@@ -20,12 +20,12 @@ const STOP: u8 = 0;
 const FAST: u8 = 1;
 const ECO: u8 = 2;
 
-/// What a zappi is and measures at a moment.
+/// State and measurements of a zappi at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ZappiState {
     pub(super) serial: u32,
     pub(super) mac: MacAddress,
-    /// From the grid, in W; negative to the grid.
+    /// Power from the grid, in W; negative to the grid.
     pub(super) grid: i32,
     pub(super) generation: i32,
     /// Into the car, in W.
@@ -33,9 +33,9 @@ pub(super) struct ZappiState {
     /// Energy of this session, in 0.01 kWh.
     pub(super) session: u16,
     pub(super) mode: u8,
-    /// In 0.1 V.
+    /// Voltage in 0.1 V.
     pub(super) voltage: i32,
-    /// In 0.01 Hz.
+    /// Frequency in 0.01 Hz.
     pub(super) frequency: i32,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Zappi {
     plugged: Schedule,
     fast: Schedule,
     was_plugged: bool,
-    /// Of this session, in J.
+    /// Energy of this session, in J.
     energy: u64,
 }
 

@@ -23,10 +23,10 @@ impl fmt::Display for Bytes<'_> {
     }
 }
 
-/// Where a record comes from.
+/// Origin of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RecordOrigin {
-    /// When its frame was captured.
+    /// Time of the capture of its frame.
     pub(super) time: Option<Timestamp>,
     /// Sender of the frame.
     pub(super) mac: Option<MacAddress>,

@@ -111,7 +111,7 @@ fn table(args: &Args) -> Result<DecoderTable, Failure> {
     Ok(table.with_products(devices.products()))
 }
 
-/// Why an input was not decoded to its end.
+/// Reason why an input was not decoded to its end.
 enum Ended {
     /// Nobody reads the result any more.
     ReaderGone,
@@ -218,7 +218,7 @@ impl PacketCounts {
     }
 }
 
-/// Where the result goes, and what is shown of an input.
+/// Destination of the result, and the part of an input that is shown.
 struct Output {
     decoders: DecoderTable,
     unknown: bool,

@@ -14,7 +14,7 @@ const COLOURS: [AnsiColor; 5] =
 
 /// Bytes that mean something.
 pub(super) struct Span<'a> {
-    /// Where it begins, counted from the record's own.
+    /// Offset of its start from the record's own.
     pub(super) start: usize,
     pub(super) bytes: &'a [u8],
     pub(super) name: &'a str,

@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// The name of the series, if the file has several
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// How much earlier or later than the noted time a record may show the state
+    /// Longest time between the noted moment and a record that shows the state
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
     /// The format of the output
@@ -93,7 +93,7 @@ struct BitRow {
     /// Values of the state in which it is set.
     set_for: String,
     lag: f64,
-    /// How many bits as good are expected by chance.
+    /// Number of bits as good that are expected by chance.
     chance: f64,
     states: BTreeMap<String, StateRow>,
     fields: Vec<&'static str>,

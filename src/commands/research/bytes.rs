@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// day (11:02:30), local time (2026-06-20T11:02:30) or UTC (2026-06-20T10:02:30Z)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<Moment>,
-    /// How long before and after this time to compare
+    /// Time to compare before and after this moment
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     window: Period,
     /// Also show bytes that never change
@@ -54,7 +54,7 @@ fn moment(text: &str) -> Result<Moment, String> {
 }
 
 impl Moment {
-    /// In µs since 1970; `first` is the capture's first record.
+    /// Time in µs since 1970; `first` is the capture's first record.
     fn place(self, first: i64) -> Result<i64, jiff::Error> {
         let local = TimeZone::system();
         let time = match self {

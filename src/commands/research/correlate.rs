@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// The serial number of the metric's device [default: the device that sends the records]
     #[arg(long, value_name = "N")]
     serial: Option<u32>,
-    /// How much earlier or later than the metric a record may be
+    /// Longest time between a metric and a record that is compared with it
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
     /// The format of the output
@@ -49,7 +49,7 @@ pub(super) struct Args {
     format: Format,
 }
 
-/// What the records are compared with.
+/// Metrics that records are compared with.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct KnownArgs {
@@ -197,7 +197,7 @@ struct Answer {
     best_of_the_rest: Option<Rest>,
     #[serde(skip)]
     blocks: usize,
-    /// Where the device's serial number stands.
+    /// Offset of the device's serial number.
     serial: Option<String>,
     decoder: Option<CustomDecoder>,
 }

@@ -136,7 +136,7 @@ fn learn(captures: &[PathBuf]) -> Result<Anonymiser, Failure> {
     Ok(identities.replaced())
 }
 
-/// Why the frames of a capture were not all dealt with.
+/// Reason why the frames of a capture were not all dealt with.
 enum Ended {
     Capture(CaptureError),
     Output(io::Error),

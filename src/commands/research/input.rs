@@ -11,7 +11,7 @@ use crate::capture::replay::ReplaySource;
 use crate::capture::{CaptureError, Event, Source};
 use crate::platform::exit::Failure;
 
-/// What every question needs: captures, and how the answer looks.
+/// Captures that every question needs, and the form of the answer.
 #[derive(Debug, clap::Args)]
 pub(super) struct Captures {
     /// Captures (pcap, pcapng, gzipped or not), or - for standard input
@@ -19,8 +19,8 @@ pub(super) struct Captures {
     captures: Vec<PathBuf>,
 }
 
-/// How the reading of captures ended, once there is something to answer with: the first failure,
-/// which decides the exit code after the answer.
+/// End of the reading of captures, once there is something to answer with: the first failure, which
+/// decides the exit code after the answer.
 pub(super) type Ended = Result<(), Failure>;
 
 impl Captures {

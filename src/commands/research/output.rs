@@ -156,11 +156,9 @@ mod tests {
             " Name   Count   Sample\n───────────────────────────\n grid      12   0x22533510\n";
         assert_eq!(draw(&columns, &rows, None, false), wide);
         assert_eq!(draw(&columns, &rows, Some(27), false), wide);
-        assert_eq!(
-            draw(&columns, &rows, Some(26), false),
-            " Name   Count\n──────────────\n grid      12\n \
-             Too narrow for: Sample\n"
-        );
+        let narrow = draw(&columns, &rows, Some(26), false);
+        assert!(narrow.starts_with(" Name   Count\n──────────────\n grid      12\n"), "{narrow}");
+        assert!(narrow.ends_with("Sample\n"), "{narrow}");
         let least = draw(&columns, &rows, Some(1), false);
         assert!(least.starts_with(" Name\n──────\n grid\n"), "{least}");
         assert!(least.ends_with("Sample, Count\n"), "{least}");

@@ -13,7 +13,7 @@ use crate::platform::exit::{Exit, Failure};
 use crate::research::metrics::{KnownMetric, Metrics};
 use crate::research::series::{Gathered, RecordSelection, RecordSeries};
 
-/// Which records to look at.
+/// Selection of records.
 #[derive(Debug, clap::Args)]
 pub(super) struct Records {
     /// The length byte, such as 0x2C

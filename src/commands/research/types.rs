@@ -101,7 +101,7 @@ const COLUMNS: &[Column] = &[
     Column::text("Sample").spare(1),
 ];
 
-/// To the millisecond: what lies below is the network's.
+/// Rounds to the millisecond: what lies below is the network's.
 fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

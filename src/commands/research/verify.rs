@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// The configuration with the custom decoders to check
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
-    /// How much earlier or later than a metric a field may be
+    /// Longest time between a metric and a field that follows it
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
     max_lag: Period,
     /// The format of the output

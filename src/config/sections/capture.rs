@@ -19,7 +19,7 @@ use crate::capture::Speed;
 use crate::capture::live::InterfaceName;
 use crate::capture::remote::RemoteAddress;
 
-/// Where frames come from.
+/// Source of frames.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Capture {
@@ -79,7 +79,7 @@ impl Capture {
     }
 }
 
-/// In a few words for people.
+/// Describes the capture in a few words for people.
 impl fmt::Display for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -208,7 +208,7 @@ pub struct Simulator {
     pub seed: u64,
     /// Speed of simulated time.
     pub speed: Speed,
-    /// When its time begins.
+    /// Start of its time.
     pub start: Start,
 }
 
@@ -219,9 +219,9 @@ const MOST_DEVICES: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number of eddis, or a list of `eddi`, `zappi` and `harvi`")]
 pub enum SimulatedDevices {
-    /// So many eddis.
+    /// Number of eddis.
     Eddis(u32),
-    /// These products.
+    /// List of products.
     Products(Vec<Product>),
 }
 
@@ -262,15 +262,15 @@ impl Simulator {
     }
 }
 
-/// When simulated time begins.
+/// Start of simulated time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
-    /// When the gateway starts.
+    /// Start of the gateway.
     #[default]
     Now,
-    /// At this moment.
+    /// Given moment.
     At(Timestamp),
-    /// When clocks in the configured timezone show this.
+    /// Time of clocks in the configured time zone.
     Local(DateTime),
 }
 

@@ -8,7 +8,7 @@ use energi_decoders::custom::CustomDecoder;
 use energi_decoders::{DecoderTable, Layout, Plausibility, Switch, TableDecoder};
 use energi_sinks::settings::Problem;
 
-/// Which decoders are on, and what the gate does with implausible values.
+/// Decoders that are on, and the gate's treatment of implausible values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decoders {

@@ -14,7 +14,7 @@ use energi_sinks::settings::Problem;
 pub struct Devices {
     /// True if unlisted devices are refused.
     pub only_listed: bool,
-    /// How many unlisted serials may create state; the rest are counted.
+    /// Number of unlisted serials that may create state; the rest are counted.
     pub max: u32,
     /// The devices themselves.
     pub list: Vec<Device>,
@@ -35,7 +35,8 @@ pub struct Device {
     /// Name of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it is, where the product class of its records says something else or nothing.
+    /// Product of the device, where the product class of its records says something else or
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
     /// The only sender that may speak for it.

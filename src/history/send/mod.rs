@@ -22,13 +22,13 @@ use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
 use reader::{Batch, Reader};
 
-/// How often a batch is tried before a command that somebody waits for gives up: about 40 s.
+/// Attempts to send a batch before a command that somebody waits for gives up: about 40 s.
 const TRIES: u64 = 8;
 
-/// Which samples to send.
+/// Selection of samples to send.
 #[derive(Debug, Clone, Default)]
 pub struct SendSelection {
-    /// From its start, up to but without its end; `None` for all.
+    /// Range of times, without its end; `None` for all.
     pub time: Option<Range<Timestamp>>,
     /// The devices; all where none is named.
     pub serials: Vec<u32>,

@@ -25,7 +25,7 @@ pub(super) struct Batch {
     pub(super) points: Payload,
 }
 
-/// What comes from the thread: after an error, nothing.
+/// Batch from the thread: after an error, nothing.
 pub(super) type Item = Result<Batch, ReadError>;
 
 /// A history on its way to points.

@@ -24,7 +24,7 @@ const SLOW: i64 = 24_000_000;
 /// Shifts that show what chance does to two series.
 const SHIFTS: usize = 40;
 
-/// Which movements of a series are compared: disjoint blocks of rows without a gap.
+/// Movements of a series that are compared: disjoint blocks of rows without a gap.
 #[derive(Debug, Clone)]
 pub(super) struct Blocks {
     /// The first row of each block.

@@ -17,9 +17,9 @@ const PARTS: usize = 20;
 /// bend it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Fit {
-    /// What to divide the raw number by: the simplest number that the fit supports.
+    /// Divisor of the raw number: the simplest that the fit supports.
     pub divide: f64,
-    /// What to add then.
+    /// Number to add then.
     pub add: f64,
     /// The fitted divisor.
     pub fitted_divide: f64,
@@ -33,8 +33,8 @@ pub struct Fit {
     pub explained: f64,
     /// The share of rows that are no outliers.
     pub kept: f64,
-    /// How badly the line misses, for comparing lines through the same rows: the logarithm of
-    /// the mean squared miss of all rows but the worst, over the metric's variance.
+    /// Miss of the line, for comparing lines through the same rows: the logarithm of the mean
+    /// squared miss of all rows but the worst, over the metric's variance.
     #[serde(skip)]
     pub(super) misfit: f64,
     /// Rows that tell something new, as a share of all: neighbouring residuals resemble each other.

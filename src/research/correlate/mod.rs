@@ -88,13 +88,13 @@ pub const SIGNIFICANT: f64 = 0.01;
 /// A reading that follows a metric.
 #[derive(Debug, Clone)]
 pub struct Finding<'a> {
-    /// Where it is and how it is read.
+    /// Place and type of the number.
     pub view: View,
     /// Metric that the field follows.
     pub known: &'a KnownMetric,
     /// Delay after the metric, in s.
     pub lag: f64,
-    /// How many candidates as good as this are expected by chance in the whole search.
+    /// Number of candidates as good as this that are expected by chance in the whole search.
     pub chance: f64,
     /// The line from raw number to metric; none for bits.
     pub fit: Option<Fit>,
@@ -104,7 +104,7 @@ pub struct Finding<'a> {
     pub inverted: bool,
     /// Readings of the same bytes that were set aside for this one.
     pub others: Vec<View>,
-    /// Those of them that begin at the same byte and read the very same numbers.
+    /// Views among them that begin at the same byte and read the very same numbers.
     pub same: Vec<View>,
     /// The fields of the built-in decoders that share its bytes.
     pub named: Vec<&'static str>,
@@ -113,9 +113,9 @@ pub struct Finding<'a> {
 /// Result of a search.
 #[derive(Debug, Clone)]
 pub struct SearchOutcome<'a> {
-    /// How many combinations of reading, metric and lag were tried.
+    /// Number of combinations of reading, metric and lag that were tried.
     pub tries: u64,
-    /// How many blocks of movements the capture holds.
+    /// Number of blocks of movements in the capture.
     pub blocks: usize,
     /// Findings beyond chance, the best first.
     pub findings: Vec<Finding<'a>>,

@@ -7,11 +7,11 @@ use crate::research::View;
 use crate::research::record_types::RecordKey;
 use crate::research::series::{RecordSeries, median_step};
 
-/// How much better, in log-likelihood, a reading must be for each byte that it is wider.
+/// Advantage in log-likelihood that a reading must have for each byte that it is wider.
 const BYTE: f64 = 10.0;
 
-/// How much better for each digit of its scale: a field is rather two bytes / 100 than one byte
-/// / 100 + 48.64.
+/// Advantage for each digit of its scale: a field is rather two bytes / 100 than one byte / 100 +
+/// 48.64.
 const DIGIT: f64 = 6.0;
 
 /// Lags between two of the search's that are tried for the line.

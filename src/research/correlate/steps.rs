@@ -15,7 +15,7 @@ pub(super) struct Step {
 /// Changes beyond this number are no rare events.
 const MOST_STEPS: usize = 2000;
 
-/// How far around a moment the usual number of changes is counted, in µs.
+/// Distance from a moment within which the usual number of changes is counted, in µs.
 const NEARBY: i64 = 1_800_000_000;
 
 /// Shifts that show how many changes meet where nothing belongs together.
@@ -25,9 +25,9 @@ const SHIFTS: usize = 200;
 #[derive(Debug, Clone)]
 pub(super) struct Steps {
     all: Vec<Step>,
-    /// When the series begins, in µs.
+    /// Start of the series, in µs.
     begins: i64,
-    /// How long the series is, in µs.
+    /// Length of the series, in µs.
     span: i64,
     /// The median time between two rows, in µs.
     interval: i64,
@@ -150,7 +150,7 @@ pub(super) struct Met {
     pub(super) hits: usize,
     /// The share of the field's own changes that meet the metric's.
     pub(super) share: f64,
-    /// How likely as many meet by chance, at most.
+    /// Largest probability that as many meet by chance.
     pub(super) probability: f64,
 }
 

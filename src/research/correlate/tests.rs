@@ -164,7 +164,7 @@ fn as_pasted(
     assert_eq!(check.fields[0].follows.as_ref().unwrap().known.metric.key, key, "{what}");
 }
 
-/// What people paste, as a configuration has it.
+/// Text that people paste, as a configuration has it.
 #[derive(serde::Deserialize)]
 struct Pasted {
     decoders: Custom,

@@ -19,7 +19,7 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// From 0 up to, but not including, 1.
+    /// Number from 0 up to, but not including, 1.
     #[expect(clippy::cast_precision_loss)]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
@@ -41,7 +41,7 @@ const STEP: f64 = 12.0;
 
 const DAY: f64 = 86_400.0;
 
-/// What a number that means nothing does.
+/// Behaviour of a number that means nothing.
 #[derive(Debug, Clone, Copy)]
 enum Habit {
     White,
@@ -53,13 +53,13 @@ enum Habit {
     Clock,
     /// The shape of the day, smooth or with noise upon it.
     Sine,
-    /// On and off in turn, as a thermostat's clock has it.
+    /// Switches on and off, as a thermostat's clock has it.
     Square,
     /// One bit that switches now and then.
     Switch,
-    /// Any level, held for some minutes.
+    /// Levels, held for some minutes.
     Levels,
-    /// Nothing, but for some restless minutes by day.
+    /// Zero, but for some restless minutes by day.
     Bursts,
     Constant,
     /// The power of a house far away, under another sky, or the energy that it diverts.
@@ -86,16 +86,16 @@ const HABITS: [Habit; 12] = [
 struct Word {
     habit: Habit,
     level: f64,
-    /// From 0 to 1: what tells it from others of the same habit.
+    /// Number from 0 to 1 that tells it from others of the same habit.
     own: f64,
-    /// Until when something lasts, in s.
+    /// End of a state, in s.
     until: f64,
 }
 
 /// Bytes that mean nothing, each place in a way of its own.
 pub(super) struct Noise {
     random: Random,
-    /// In s.
+    /// Time in s.
     time: f64,
     /// Somebody else's.
     household: Household,
