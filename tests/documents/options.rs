@@ -111,7 +111,7 @@ pub(crate) fn of<T: DeserializeOwned + Serialize>(minimal: &Value) -> BTreeMap<S
     })
 }
 
-/// What the code makes of a section: itself with its defaults, or what is wrong with it.
+/// Reads a section: itself with its defaults, or what is wrong with it.
 type Read<'a> = &'a dyn Fn(&Value) -> Result<Value, String>;
 
 fn options(minimal: &Value, read: Read<'_>) -> BTreeMap<String, String> {

@@ -14,11 +14,11 @@ pub(crate) struct Page {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) blocks: Vec<Block>,
-    /// What stands between backquotes within the text.
+    /// Texts between backquotes.
     pub(crate) code: Vec<String>,
-    /// Where its links and images lead to.
+    /// Targets of its links and images.
     pub(crate) links: Vec<String>,
-    /// What links may name after `#`.
+    /// Names that links may have after `#`.
     pub(crate) anchors: BTreeSet<String>,
     /// The words for people, code left out.
     pub(crate) prose: String,
@@ -26,7 +26,7 @@ pub(crate) struct Page {
 
 /// A fenced block of code.
 pub(crate) struct Block {
-    /// What follows the fence: `yaml`, or `yaml compose` for what is another program's.
+    /// Word after the fence: `yaml`, or `yaml compose` for what is another program's.
     pub(crate) kind: String,
     pub(crate) content: String,
 }

@@ -1,4 +1,4 @@
-//! What the documents say of the program is so.
+//! Statements of the documents about the program are true.
 //!
 //! Their tables of fields are written from the code; `UPDATE_GOLDEN=1 cargo test --test protocol_page`
 //! updates them.

@@ -19,16 +19,16 @@ fn the_committed_dissector_is_that_of_the_field_tables() {
     matches_golden("docs/wireshark/myenergi.lua", &stdout(&output));
 }
 
-/// What tshark shows of a capture, a line a frame.
+/// Output of tshark for a capture, a line a frame.
 struct Shark {
     _tshark: Running,
     lines: Lines<BufReader<ChildStdout>>,
-    /// Where in a line the values of each metric are, by its key.
+    /// Columns of each metric in a line, by its key.
     columns: HashMap<String, usize>,
     count: usize,
 }
 
-/// What comes before the metrics in each line.
+/// Columns before the metrics in each line.
 const FIRST: [&str; 7] = [
     "frame.time_epoch",
     "eth.src",
@@ -215,11 +215,12 @@ fn they_agree_on_chained_damaged_and_declared_records_too() {
         let ours = name != "another program on the same ethertype";
         assert_eq!(frame[2] == "myenergi", ours, "{name}: {frame:?}");
         let fault = match name {
-            name if name.contains("length byte that is none") => "No record is this short",
-            name if name.contains("cut off") => "The record is cut off",
+            name if name.contains("length byte that is none") => "short",
+            name if name.contains("cut off") => "cut off",
             _ => "",
         };
-        assert_eq!(frame[4], fault, "{name}");
+        assert!(frame[4].contains(fault), "{name}: {frame:?}");
+        assert_eq!(frame[4].is_empty(), fault.is_empty(), "{name}: {frame:?}");
     }
     assert!(shark.next().is_none());
 }
@@ -246,7 +247,7 @@ fn each_field_can_be_filtered_for_and_says_its_unit_scale_and_confidence() {
         ("myenergi.grid_pwr", ["Grid power", "FT_INT32", "W; 0x22 at 0x1E: i16, confidence A"]),
         ("myenergi.voltage", ["Voltage", "FT_DOUBLE", "V; 0x1F at 0x32: u16 / 10, confidence A"]),
         ("myenergi.boost", ["Boost", "FT_BOOLEAN", "0x20 at 0x2E: bit 4, confidence A"]),
-        ("myenergi.x36.v1", ["Unknown v1", "FT_INT32", "confidence C (a guess), experimental"]),
+        ("myenergi.x36.v1", ["Unknown v1", "FT_INT32", "confidence C"]),
         ("myenergi.record.type", ["Record type", "FT_UINT16", "Confidence A"]),
         ("myenergi.serial", ["Serial number", "FT_UINT32", ""]),
     ] {

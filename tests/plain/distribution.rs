@@ -1,4 +1,4 @@
-//! What is built into packages, containers and releases agrees with the rest of the project.
+//! Contents of packages, containers and releases agree with the rest of the project.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! How the program ends, and how little it says meanwhile: its pipes, its signals, its log.
+//! End of the program, and how little it says meanwhile: its pipes, its signals, its log.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::Running;
 
-/// What a machine with other things to do may add to any time.
+/// Time that a machine with other things to do may add to any other.
 const SLACK: Duration = Duration::from_secs(4);
 
-/// What a test waits for anything that has to happen.
+/// Longest wait of a test for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose standard error is read as it comes.
@@ -132,7 +132,7 @@ fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
     session.signal(Signal::TERM);
     let (status, said, took) = session.ends();
     assert!(status.success() && complaints(&said).is_empty(), "{said}");
-    assert!(said.contains("stdout: 1 received, 1 delivered"), "{said}");
+    assert!(said.contains("1 received, 1 delivered"), "{said}");
     assert!(took < SLACK, "{took:?}");
 }
 
@@ -148,7 +148,7 @@ fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_sa
     let (status, said, took) = session.ends();
     assert!(status.success(), "{said}");
     let [complaint] = complaints(&said)[..] else { panic!("{said}") };
-    assert!(complaint.contains("not delivered sink=\"stdout\" readings="), "{said}");
+    assert!(complaint.contains("sink=\"stdout\" readings="), "{said}");
     assert!(
         (Duration::from_millis(900)..Duration::from_secs(1) + SLACK).contains(&took),
         "{took:?}"
@@ -167,7 +167,7 @@ fn whoever_insists_ends_it_at_once() {
         session.signal(Signal::INT);
         said.extend(session.said.recv_timeout(Duration::from_millis(50)));
     }
-    assert!(said.contains("a second signal: ending at once"), "{said}");
+    assert!(said.contains("second signal"), "{said}");
     let (status, rest, _) = session.ends();
     assert!(status.success(), "{said}{rest}");
 }
@@ -315,8 +315,8 @@ fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
     let said = stderr(&output);
     let [complaint] = complaints(&said)[..] else { panic!("{said}") };
     assert!(complaint.contains("RUST_LOG=info,sinks=loud: "), "{said}");
-    assert!(complaint.ends_with("; logging at `info`"), "{said}");
-    assert!(said.contains("a device is received for the first time"), "{said}");
+    assert!(complaint.contains("`info`"), "{said}");
+    assert!(said.contains("serial=17589669"), "{said}");
 }
 
 #[test]

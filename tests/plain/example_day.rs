@@ -10,7 +10,7 @@ use energi_gateway::capture::{Event, Link, Source};
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 
-/// As `examples/simulate.rs` makes it without options.
+/// Household of `examples/simulate.rs` without options.
 fn household() -> Household {
     let london = TimeZone::get("Europe/London").unwrap();
     let start = date(2026, 6, 20).to_zoned(london.clone()).unwrap().timestamp();

@@ -15,7 +15,7 @@ pub(crate) struct Household {
 }
 
 impl Household {
-    /// Without a day.
+    /// Creates a history without a day.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
@@ -44,7 +44,7 @@ impl Household {
         self.directory.path()
     }
 
-    /// As after an orderly stop. The directory goes with what is returned.
+    /// Closes it as an orderly stop does. The directory goes with what is returned.
     pub(crate) fn close(self) -> TempDir {
         self.connection.close().unwrap();
         self.directory

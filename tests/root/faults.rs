@@ -1,6 +1,6 @@
-//! What a gateway goes through in years in a cupboard: whole processes on a real network, with a real
-//! broker, a server, disks of their own, and one fault at a time. What each of the sinks has in the
-//! end is compared with what was sent.
+//! Faults that a gateway meets in years in a cupboard: whole processes on a real network, with a
+//! real broker, a server, disks of their own, and one fault at a time. What each of the sinks has
+//! in the end is compared with what was sent.
 //!
 //! The faults that need a part of the gateway taken out of it are in `supervision.rs`; the table
 //! of all of them is in `docs/reliability.md`.

@@ -38,7 +38,7 @@ struct Capture {
     thread: JoinHandle<Effort>,
 }
 
-/// What a capture thread cost.
+/// Cost of a capture thread.
 struct Effort {
     cpu: Duration,
     wall: Duration,
@@ -191,7 +191,7 @@ fn an_interface_that_goes_down_or_is_replaced_is_heard_again_and_no_core_spins()
     assert!(share < 0.05, "{share}");
     assert_eq!(counters.reopened.get(), 3);
     assert_eq!(count(&logs, "went away"), 3, "each said once:\n{:?}", logs.lines());
-    assert_eq!(count(&logs, "the interface is available"), 3, "{:?}", logs.lines());
+    assert_eq!(count(&logs, "is available"), 3, "{:?}", logs.lines());
 }
 
 #[test]
@@ -199,12 +199,7 @@ fn a_missing_interface_is_waited_for() {
     let Some(network) = Network::new() else { return };
     network.home.ip("link del eth0");
     let capture = Capture::start(&network.home, on("eth0"));
-    assert_eq!(
-        count(&capture.logs, "does not exist; waiting for it"),
-        1,
-        "{:?}",
-        capture.logs.lines()
-    );
+    assert_eq!(count(&capture.logs, "does not exist"), 1, "{:?}", capture.logs.lines());
     network.plug_in();
     capture.hears_again(&mut network.world.sender("eth0"));
     let (_, counters, logs) = capture.finish();
@@ -217,7 +212,7 @@ fn an_interface_that_is_down_at_the_start_is_waited_for() {
     let Some(network) = Network::new() else { return };
     network.home.ip("link set eth0 down");
     let capture = Capture::start(&network.home, on("eth0"));
-    assert_eq!(count(&capture.logs, "is down; waiting for it"), 1, "{:?}", capture.logs.lines());
+    assert_eq!(count(&capture.logs, "is down"), 1, "{:?}", capture.logs.lines());
     network.home.ip("link set eth0 up");
     capture.hears_again(&mut network.world.sender("eth0"));
     capture.finish();
@@ -474,5 +469,6 @@ fn a_probe_tells_the_state_of_an_interface() {
     }
     let missing = look("eht0");
     assert_eq!(missing.state, LinkState::Missing);
-    assert_eq!(missing.to_string(), "eht0 does not exist (there are: eth0)");
+    let said = missing.to_string();
+    assert!(said.starts_with("eht0 ") && said.contains(": eth0"), "{said}");
 }

@@ -1,4 +1,5 @@
-//! What takes root: networks of virtual cables, mounts, other users, and machines made of them.
+//! Tests that take root: networks of virtual cables, mounts, other users, and machines made of
+//! them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! What the running program may do: each of its threads, as the kernel shows it.
+//! Privileges of the running program: each of its threads, as the kernel shows it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -138,7 +138,8 @@ fn started_as_root_only_the_capture_may_listen_and_nothing_may_do_more() {
     holds_over_a_lost_interface(&network, &gateway);
 }
 
-/// As systemd starts it: no power from being root, the one capability as an ambient one.
+/// Starts the program as systemd does: no power from being root, the one capability as an ambient
+/// one.
 #[test]
 fn started_with_the_one_right_only_the_capture_keeps_it() {
     let Some(network) = Network::new() else { return };

@@ -52,7 +52,7 @@ fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
             example_day().display()
         ),
     );
-    let said = "history is read-only for this process";
+    let said = "history is read-only";
     let checked = sandbox.run(&["check", "--connect"]);
     assert!(stdout(&checked).contains(said), "{}", stdout(&checked));
     assert_eq!(checked.status.code(), Some(74));

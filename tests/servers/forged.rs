@@ -17,10 +17,10 @@ use support::process::Running;
 /// The device that is listed.
 const OURS: u32 = 17_589_669;
 
-/// As many records as fit into a frame.
+/// Most records that fit into a frame.
 const RECORDS: u32 = 40;
 
-/// Where our device sends from.
+/// Address of our device.
 const ITS_ADDRESS: [u8; 6] = [0x70, 0xb3, 0xd5, 0x0c, 0x65, 0xa5];
 
 /// A frame with a plausible 0x22 record of each of these devices, as a pcap file holds it.

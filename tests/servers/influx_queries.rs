@@ -301,7 +301,7 @@ fn the_queries_for_victoriametrics_find_what_the_history_says() {
     }
 }
 
-/// What people may call a device, and what servers should read.
+/// Names that people may give a device, and what servers should read.
 const NAMES: [(&str, &str); 9] = [
     ("Hot water, upstairs", "Hot water, upstairs"),
     ("a=b,c=d e", "a=b,c=d e"),

@@ -1,4 +1,4 @@
-//! What a user with an InfluxDB server is promised of the whole program.
+//! Promises of the whole program to a user with an InfluxDB server.
 
 #![cfg(feature = "influxdb")]
 
@@ -26,7 +26,7 @@ use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::process::{Running, free_port};
 use support::victoria::{Sample, Victoria};
 
-/// What a test waits for anything that has to happen.
+/// Longest wait of a test for anything that has to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A payload without a time, for a run that has nothing to add.
@@ -170,12 +170,12 @@ fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
 
     let mut fed = Fed::start(&victoria.url(), "");
     fed.feed(first);
-    fed.is_said("points wait in influxdb.queue.db, since");
+    fed.is_said("influxdb.queue.db, since");
     victoria.begin();
     fed.is_said("no points wait");
     victoria.stop();
     fed.feed(second);
-    fed.is_said("points wait in influxdb.queue.db, since");
+    fed.is_said("influxdb.queue.db, since");
     victoria.begin();
     fed.feed(third);
     let expected = expected(&fed.end());
@@ -194,19 +194,17 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
-    let absent = "influxdb: nothing waits; influxdb.queue.db does not exist yet\n";
-    assert_eq!(said(&["queue", "status"]), absent);
+    let is_absent = |status: &str| {
+        status.starts_with("influxdb: nothing waits") && status.contains("influxdb.queue.db")
+    };
+    assert!(is_absent(&said(&["queue", "status"])));
     let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
     let lines = stdout(&run).lines().count();
     assert!(lines > 53_900, "the other sink has every reading");
     let error = stderr(&run);
-    assert!(
-        error.contains(&format!(
-            "{lines} points wait in influxdb.queue.db, and the next run sends them"
-        )),
-        "{error}"
-    );
+    let waiting = format!("{lines} points wait in influxdb.queue.db");
+    assert!(error.contains(&waiting), "{error}");
     assert_eq!(
         error.matches("cannot be reached").count(),
         3,
@@ -215,19 +213,14 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
     assert!(error.contains(&format!("{lines} waiting")), "{error}");
 
     let status = said(&["queue", "status"]);
-    assert!(
-        status
-            .starts_with(&format!("influxdb: {lines} points wait in influxdb.queue.db, since 20")),
-        "{status}"
-    );
+    assert!(status.starts_with(&format!("influxdb: {waiting}, since 20")), "{status}");
     let purge = sandbox.run(&["queue", "purge"]);
     assert_eq!(purge.status.code(), Some(64), "nobody can be asked here");
     assert!(stderr(&purge).contains("--yes"), "{}", stderr(&purge));
-    assert_eq!(
-        said(&["queue", "purge", "--yes"]),
-        format!("influxdb: {lines} waiting points and 0 dead letters removed\n")
-    );
-    assert_eq!(said(&["queue", "status"]), absent);
+    let purged = said(&["queue", "purge", "--yes"]);
+    assert!(purged.starts_with(&format!("influxdb: {lines} waiting ")), "{purged}");
+    assert!(purged.contains(" 0 dead letters"), "{purged}");
+    assert!(is_absent(&said(&["queue", "status"])));
     sandbox.write("plain.yaml", "capture: {type: simulator}\nsinks: [{type: stdout}]\n");
     assert!(said(&["queue", "status", "-c", "plain.yaml"]).contains("no sink"));
 }
@@ -242,7 +235,7 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
     let run = sandbox.run(&["run"]);
     assert_eq!(run.status.code(), Some(69), "{}", stderr(&run));
     let error = stderr(&run);
-    assert_eq!(error.matches("the oldest points are dropped").count(), 1, "{error}");
+    assert_eq!(error.matches("oldest points").count(), 1, "{error}");
     let count = |what: &str| -> usize {
         let before = error.rsplit_once(&format!(" {what}")).unwrap().0;
         before.rsplit(' ').next().unwrap().parse().unwrap()

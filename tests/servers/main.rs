@@ -1,4 +1,4 @@
-//! What the sinks deliver to real servers: Mosquitto, VictoriaMetrics, InfluxDB, and replicated
+//! Deliveries of the sinks to real servers: Mosquitto, VictoriaMetrics, InfluxDB, and replicated
 //! servers of many sites.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]

@@ -8,8 +8,8 @@ use support::fake_server::{FakeServer, Mood};
 use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::mosquitto::Mosquitto;
 
-/// What may be wrong with a name, as YAML writes it: it ends points, tags, lines and markup, and
-/// clears a terminal.
+/// Oddities of a name, as YAML writes it: it ends points, tags, lines and markup, and clears a
+/// terminal.
 const NAME: &str =
     r#""Hot, \"water\"=1\n2026-01-01T00:00:00Z ERROR forged\r<b>&'\\ \e[2J\u009b2J #+/ ü\t""#;
 
@@ -18,7 +18,8 @@ fn name() -> String {
     serde_yaml::from_str(NAME).unwrap()
 }
 
-/// Nothing in it steers a terminal, and what is not the beginning of an event is indented.
+/// Asserts that nothing in the log steers a terminal, and that what is not the beginning of an
+/// event is indented.
 fn is_a_clean_log(log: &str) {
     for line in log.lines() {
         assert!(!line.replace('\t', "").contains(char::is_control), "{line:?}");

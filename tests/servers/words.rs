@@ -20,7 +20,7 @@ type Words = BTreeSet<(i64, String)>;
 /// A gateway that has replayed the example day with the zappi's decoders on.
 struct Day {
     sandbox: Sandbox,
-    /// What it printed.
+    /// Words that it printed.
     words: Words,
     /// The points with a mode that it sent.
     points: Vec<String>,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::feed::Feed;
 
-/// What a day's energy may differ by from the truth, in kWh: the last digit of the device's own
+/// Largest difference of a day's energy from the truth, in kWh: the last digit of the device's own
 /// counter, and where in a second a power was measured.
 const ROUNDING: f64 = 0.02;
 

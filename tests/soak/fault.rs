@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! Faults.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -37,7 +37,7 @@ const PASSING: [Fault; 9] = [
     Fault::GatewayStopped,
 ];
 
-/// Of so many faults one is a kill.
+/// Number of faults of which one is a kill.
 const KILLS: u64 = 25;
 
 impl Fault {

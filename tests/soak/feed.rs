@@ -1,4 +1,4 @@
-//! What the household sends, as a stream of a capture, a stage at a time.
+//! Frames of the household, as a stream of a capture, a stage at a time.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
-/// Where the length byte of a frame's first record is.
+/// Offset of the length byte of a frame's first record.
 const LENGTH: usize = 14 + 0x18;
 
 /// The packets that become readings, each with a key that no other has.
@@ -31,11 +31,11 @@ pub(crate) struct Feed {
 
 /// The frames of some hours.
 pub(crate) struct Stage {
-    /// As pcap holds them, without a header.
+    /// Packets as pcap holds them, without a header.
     pub(crate) bytes: Vec<u8>,
-    /// In milliseconds.
+    /// Time span in milliseconds.
     pub(crate) span: Range<i64>,
-    /// When each reading was captured, in microseconds, by its length byte.
+    /// Times of the captures of readings, in microseconds, by their length byte.
     pub(crate) readings: BTreeMap<u8, Vec<i64>>,
 }
 

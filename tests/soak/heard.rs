@@ -1,4 +1,4 @@
-//! What the gateway has printed, and what of it the broker's listener has yet to hear.
+//! Lines that the gateway has printed, and those that the broker's listener has yet to hear.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader};
@@ -20,14 +20,15 @@ const COUNTER: &str = "diverted_kWh";
 #[derive(Clone, Default)]
 pub(crate) struct Printed {
     lines: Arc<Mutex<Lines>>,
-    /// Whether its reader has better things to do.
+    /// `true` while its reader has better things to do.
     pub(crate) unread: Arc<AtomicBool>,
 }
 
-/// What was printed since it was taken last. What a gateway prints again after a kill counts once.
+/// Lines that were printed since they were taken last. What a gateway prints again after a kill
+/// counts once.
 #[derive(Default)]
 pub(crate) struct Lines {
-    /// When each reading was captured, in microseconds, by its length byte.
+    /// Times of the captures of readings, in microseconds, by their length byte.
     pub(crate) readings: BTreeMap<u8, Vec<i64>>,
     count: usize,
     newest: i64,

@@ -38,7 +38,7 @@ const FIRST: Date = date(2026, 3, 14);
 /// Simulated hours from one look at everything to the next.
 const STAGE: i64 = 2;
 
-/// What the resident memory may differ by from one look to another, in KiB.
+/// Largest difference of the resident memory from one look to another, in KiB.
 const FLAT: u64 = 3 * 1024;
 
 #[test]

@@ -20,7 +20,7 @@ use support::mosquitto::{Listener, Mosquitto};
 use support::process::Running;
 use support::victoria::Victoria;
 
-/// How long anything may take that has to happen, after a fault and on a busy machine.
+/// Longest time that anything may take that has to happen, after a fault and on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A file system that is never full by itself.
@@ -30,7 +30,7 @@ pub(crate) struct TestGateway {
     sandbox: Sandbox,
     pub(crate) volume: Disk,
     pub(crate) broker: Mosquitto,
-    /// How often the listener has subscribed.
+    /// Number of subscriptions of the listener.
     pub(crate) subscribed: u32,
     /// Between the gateway and the broker.
     pub(crate) gate: Gate,
@@ -41,15 +41,15 @@ pub(crate) struct TestGateway {
     stdin: Option<ChildStdin>,
     /// Reads what the process prints.
     reader: Option<JoinHandle<()>>,
-    /// How many gateways there were.
+    /// Number of gateways so far.
     generation: u32,
 }
 
-/// How large a gateway is.
+/// Size of a gateway.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     generation: u32,
-    /// In KiB.
+    /// Resident memory in KiB.
     memory: u64,
     descriptors: usize,
 }

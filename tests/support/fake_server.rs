@@ -10,36 +10,36 @@ use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 
-/// How the server answers.
+/// Behaviour of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mood {
-    /// It takes every point, and says so with this status.
+    /// Takes every point, and answers with this status.
     Takes(u16),
-    /// It takes nothing: status and words.
+    /// Takes nothing: status and words.
     Refuses(u16, &'static str),
-    /// It reads no batch with this in one of its points.
+    /// Reads no batch with this in one of its points.
     CannotRead(String),
     /// The same, and it takes no points for a success, as `InfluxDB` 1 does.
     CannotReadNorAsks(String),
-    /// It takes so many points in a request and no more.
+    /// Takes so many points in a request and no more.
     TakesAtMost(usize),
-    /// It takes every point but those with this in them, and says how many.
+    /// Takes every point but those with this in them, and says how many.
     LeavesOut(String),
-    /// It reads no batch with this in one of its points, and has no time for each third one.
+    /// Reads no batch with this in one of its points, and has no time for each third one.
     CannotReadAndIsBusy(String),
-    /// It takes the request and never answers.
+    /// Takes the request and never answers.
     Hangs,
-    /// It closes the connection without an answer, as one that is killed does.
+    /// Closes the connection without an answer, as one that is killed does.
     Dies,
     /// The same, but it has taken every point.
     TakesAndDies,
-    /// It takes every point, says so, and closes the connection that was to stay open.
+    /// Takes every point, says so, and closes the connection that was to stay open.
     TakesAndCloses,
-    /// It takes every point but answers after so long.
+    /// Takes every point but answers after so long.
     Slow(Duration),
-    /// It shows this page, with the status of a success.
+    /// Shows this page, with the status of a success.
     ShowsPage(&'static str),
-    /// It wants this token.
+    /// Wants this token.
     Wants(&'static str),
 }
 
@@ -47,7 +47,7 @@ pub enum Mood {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub target: String,
-    /// By their names in lower case.
+    /// Headers by their names in lower case.
     pub headers: BTreeMap<String, String>,
     pub points: usize,
     pub status: u16,
@@ -108,7 +108,7 @@ impl FakeServer {
         }
     }
 
-    /// From the next request on.
+    /// Changes the answer from the next request on.
     pub fn mood(&self, mood: Mood) {
         self.stage().mood = mood;
     }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-/// What a server answered.
+/// Answer of a server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

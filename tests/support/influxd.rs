@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::http::{get, parameter, post};
 use crate::process::{Running, free_port, installed};
 
-/// How long it may take to answer for the first time on a busy machine.
+/// Longest wait for the first answer on a busy machine.
 const START: Duration = Duration::from_mins(1);
 
 /// A server with an empty database, in a folder and on ports of its own.

@@ -1,5 +1,5 @@
-//! What tests share: the program in a folder of its own, servers real and fake, networks, disks,
-//! other users, and logs.
+//! Common parts of tests: the program in a folder of its own, servers real and fake, networks,
+//! disks, other users, and logs.
 
 #![allow(clippy::new_without_default, reason = "a test says `new`")]
 

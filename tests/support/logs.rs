@@ -1,4 +1,4 @@
-//! What the code under test logs.
+//! Log of the code under test.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

@@ -9,7 +9,7 @@ use crate::network::Namespace;
 use crate::process::Running;
 use crate::skip::skip;
 
-/// Where the machine sees the folder that it shares with the test.
+/// Path of the folder that the machine shares with the test.
 pub const SHARED: &str = "/mnt";
 
 /// Lays the machine over this one's files, in a mount namespace that ends with the last process in

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::process::{Running, free_port, installed};
 
-/// How long something may take that should happen soon, on a machine that does much else.
+/// Longest time of something that should happen soon, on a machine that does much else.
 const SOON: Duration = Duration::from_mins(1);
 
 /// A Mosquitto of the test's own, ended with it.

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::skip::skip;
 
-/// What a packet socket is bound to that hears everything: `ETH_P_ALL`.
+/// Protocol of a packet socket that hears everything: `ETH_P_ALL`.
 const EVERY_ETHERTYPE: u16 = 3;
 
 /// A network namespace, removed with everything in it when dropped.
@@ -130,9 +130,9 @@ fn run(command: &mut Command) -> Result<String, String> {
 
 /// The gateway's machine and the rest of the world, with a cable between: `eth0` on both ends.
 pub struct Network {
-    /// Where the gateway runs.
+    /// Network of the gateway.
     pub home: Namespace,
-    /// Where the devices are.
+    /// Network of the devices.
     pub world: Namespace,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a test whose server or privilege this machine does not have.
+//! Handling of a test whose server or privilege this machine does not have.
 
 use std::io::Write;
 

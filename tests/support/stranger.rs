@@ -20,8 +20,8 @@ pub fn owns(directory: &Path) -> bool {
     given.is_ok()
 }
 
-/// Does something as the stranger, in a thread of its own: the kernel has a user for each, whom
-/// threads that it starts have from it.
+/// Runs work as the stranger, in a thread of its own: the kernel has a user for each, whom threads
+/// that it starts have from it.
 pub fn does<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
     let work = || {
         let (user, group) = (Uid::from_raw(STRANGER), Gid::from_raw(STRANGER));

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::http::{self, parameter};
 use crate::process::{Running, free_port, installed};
 
-/// How long it may take to start.
+/// Longest time that it may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A value: key, tags, time in ms, and the value as text.

@@ -59,7 +59,7 @@ sinks: [type: stdout]
     ),
     (
         "site: ${HOUSE}\ncapture: {type: replay, path: '${X'}\nsinks: [type: stdout]\n",
-        &[("1:7", "site", "`HOUSE` is not set"), ("2:31", "capture.path", "closed")],
+        &[("1:7", "site", "`HOUSE`"), ("2:31", "capture.path", "closed")],
     ),
     (
         "tariff: {import: cheap}\ncapture: {type: simulator}\nsinks: [type: stdout]\n",

@@ -28,7 +28,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// None: the test has been skipped.
+    /// Sets a clock; `None` where the test has been skipped.
     fn at(shown: DateTime) -> Option<Self> {
         let places = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
         let library = places
@@ -83,8 +83,8 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
             gateway.waits("it is said", || {
                 let log = gateway.log();
                 log.lines().any(|line| {
-                    line.contains("the clock shows 1970-01-0")
-                        && line.contains("nothing is stored until the clock is right")
+                    line.contains("1970-01-0")
+                        && line.contains("nothing is stored")
                         && line.contains(&format!("sink=\"{sink}\""))
                 })
             });
@@ -102,9 +102,9 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
         assert!(gateway.stored().into_iter().eq(30..60));
         assert!(gateway.points().into_iter().eq(30..60));
         let said = gateway.ends();
-        assert_eq!(said.matches("the clock is right: readings are stored").count(), 2, "{said}");
+        assert_eq!(said.matches("readings are stored").count(), 2, "{said}");
         assert_eq!(said.matches("skipped=29").count(), 2, "{said}");
-        assert_eq!(said.matches("59 received, 30 delivered, 29 skipped").count(), 2, "{said}");
+        assert_eq!(said.matches("30 delivered, 29 skipped").count(), 2, "{said}");
     });
 }
 
@@ -132,7 +132,7 @@ fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
     program.stderr(File::create(sandbox.path("log")).unwrap());
     let _gateway = Running(program.spawn().unwrap());
     let says = |words: &str| fs::read_to_string(sandbox.path("log")).unwrap().contains(words);
-    until("it is said", || says("is not valid yet; is this machine's clock right?"));
+    until("it is said", || says("not valid yet"));
     clock.set(DAY);
     until("it is reached", || says("connected to 127.0.0.1"));
 }

@@ -15,7 +15,7 @@ use support::gateway::Sandbox;
 use support::mosquitto::until;
 use support::process::{Running, installed};
 
-/// From now on the gateway gets no descriptor with this number or a greater one.
+/// Limits the gateway's descriptors to numbers below this one.
 fn limit(gateway: &TestGateway, most: u64) {
     let pid = Pid::from_child(&gateway.process.0);
     let limit = Rlimit { current: Some(most), maximum: Some(1_024) };
@@ -58,12 +58,12 @@ fn without_descriptors_what_is_open_goes_on_the_rest_comes_back_and_it_is_not_ta
         network.home.ip("link del eth0");
         network.plug_in();
         gateway.says("Too many open files");
-        gateway.says("cannot capture on the interface yet");
+        gateway.says("cannot capture");
         // Told since: the thread of the sinks and that of the capture get on.
         hears_signs_of_life(&manager);
 
         limit(&gateway, 1_024);
-        gateway.says("the interface is available; listening");
+        gateway.says("interface is available");
         gateway.sends_again();
         gateway.sends(60..80);
         gateway.prints(1..80);

@@ -16,7 +16,7 @@ use support::skip::skip;
 struct Tampered(Running);
 
 impl Tampered {
-    /// None: the test has been skipped.
+    /// Attaches to the gateway; `None` where the test has been skipped.
     fn with(gateway: &TestGateway, inject: &str) -> Option<Self> {
         let tracer = installed("strace")?;
         let tasks = fs::read_dir(format!("/proc/{}/task", gateway.process.0.id())).unwrap();
@@ -83,7 +83,7 @@ fn a_history_that_somebody_else_locks_is_said_and_whole_in_the_end() {
         gateway.delivers(1..60);
         gateway.publishes(59);
         // It waits for five seconds before it says so.
-        gateway.says("another program holds a write lock");
+        gateway.says_of("sqlite", "write lock");
         other.execute_batch("ROLLBACK").unwrap();
         gateway.has_everywhere(1..60);
         gateway.ends();

@@ -8,11 +8,11 @@ use rustix::process::Signal;
 use super::test_gateway::{TestGateway, Wishes, at_home};
 use support::gateway::Sandbox;
 
-/// With a broker that soon notices.
+/// Wishes with a broker that soon notices.
 const QUICK: Wishes<'static> =
     Wishes { mqtt: ", keep_alive: 5s", influxdb: "", files: "", command: None };
 
-/// That long nothing of the gateway moves.
+/// Time for which nothing of the gateway moves.
 const STILL: Duration = Duration::from_mins(1);
 
 #[test]

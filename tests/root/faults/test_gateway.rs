@@ -30,15 +30,15 @@ pub(crate) fn at_home(test: impl FnOnce(Arc<Network>) + Send + 'static) {
     }
 }
 
-/// What a test wants otherwise than usual.
+/// Wishes of a test that differ from the usual.
 #[derive(Default)]
 pub(crate) struct Wishes<'a> {
     /// More of the `mqtt` sink, each with a comma before it; so the others.
     pub(crate) mqtt: &'a str,
     pub(crate) influxdb: &'a str,
-    /// Where the files of the sinks are, with a slash at its end.
+    /// Folder of the sinks' files, with a slash at its end.
     pub(crate) files: &'a str,
-    /// How the gateway is started.
+    /// Changes to the command that starts the gateway.
     pub(crate) command: Option<&'a dyn Fn(&mut Command)>,
 }
 

@@ -64,30 +64,31 @@ fn whatever_a_server_answers_it_has_every_point_in_the_end_and_no_other_sink_not
 #[test]
 fn the_log_says_at_the_start_what_is_wrong_and_that_points_wait() {
     let refusals = [
-        (401, "unauthorized access", "the token is wrong, or not for this `org`"),
-        (403, "insufficient permissions for write", "the token may not write to this `bucket`"),
-        (404, "organization name home not found", "there is no such `org`"),
-        (404, "bucket energy not found", "there is no such `bucket`"),
+        (401, "unauthorized access", "token is wrong"),
+        (403, "insufficient permissions for write", "may not write"),
+        (404, "organization name home not found", "no such `org`"),
+        (404, "bucket energy not found", "no such `bucket`"),
     ];
     let players = refusals.map(|(status, words, said)| {
         let server = FakeServer::start(Mood::Refuses(status, words));
-        (server.url(), format!("{said} ({status}: {words})"), Some(server))
+        (server.url(), [said.to_owned(), format!("({status}: {words})")], Some(server))
     });
     let nobody = format!("http://127.0.0.1:{}", free_port());
-    let unreachable = (nobody, "cannot be reached (Connection refused".to_owned(), None);
+    let unreachable = (nobody, ["reached", "Connection refused"].map(str::to_owned), None);
     for (url, expected, _player) in players.into_iter().chain([unreachable]) {
         let sandbox = Sandbox::new();
         let file = sandbox.write("nothing.hex", nothing());
         sandbox
             .write("config.yaml", config(file.to_str().unwrap(), "max", &url, ", token: a-token"));
         let said = stderr(&sandbox.run(&["run"]));
-        let line = said.lines().find(|line| line.contains(&expected));
-        let line = line.unwrap_or_else(|| panic!("{expected}: {said}"));
+        let is_said = |text: &str| expected.iter().all(|words| text.contains(words));
+        let line = said.lines().find(|line| is_said(line));
+        let line = line.unwrap_or_else(|| panic!("{expected:?}: {said}"));
         assert!(
             line.contains("WARN") && line.contains("points wait in influxdb.queue.db"),
             "{line}"
         );
         let check = sandbox.run(&["check", "--connect"]);
-        assert!(stdout(&check).contains(&expected), "{}{}", stdout(&check), stderr(&check));
+        assert!(is_said(&stdout(&check)), "{}{}", stdout(&check), stderr(&check));
     }
 }

@@ -1,4 +1,4 @@
-//! What a full disk costs: nothing but what has no place on it.
+//! Cost of a full disk: nothing but what has no place on it.
 
 use std::fs::{self, File};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What `kill -9` costs.
+//! Cost of `kill -9`.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! What a long absence costs in memory: nothing.
+//! Memory that a long absence costs: none.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What `mqtt-energi` publishes, from the byte tables of the protocol's notes alone: nothing of this
-//! project's decoders is used.
+//! Messages that `mqtt-energi` publishes, from the byte tables of the protocol's notes alone:
+//! nothing of this project's decoders is used.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use energi_gateway::capture::Speed;
 use energi_gateway::capture::replay::ReplaySource;
 use energi_gateway::capture::{Event, Link, Source};
 
-/// How a value lies in the bytes.
+/// Form of a value in the bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Raw {
     Unsigned,
@@ -63,7 +63,7 @@ pub(crate) const CONFIRMED: &[Packet] = &[
     ),
 ];
 
-/// What it decodes for debugging only. Here every key has its packet's prefix.
+/// Values that it decodes for debugging only. Here every key has its packet's prefix.
 pub(crate) const EXPERIMENTAL: &[Packet] = &[
     (
         0x2b,
@@ -173,7 +173,7 @@ pub(crate) const EXPERIMENTAL: &[Packet] = &[
     ),
 ];
 
-/// Where the payload of an Ethernet frame begins.
+/// Offset of the payload in an Ethernet frame.
 const PAYLOAD: usize = 14;
 
 /// Every value of these packets in a capture by its topic, in order.
