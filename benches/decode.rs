@@ -1,4 +1,4 @@
-//! How fast the example day decodes and passes the gate on one core.
+//! Speed at which the example day decodes and passes the gate on one core.
 //!
 //! `cargo bench --bench decode`
 

@@ -41,16 +41,16 @@ struct Arguments {
     /// The configuration of a site
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
-    /// How many sites
+    /// Number of sites
     #[arg(long, default_value_t = 1000)]
     sites: u32,
     /// The number of the first site
     #[arg(long, default_value_t = 1)]
     first: u32,
-    /// How long each site sends frames
+    /// Time for which each site sends frames
     #[arg(long = "for", value_name = "DURATION", default_value = "1m")]
     duration: SignedDuration,
-    /// How fast the time of the sites passes; at 1 each sends 1.7 frames a second
+    /// Speed of the sites' time; at 1 each sends 1.7 frames a second
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
     /// The time over which the sites begin, one after the other
@@ -65,10 +65,10 @@ struct Arguments {
     /// The sinks to run, by name [default: all]
     #[arg(long = "sink", value_name = "NAME")]
     sinks: Vec<String>,
-    /// Where each site has a folder for its queues
+    /// Folder in which each site has one for its queues
     #[arg(long, value_name = "FOLDER", default_value = "fleet")]
     state: PathBuf,
-    /// How long the sinks may take to finish
+    /// Time that the sinks may take to finish
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     drain: SignedDuration,
     /// Write what should arrive, a line a value, and send nothing
@@ -86,13 +86,13 @@ const SERIALS: u32 = 20_000_000;
 struct Site {
     name: String,
     household: Household,
-    /// What is added to the times of its frames: no two sites share them.
+    /// Shift of the times of its frames: no two sites share them.
     phase: SignedDuration,
-    /// When its first second begins, and from when on it sends nothing.
+    /// Start of its first second, and the time from which it sends nothing.
     span: (Timestamp, Timestamp),
     gate: Gate,
     publisher: Publisher,
-    /// Where its frames go, if a sink takes those.
+    /// Destination of its frames, if a sink takes those.
     frames: Option<Publisher<CapturedFrame>>,
 }
 
@@ -143,13 +143,13 @@ fn name(number: u32) -> String {
     format!("site-{number:04}")
 }
 
-/// What was sent.
+/// Counts of what was sent.
 #[derive(Default)]
 struct Sent {
     frames: u64,
     readings: u64,
     values: u64,
-    /// By how much the latest frame was late.
+    /// Delay of the latest frame.
     late: Duration,
 }
 

@@ -24,10 +24,10 @@ use pnet::datalink::{self, Channel, ChannelType, Config};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Socket, Type};
 
-/// How many frames one system call sends at most.
+/// Largest number of frames that one system call sends.
 const BURST: usize = 64;
 
-/// How long it sleeps at least: what has become due meanwhile goes out together.
+/// Shortest sleep: what has become due meanwhile goes out together.
 const NAP: Duration = Duration::from_millis(1);
 
 fn main() -> anyhow::Result<()> {

@@ -35,10 +35,10 @@ struct Arguments {
     /// The first local day
     #[arg(long, default_value = "2026-06-20")]
     start: Date,
-    /// How many local days
+    /// Number of local days
     #[arg(long, default_value_t = 1)]
     days: u32,
-    /// Where the house stands
+    /// Time zone of the house
     #[arg(long, default_value = "Europe/London")]
     timezone: String,
     /// The devices: eddi, zappi and harvi, any number of each
