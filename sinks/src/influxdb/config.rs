@@ -1,9 +1,11 @@
 //! Configuration of an `influxdb` sink.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::{NoProxy, Proxy, Url};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::settings::{Period, Problem, QueueConfig, Secret, check_pair};
 
@@ -61,7 +63,7 @@ pub struct InfluxdbConfig {
 }
 
 /// A proxy: none, the environment's, or the one at an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum ProxyConfig {
     /// `true`: what `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, but for hosts in `NO_PROXY`.
@@ -73,6 +75,34 @@ pub enum ProxyConfig {
 impl Default for ProxyConfig {
     fn default() -> Self {
         Self::Environment(false)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProxyConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ProxyVisitor)
+    }
+}
+
+/// Visitor with an error that names both forms, which serde's for untagged enums does not.
+struct ProxyVisitor;
+
+impl Visitor<'_> for ProxyVisitor {
+    type Value = ProxyConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or the address of a proxy such as http://proxy:3128")
+    }
+
+    fn visit_bool<E: de::Error>(self, environment: bool) -> Result<ProxyConfig, E> {
+        Ok(ProxyConfig::Environment(environment))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ProxyConfig, E> {
+        // A variable of the environment is text.
+        Ok(text
+            .parse()
+            .map_or_else(|_| ProxyConfig::Address(text.to_owned()), ProxyConfig::Environment))
     }
 }
 

@@ -260,4 +260,11 @@ sinks:
 ",
         &[("3:23", "sinks[0].url", "scheme"), ("4:27", "sinks[1].url", "scheme")],
     ),
+    (
+        "capture: {type: simulator}
+sinks:
+  - {type: influxdb, url: \"http://h\", org: home, bucket: energy, proxy: [a]}
+",
+        &[("3:73", "sinks[0].proxy", "http://proxy:3128")],
+    ),
 ];
