@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use energi_decoders::{Field, Raw, packets};
+use energi_decoders::{Field, Raw};
 use serde::{Deserialize, Serialize};
 
 use super::broker::BrokerUrls;
@@ -309,9 +309,7 @@ impl MqttConfig {
 /// Returns what is wrong with a deadband, if anything. Keys with a prefix are as the user names
 /// them.
 fn deadband_fault(key: &str, width: f64) -> Option<&'static str> {
-    // A decoder that is off may have a deadband all the same.
-    let mut fields = packets::all().flat_map(|layout| layout.fields.iter());
-    match fields.find(|field| field.key() == key) {
+    match topics::fields().find(|field| field.key() == key) {
         _ if !(width.is_finite() && width >= 0.0) => Some("a number that is not negative"),
         Some(Field { raw: Raw::Bit(_), .. }) => Some("a flag has none: its change goes at once"),
         None if !key.starts_with("0x") && !energy::KEYS.contains(&key) => {

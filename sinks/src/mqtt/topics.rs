@@ -84,8 +84,7 @@ impl Topics {
 
     /// Every topic of a device, for all keys of the decoders that are built in.
     pub(super) fn known(&self, serial: u32) -> impl Iterator<Item = String> {
-        let keys = packets::all().flat_map(|layout| layout.fields.iter());
-        own().chain(keys.map(Field::key)).map(move |last| self.of(serial, last))
+        ends().map(move |last| self.of(serial, last))
     }
 
     /// Returns the device whose presence `topic` is.
@@ -113,23 +112,27 @@ impl Topics {
     }
 }
 
-/// Ends of a device's topics beside those of its decoded values.
-fn own() -> impl Iterator<Item = &'static str> {
+/// Fields of all built-in decoders, those that are off too: their topics may be retained, and their
+/// keys stand in a configuration.
+pub(super) fn fields() -> impl Iterator<Item = &'static Field> {
+    packets::all().flat_map(|layout| layout.fields.iter())
+}
+
+/// Ends of a device's topics, whichever built-in decoders are on.
+fn ends() -> impl Iterator<Item = &'static str> {
     let own = [SERIAL, STATE, STATUS, AVAILABILITY].into_iter();
-    own.chain(energy::KEYS).chain(problems::KEYS)
+    own.chain(energy::KEYS).chain(problems::KEYS).chain(fields().map(Field::key))
 }
 
 /// Returns whether a device has a topic that ends so, whichever decoders are on.
 fn is_published(last: &str) -> bool {
-    let mut keys = packets::all().flat_map(|layout| layout.fields.iter());
     // Those of a decoder that was declared once may not be known any more.
     let declared = |(length, key): (&str, &str)| {
         u8::from_str_radix(length, 16).is_ok_and(|byte| format!("{byte:02X}") == length)
             && !key.is_empty()
             && !key.contains('/')
     };
-    own().any(|own| own == last)
-        || keys.any(|field| field.key() == last)
+    ends().any(|end| end == last)
         || last.strip_prefix("0x").and_then(|rest| rest.split_once('/')).is_some_and(declared)
 }
 
