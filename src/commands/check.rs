@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::gateway;
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
+use crate::platform::runtime;
 use crate::terminal::sanitize::one_line;
 
 /// Longest time that a sink may take to answer.
@@ -74,10 +75,7 @@ fn describe(config: &Config) -> Result<(), Failure> {
 
 /// Tries the capture source and every sink, and prints a line on each as it answers.
 fn connect(config: &Config) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let mut failed = try_out("capture", gateway::probe(&config.capture))?;
     // A run opens its sinks without any privilege: root would find files open that a run may not.
     privileges::keep_only(Rights::None).map_err(|error| Failure::new(Exit::Permission, error))?;

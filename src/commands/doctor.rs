@@ -10,6 +10,7 @@ use crate::capture::live::InterfaceName;
 use crate::capture::stop::Stop;
 use crate::doctor::{Examination, ListeningProgress};
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::runtime;
 use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
 
@@ -65,10 +66,7 @@ pub(super) fn listen(examination: &mut Examination, time: Duration) -> Result<()
     if !examination.can_listen() {
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let mut signals = {
         let _runtime = runtime.enter();
         Signals::listen()?

@@ -221,6 +221,8 @@ fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
 
 #[cfg(feature = "influxdb")]
 fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    use crate::platform::exit::Exit;
+
     let config = super::configuration(args.location.config.as_deref())?;
     let db = args.location.find()?.path;
     let dates = args.dates.resolve(&config.timezone)?;
@@ -237,7 +239,7 @@ fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if sent.refused > 0 {
         let refused = sent.refused;
         let said = format_args!("{}: {refused} points were refused for good; see above", args.sink);
-        return Err(Failure::message(crate::platform::exit::Exit::Data, said));
+        return Err(Failure::message(Exit::Data, said));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::config::{self, Config, scalar};
 use crate::doctor::{Examination, InterfaceReport};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
+use crate::platform::runtime;
 use crate::terminal::prompt;
 
 /// Time to listen: a device sends every two seconds.
@@ -367,10 +368,7 @@ fn try_broker(config: &Config) -> Result<(), Failure> {
     let Some(sink) = config.sinks.iter().find(|sink| sink.config.sink().is_remote()) else {
         return Ok(());
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let context = config.context(&sink.name);
     let answer = runtime.block_on(async {
         tokio::time::timeout(PATIENCE, sink.config.sink().probe(&context)).await

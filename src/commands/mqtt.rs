@@ -9,6 +9,7 @@ use energi_sinks::registry::AnyConfig;
 use tracing::warn;
 
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::runtime;
 
 /// Arguments of `mqtt`.
 #[derive(Debug, clap::Args)]
@@ -63,10 +64,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !super::confirmed(&question, *yes)? {
         return super::print(b"nothing is changed\n");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let mut failures = Vec::new();
     for (name, config) in sinks {
         match runtime.block_on(mqtt::clean(config, &devices)) {

@@ -17,6 +17,7 @@ use crate::capture::stop::Stop;
 use crate::capture::{CaptureError, Event, Source};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::files::Existing;
+use crate::platform::runtime;
 use crate::platform::signals::Signals;
 use crate::record::{
     FrameQueue, FrameRecorder, Only, RecordError, RecordingCounters, RecordingPlan,
@@ -116,10 +117,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         recorder => recorder.map_err(failure)?,
     };
     let counters = recorder.counters();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let start = Instant::now();
     let result = runtime.block_on(record(live, recorder, args.period.map(Period::duration)));
     info!("{}", Summary { counters: &counters, path: &args.output, time: start.elapsed() });

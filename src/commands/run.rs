@@ -9,7 +9,8 @@ use crate::gateway::GatewayBuilder;
 #[cfg(feature = "mqtt")]
 use crate::home_assistant::HomeAssistantApp;
 use crate::platform::clock;
-use crate::platform::exit::{Exit, Failure};
+use crate::platform::exit::Failure;
+use crate::platform::runtime;
 use crate::platform::signals::Signals;
 
 /// Arguments of `run`.
@@ -45,11 +46,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         warn!("{warning}");
     }
     greet(&config);
-    // One thread is enough for tasks that mostly wait; capture and SQLite have their own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let gateway = GatewayBuilder::new(&config)?.as_service().build()?;

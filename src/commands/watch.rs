@@ -14,6 +14,7 @@ use crate::capture::live::InterfaceName;
 use crate::config::{Capture, Config, Live, Replay, Simulator};
 use crate::gateway::GatewayBuilder;
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::runtime;
 use crate::platform::signals::Signals;
 use crate::terminal::style;
 use crate::watch::lines::LinePrinter;
@@ -109,10 +110,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })
         .transpose()
         .map_err(|error| Failure::new(Exit::Io, error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         gateway.run(async || signals.next().await).await

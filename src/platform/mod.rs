@@ -5,5 +5,6 @@ pub mod exit;
 pub mod files;
 pub mod logging;
 pub mod privileges;
+pub(crate) mod runtime;
 pub mod signals;
 pub mod systemd;

@@ -18,6 +18,7 @@ use tracing::warn;
 use super::HistoryError;
 use crate::config::Config;
 use crate::platform::exit::{Exit, Failure};
+use crate::platform::runtime;
 use crate::platform::signals::Signals;
 use crate::terminal::progress::StatusLine;
 use reader::{Batch, Reader};
@@ -67,10 +68,7 @@ pub fn send(
         timezone: config.timezone.clone(),
     };
     let Some(dates) = reader.dates().map_err(unread)? else { return Ok(None) };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let runtime = runtime::create()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let backfill = target.backfill(&context).await;
