@@ -40,20 +40,20 @@ const SETTLE_EVERY: Duration = Duration::from_millis(50);
 /// Time that the sinks get to take the last messages after the end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long the last acknowledgements may take to reach the server.
+/// Time that the last acknowledgements may take to reach the server.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Texts that are logged of one outage; one whose text is never the same is logged no further.
 const MOST_REASONS: usize = 8;
 
-/// How far the sinks have come.
+/// Progress of the sinks.
 #[derive(Debug)]
 pub struct SinkPositions {
     /// The channel of readings.
     pub readings: Hub,
-    /// That of captured frames, where a sink takes those.
+    /// Channel of captured frames, where a sink takes those.
     pub frames: Option<Hub<CapturedFrame>>,
-    /// Whether a sink takes frames, and its counters.
+    /// Counters of each sink, and whether it takes frames.
     pub sinks: Vec<(bool, Arc<SinkStats>)>,
 }
 
@@ -72,7 +72,7 @@ impl Positions {
 }
 
 impl SinkPositions {
-    /// What has been published.
+    /// Positions of what has been published.
     fn published(&self) -> Positions {
         Positions {
             readings: self.readings.published(),
@@ -80,7 +80,7 @@ impl SinkPositions {
         }
     }
 
-    /// What every sink has taken.
+    /// Positions of what every sink has taken.
     fn taken(&self) -> Positions {
         let slowest = |frames: bool| {
             let sinks = self.sinks.iter().filter(|(takes_frames, _)| *takes_frames == frames);
@@ -256,7 +256,7 @@ struct Held {
     /// Once the message was decoded to its end: what the sinks have to reach, and what the server is
     /// told then.
     due: Option<(Positions, Answer)>,
-    /// When the server sent the message or was told something about it last.
+    /// Time when the server sent the message or was told something about it last.
     told: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! What a gateway at the centre makes of the frames that sites send to a stream.
+//! Readings of a gateway at the centre from the frames that sites send to a stream.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -90,7 +90,7 @@ impl Centre {
         until("every message is acknowledged", || self.waiting(consumer) == (0, 0));
     }
 
-    /// What a history has.
+    /// Reads the rows of a history.
     fn rows(&self, history: &str) -> BTreeSet<String> {
         let output = self.sandbox.run(&["history", "export", "--db", history]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -100,7 +100,7 @@ impl Centre {
         set
     }
 
-    /// What a history has of the frames where they are decoded locally.
+    /// Reads the rows of a history whose frames are decoded locally.
     fn local(&self) -> BTreeSet<String> {
         self.sandbox.write(
             "local.yaml",

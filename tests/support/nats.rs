@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::process::{Running, free_port, installed};
 
-/// How long something may take that should happen soon, on a machine that does much else.
+/// Longest time of something that should happen soon, on a machine that does much else.
 const SOON: Duration = Duration::from_mins(1);
 
 /// The test's own user, where a server knows users.
@@ -130,7 +130,7 @@ impl Nats {
         self.ask(&format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{name}"), &request);
     }
 
-    /// What a consumer has to show: `num_pending`, `num_ack_pending` and so on.
+    /// Reads the state of a consumer: `num_pending`, `num_ack_pending` and so on.
     pub fn consumer(&self, stream: &str, name: &str) -> Value {
         self.ask(&format!("$JS.API.CONSUMER.INFO.{stream}.{name}"), &json!({}))
     }

@@ -16,10 +16,10 @@ use crate::disk::Disk;
 use crate::process::{Running, free_port};
 use crate::skip::skip;
 
-/// Where Debian keeps the programs of a release.
+/// Folder of a release's programs on Debian.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
-/// How long something may take that should happen soon, on a machine that does much else.
+/// Longest time of something that should happen soon, on a machine that does much else.
 const SOON: Duration = Duration::from_mins(1);
 
 /// A cluster of the test's own, ended with it. Its owner is the role `owner`, with the password

@@ -1,4 +1,4 @@
-//! What YAML may say of a `nats` sink.
+//! Configuration of a `nats` sink, as YAML has it.
 
 use std::path::PathBuf;
 
@@ -16,9 +16,9 @@ const MOST_FRAMES: usize = 10_000;
 pub struct NatsConfig {
     /// The server, such as `tls://nats.example.org`, or several of a cluster.
     pub url: NatsUrls,
-    /// Where messages go, such as `energi.mill-lane-4.frames`.
+    /// Subject of the messages, such as `energi.mill-lane-4.frames`.
     pub subject: String,
-    /// Who writes.
+    /// User who writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The password that belongs to the name.
@@ -27,7 +27,7 @@ pub struct NatsConfig {
     /// The file that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
-    /// What a server that knows no users asks for.
+    /// Token that a server without users asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// The file that holds the token.
@@ -49,10 +49,10 @@ pub struct NatsConfig {
     /// A batch goes out as soon as it holds so many frames.
     #[serde(default = "batch_size")]
     pub batch_size: usize,
-    /// How long the server may take to answer.
+    /// Time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
-    /// Where frames wait that the server has not confirmed.
+    /// Queue of frames that the server has not confirmed.
     #[serde(default)]
     pub queue: QueueConfig,
 }
@@ -82,7 +82,7 @@ impl NatsConfig {
         }
     }
 
-    /// What is wrong with it.
+    /// Problems of its values.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = self.server().problems();
         let mut refuse = |key: &str, problem: &str| problems.push(Problem::new(key, problem));

@@ -14,7 +14,7 @@ use super::server::{NatsConnection, NatsServer, NatsUrls};
 use crate::runner::SendError;
 use crate::settings::{Period, Problem, Secret};
 
-/// How long a request for messages stays with the server.
+/// Time that a request for messages stays with the server.
 const REQUEST: Duration = Duration::from_secs(5);
 
 /// A consumer without a limit of its own redelivers after this time.
@@ -30,7 +30,7 @@ pub struct NatsConsumerConfig {
     pub stream: String,
     /// Name of its durable pull consumer, which several gateways may share.
     pub consumer: String,
-    /// Who reads.
+    /// User who reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The password that belongs to the name.
@@ -39,7 +39,7 @@ pub struct NatsConsumerConfig {
     /// The file that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
-    /// What a server that knows no users asks for.
+    /// Token that a server without users asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// The file that holds the token.
@@ -55,7 +55,7 @@ pub struct NatsConsumerConfig {
     /// none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// How long the server may take to answer.
+    /// Time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
     /// The most messages that are read and not yet acknowledged.
@@ -72,7 +72,7 @@ const fn in_flight() -> usize {
 }
 
 impl NatsConsumerConfig {
-    /// What is wrong with it.
+    /// Problems of its values.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.server().problems();
@@ -151,17 +151,17 @@ pub struct NatsMessage {
     pub sequence: u64,
     /// Subject that the message was sent to.
     pub subject: String,
-    /// What the message holds.
+    /// Content of the message.
     pub payload: Vec<u8>,
-    /// Where its acknowledgement goes.
+    /// Address of its acknowledgement.
     pub receipt: NatsReceipt,
 }
 
-/// Where the acknowledgement of a message goes, over any connection.
+/// Address of a message's acknowledgement, over any connection.
 #[derive(Debug, Clone)]
 pub struct NatsReceipt(Subject);
 
-/// What the server is told of a message.
+/// Answer to the server about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Done: never send it again.

@@ -90,7 +90,7 @@ impl FrameEncoder {
     }
 }
 
-/// What the server's `JetStream` said.
+/// Finds the error of the server's `JetStream`.
 fn api_error(error: &PublishError) -> Option<&jetstream::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }

@@ -102,12 +102,12 @@ pub struct NatsServer {
     pub creds_file: Option<PathBuf>,
     /// Authority that signed the server's certificate; the system's where none is given.
     pub ca_file: Option<PathBuf>,
-    /// How long the server may take to answer.
+    /// Time that the server may take to answer.
     pub timeout: Period,
 }
 
 impl NatsServer {
-    /// What is wrong with it, by the keys that sink and source share.
+    /// Problems of its values, by the keys that sink and source share.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -231,12 +231,12 @@ pub struct NatsConnection {
     client: Client,
     /// Its `JetStream`.
     pub jetstream: jetstream::Context,
-    /// What the server refused last, such as a subject that the user may not use.
+    /// Last refusal of the server, such as of a subject that the user may not use.
     refusals: watch::Receiver<Option<String>>,
 }
 
 impl NatsConnection {
-    /// Whether it stands.
+    /// Returns whether the connection stands.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.client.connection_state() == State::Connected
@@ -278,7 +278,7 @@ impl NatsConnection {
         }
     }
 
-    /// What an error of the server's `JetStream` means for a request.
+    /// Explains an error of the server's `JetStream` to a request.
     #[must_use]
     pub fn refusal(&self, error: &jetstream::Error) -> SendError {
         let (server, said) = (&self.server, error.to_string());

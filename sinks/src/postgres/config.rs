@@ -39,7 +39,7 @@ pub struct PostgresConfig {
     /// Longest time that the server may take to answer.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
-    /// Where readings wait that the server has not confirmed.
+    /// Queue of readings that the server has not confirmed.
     #[serde(default)]
     pub queue: QueueConfig,
 }

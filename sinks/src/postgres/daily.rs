@@ -40,7 +40,7 @@ pub(super) struct DailyEnergy {
 
 #[derive(Debug)]
 struct DailyState {
-    /// When to look next.
+    /// Time of the next look.
     next: Instant,
     sent: HashMap<(i64, String), DailyRow>,
     outage: Outage,

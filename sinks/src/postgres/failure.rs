@@ -34,7 +34,8 @@ pub(super) fn failure(server: &str, error: &Error) -> SendError {
     }
 }
 
-/// Why there is no answer, from the innermost error: that is the one that says it.
+/// Returns the reason why there is no answer, from the innermost error: that is the one that says
+/// it.
 fn broken(error: &Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {

@@ -222,7 +222,7 @@ impl From<Step> for PeriodLength {
     }
 }
 
-/// Which energy is asked for.
+/// Selection of energy.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -351,7 +351,7 @@ fn no_history() -> Problem {
     Problem::not_found("this web sink has no `history`; name the file of a sqlite sink there")
 }
 
-/// Which minutes are asked for.
+/// Selection of minutes.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -376,7 +376,7 @@ struct MinutesQuery {
 /// The mean of a minute.
 #[derive(Debug, Serialize, ToSchema)]
 struct MinuteDto {
-    /// When the minute began.
+    /// Start of the minute.
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
     /// Mean of the values in it.

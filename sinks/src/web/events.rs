@@ -20,10 +20,11 @@ use super::state::Shared;
 /// Interval at which a client is sent something at least, so that a lost connection shows.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How far apart two views of the page are at least.
+/// Shortest time between two views of the page.
 const APART: Duration = Duration::from_millis(250);
 
-/// How old a view gets without a new value: ages and silent devices change, too.
+/// Age of a view without a new value at which another is drawn: ages and silent devices change,
+/// too.
 const REFRESH: Duration = Duration::from_secs(5);
 
 fn full() -> Problem {

@@ -26,7 +26,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 << 10;
 
-/// How long data may stay unacknowledged before a client counts as gone.
+/// Time that data may stay unacknowledged before a client counts as gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Longest time that answers that are under way may take at the end.

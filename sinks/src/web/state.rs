@@ -29,8 +29,8 @@ pub(super) struct Shared {
     readings: broadcast::Sender<Arc<Reading>>,
     clients: Arc<Semaphore>,
     device_timeout: Duration,
-    /// What the history had of today when the sink was opened, so that a restart of the gateway
-    /// does not begin the day again.
+    /// Energy of today that the history had when the sink was opened, so that a restart of the
+    /// gateway does not begin the day again.
     before: BTreeMap<u32, Energy>,
     opened_on: Date,
     live: Mutex<Live>,

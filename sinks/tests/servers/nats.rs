@@ -1,4 +1,4 @@
-//! What the `nats` sink promises, at a real server.
+//! Promises of the `nats` sink, at a real server.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use support::disk::Disk;
 use support::nats::Nats;
 use tokio::time::{Instant, sleep};
 
-/// What a test waits for anything that has to happen.
+/// Longest wait of a test for anything that has to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const SUBJECT: &str = "energi.home.frames";
 
-/// When the first frame was captured, in microseconds.
+/// Time of the first frame, in microseconds.
 const START: i64 = 1_781_953_323_000_001;
 
 struct Setup {
@@ -80,7 +80,7 @@ impl Setup {
         close(&mut *sink).await;
     }
 
-    /// What a sink says that has to keep a frame.
+    /// Returns the error of a sink that has to keep a frame.
     async fn refusal(&self, number: u32) -> String {
         let mut sink = self.open().await;
         sink.write(&frames(number..number + 1)).await.unwrap();

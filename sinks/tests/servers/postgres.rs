@@ -1,4 +1,4 @@
-//! What the `postgres` sink promises, at a real server.
+//! Promises of the `postgres` sink, at a real server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use support::postgres::Postgres;
 use support::readings::Device;
 use tokio::time::{Instant, sleep};
 
-/// What a test waits for anything that has to happen.
+/// Longest wait of a test for anything that has to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Everything that is stored, a line a value.
