@@ -94,7 +94,7 @@ pub struct CounterFilter {
 /// State of a counter that is not confirmed since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
-    /// This filter has no use for it.
+    /// No state: this filter needs none.
     Settled,
     /// The newest reading, for the next to follow.
     Waiting(Option<CounterPoint>),

@@ -161,8 +161,8 @@ pub trait Source: Send {
         false
     }
 
-    /// Whether it acknowledges what every sink has taken, and gets the rest again after a new start:
-    /// it cannot go on without one of them.
+    /// Returns whether it acknowledges what every sink has taken, and gets the rest again after a
+    /// new start: it cannot go on without one of them.
     fn needs_every_sink(&self) -> bool {
         false
     }

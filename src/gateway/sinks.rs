@@ -51,7 +51,7 @@ impl Hubs {
 pub(super) struct Sinks {
     hubs: Hubs,
     backpressure: Backpressure,
-    /// Whether the source cannot go on without one of them.
+    /// `true` where the source cannot go on without one of them.
     needs_all: bool,
     outputs: Vec<Output>,
     tasks: JoinSet<Result<(), RunError>>,

@@ -263,7 +263,7 @@ fn two_replicas_get_every_point_and_a_site_writes_under_its_own_name_only() {
 struct Cluster {
     folder: tempfile::TempDir,
     nodes: Vec<Option<Running>>,
-    /// Where sites connect.
+    /// Ports to which sites connect.
     ports: Vec<u16>,
 }
 

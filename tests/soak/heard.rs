@@ -34,7 +34,7 @@ pub(crate) struct Lines {
     newest: i64,
     /// The values that a subscriber has yet to hear, by topic, the oldest first.
     due: BTreeMap<String, VecDeque<String>>,
-    /// How many values of the counter this stage has printed.
+    /// Number of values of the counter that this stage has printed.
     counted: usize,
 }
 

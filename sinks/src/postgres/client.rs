@@ -253,8 +253,8 @@ fn escape(text: &str) -> String {
     escaped.replace('\r', "\\r").replace('\t', "\\t").replace('\0', "")
 }
 
-/// Whom encrypted connections trust: nobody where there is none to make, as the system's authorities
-/// take some milliseconds to read.
+/// Configures trust of encrypted connections: none where there is none to make, as the authorities
+/// of the system take some milliseconds to read.
 fn tls(config: &PostgresConfig, mode: SslMode) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
