@@ -7,6 +7,7 @@
 #   PROFILE=dev   builds without optimization
 #   STATIC=1      links all libraries in
 #   TESTS="..."   the crates whose tests run (energi-decoders energi-sinks); empty: none
+#   INSTALL=1     installs missing Debian packages, as root and without a question
 # The last line names the program. packaging/deb.sh makes its Debian package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,16 +24,24 @@ tests=${TESTS-energi-decoders energi-sinks}
 
 # Rust of Debian has the libraries of all three. (Its package `rustc` is too old.) The emulated
 # program needs the foreign C library itself: that of the cross compiler's packages hangs with threads.
-packages=(rustc-web cargo-web gcc libc6-dev binutils)
+packages=(rustc-web cargo-web ca-certificates gcc libc6-dev binutils)
 if [ -n "$emulator" ]; then
-    packages+=("gcc-$gnu" qemu-user-static
+    packages+=("gcc-$gnu" "libc6-dev-$architecture-cross" qemu-user-static
         "libc6:$architecture" "libgcc-s1:$architecture" "libstd-rust-web-dev:$architecture")
 fi
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
-if ((${#missing[@]})); then
+if ((${#missing[@]})) && [ -n "${INSTALL:-}" ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    # A library of two architectures needs one version: those of this machine are brought up to date.
+    {
+        [ -z "$emulator" ] || dpkg --add-architecture "$architecture"
+        apt-get update -q
+        apt-get install -qy --no-install-recommends libc6 libgcc-s1 "${packages[@]}"
+    } >&2
+elif ((${#missing[@]})); then
     printf '%s\n' "not installed: ${missing[*]}" "As root:" \
         "  dpkg --add-architecture $architecture && apt-get update" \
         "  apt-get install --no-install-recommends ${packages[*]}" >&2
