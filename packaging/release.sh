@@ -6,7 +6,7 @@
 # For each architecture, a Debian package (for Debian 12 and later) and an archive with a static
 # program; in addition the licences and the list (CycloneDX) of all crates, and SHA256SUMS. The same
 # commit gives the same bytes in any folder. Needs the packages of packaging/cross.sh, and cargo-deb,
-# cargo-about and cargo-cyclonedx. PROFILE=dev tests this script without optimization.
+# cargo-cyclonedx and cargo-about with its feature `cli`. PROFILE=dev tests this script without optimization.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { echo "usage: packaging/release.sh amd64|arm64|armhf..." >&2; exit 64; }
@@ -18,9 +18,11 @@ rm -rf dist
 mkdir dist
 
 # What is in it, and under which licences.
-cargo about generate --locked --workspace --fail packaging/licences.hbs \
+cargo fetch --locked --quiet
+cargo about generate --offline --locked --workspace --features postgres,nats --fail packaging/licences.hbs \
     --config packaging/about.toml --output-file dist/THIRD-PARTY-LICENCES.txt
-cargo cyclonedx --format json --spec-version 1.5 --no-build-deps --override-filename sbom --quiet
+cargo cyclonedx --format json --spec-version 1.5 --no-build-deps \
+    --features postgres,nats --override-filename sbom --quiet
 # Without the folder that it was built in.
 sed "s|file://$PWD|file:///energi-gateway|g" sbom.json > "dist/energi-gateway-$version.cdx.json"
 git ls-files --others --exclude-standard '*sbom.json' | xargs rm -f
