@@ -273,7 +273,7 @@ impl Page<'_> {
         for kwh in up.iter().copied().chain(down.filter(|_| panel.low < 0.0)) {
             let y = panel.y(kwh);
             self.svg.path("gridline", [Some((LEFT, y + 0.5)), Some((self.right(), y + 0.5))]);
-            let decimals = usize::from(panel.high < 2.0);
+            let decimals = usize::from(panel.high < 2.0) + usize::from(panel.high < 0.5);
             let text = grouped(kwh.abs(), decimals);
             self.svg.text("", Anchor::End, LEFT - 8.0, y + 4.0, &text);
         }

@@ -117,9 +117,10 @@ impl Scale {
     fn axes(&self, svg: &mut Svg, time: &Range<Timestamp>, timezone: &TimeZone) {
         let most = self.high.max(-self.low);
         let step = ticks(most, 5.0).get(1).copied().unwrap_or(most);
-        let down = ticks(-self.low, (-self.low / step).max(1.0)).into_iter().skip(1);
-        let down = down.map(|watts| -watts).filter(|_| self.low < 0.0);
-        for watts in ticks(self.high, self.high / step).into_iter().chain(down) {
+        let multiples = |sign: f64| (0..=40).map(move |tick| f64::from(tick) * sign * step);
+        let up = multiples(1.0).take_while(|watts| *watts <= self.high);
+        let down = multiples(-1.0).skip(1).take_while(|watts| *watts >= self.low);
+        for watts in up.chain(down) {
             let y = self.y(watts).round() + 0.5;
             let class = if watts == 0.0 { "axis" } else { "gridline" };
             svg.path(class, [Some((LEFT, y)), Some((self.right, y))]);
