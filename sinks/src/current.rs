@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use energi_decoders::{Class, Metric, Reading, Value};
+use energi_decoders::{Class, Metric, Product, Reading, Value};
 use jiff::Timestamp;
 
 use crate::eddi_state::EddiState;
@@ -22,6 +22,10 @@ pub struct CurrentValues {
 pub struct CurrentDevice {
     /// Capture time of the newest reading; `None` where the input has no times.
     pub time: Option<Timestamp>,
+    /// Product, as far as the records tell.
+    pub product: Product,
+    /// Serial number of the device that relays this one's records.
+    pub relay: Option<u32>,
     values: BTreeMap<String, CurrentValue>,
 }
 
@@ -52,6 +56,10 @@ impl CurrentValues {
     pub fn update(&mut self, reading: &Reading) {
         let device = self.devices.entry(reading.serial).or_default();
         device.time = reading.time;
+        if reading.product != Product::Unknown {
+            device.product = reading.product;
+        }
+        device.relay = reading.relay().or(device.relay);
         for (field, value) in reading.fields() {
             if let Some(current) = device.values.get_mut(field.key()) {
                 (current.value, current.time) = (value, reading.time);
@@ -86,6 +94,12 @@ impl CurrentDevice {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.values.get(key).map(|current| current.value)
+    }
+
+    /// Newest value of `key` as a number.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.get(key).map(Value::as_f64)
     }
 
     /// Keys with their newest values, in the order of the keys.

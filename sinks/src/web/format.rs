@@ -14,6 +14,11 @@ pub(super) fn watts(watts: f64) -> String {
     }
 }
 
+/// A current.
+pub(super) fn amperes(amperes: f64) -> String {
+    format!("{:.1} A", (amperes * 10.0).round() / 10.0 + 0.0)
+}
+
 /// An energy, or a dash while it is unknown.
 pub(super) fn kwh(kwh: Option<f64>) -> String {
     kwh.map_or_else(|| "–".to_owned(), |kwh| format!("{} kWh", grouped(kwh, 2)))

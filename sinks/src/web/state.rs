@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use energi_decoders::Reading;
+use energi_decoders::{Product, Reading};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
@@ -143,6 +143,11 @@ impl Shared {
     /// Name of a device, where the configuration has one.
     pub(super) fn name(&self, serial: u32) -> Option<&str> {
         self.context.device_names.get(&serial).map(String::as_str)
+    }
+
+    /// Product of a device, as far as it is received now.
+    pub(super) fn product(&self, serial: u32) -> Product {
+        self.lock().current.device(serial).map_or(Product::Unknown, |device| device.product)
     }
 }
 

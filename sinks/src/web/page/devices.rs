@@ -1,9 +1,10 @@
 //! The present: a tile for each device.
 
+use energi_decoders::{Product, Value};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
-use super::name_of;
+use super::{name_of, rank};
 use crate::current::CurrentDevice;
 use crate::energy::Energy;
 use crate::web::format;
@@ -13,10 +14,24 @@ use crate::web::state::Shared;
 pub(in crate::web) fn present(shared: &Shared) -> Markup {
     let present = shared.live();
     let snapshot = shared.context.status.snapshot();
-    let tiles: Vec<Markup> = present
-        .devices()
+    let mut devices: Vec<(u32, &CurrentDevice)> = present.devices().collect();
+    devices.sort_by_key(|(serial, device)| (rank(device.product), *serial));
+    let name = |serial| {
+        let product = present.device(serial).map_or(Product::Unknown, |device| device.product);
+        name_of(shared, serial, product)
+    };
+    let tiles: Vec<Markup> = devices
+        .into_iter()
         .map(|(serial, device)| {
-            tile(&name_of(shared, serial), serial, device, present.today(serial), present.now)
+            let relay = device.relay.map(&name);
+            tile(
+                &name(serial),
+                serial,
+                device,
+                relay.as_deref(),
+                present.today(serial),
+                present.now,
+            )
         })
         .collect();
     drop(present);
@@ -31,7 +46,14 @@ pub(in crate::web) fn present(shared: &Shared) -> Markup {
     }
 }
 
-fn tile(name: &str, serial: u32, device: &CurrentDevice, today: Energy, now: Timestamp) -> Markup {
+fn tile(
+    name: &str,
+    serial: u32,
+    device: &CurrentDevice,
+    relay: Option<&str>,
+    today: Energy,
+    now: Timestamp,
+) -> Markup {
     let part = |part: &str| format!("{part}-{serial}");
     let age = device.time.map(|time| now.duration_since(time).max(SignedDuration::ZERO));
     html! {
@@ -39,9 +61,7 @@ fn tile(name: &str, serial: u32, device: &CurrentDevice, today: Energy, now: Tim
             header {
                 h2 { (name) }
                 p .state data-part=(part("state")) {
-                    @if let Some(state) = device.state() {
-                        span .badge { (state.word()) } " "
-                    }
+                    @for word in states(device) { span .badge { (word) } " " }
                     @if let Some(age) = age {
                         span .age data-age=(age.as_secs()) { (format::age(age)) }
                     }
@@ -50,11 +70,14 @@ fn tile(name: &str, serial: u32, device: &CurrentDevice, today: Energy, now: Tim
             @if let Some(flow) = Flow::of(device) {
                 div .flow data-part=(part("flow")) { (flow.draw()) }
             }
-            dl .today data-part=(part("today")) {
-                (entry("Diverted today", today.diverted))
-                (entry("Generated", today.generation))
-                (entry("Imported", today.import))
-                (entry("Exported", today.export))
+            dl .facts data-part=(part("facts")) {
+                (energy("Diverted today", today.diverted))
+                (energy("Generated", today.generation))
+                (energy("Imported", today.import))
+                (energy("Exported", today.export))
+                (energy("Charged in this session", device.number("zappi/session_kWh")))
+                @for (channel, texts) in transformers(device) { (fact(&format!("CT {channel}"), &texts)) }
+                @if let Some(relay) = relay { (fact("Relayed by", &[relay.to_owned()])) }
             }
             details {
                 summary { "All values" }
@@ -76,58 +99,102 @@ fn tile(name: &str, serial: u32, device: &CurrentDevice, today: Energy, now: Tim
     }
 }
 
-fn entry(term: &str, kwh: Option<f64>) -> Markup {
-    html! { @if kwh.is_some() { div { dt { (term) } dd { (format::kwh(kwh)) } } } }
+/// Words for the device's state, as far as it is known.
+fn states(device: &CurrentDevice) -> Vec<String> {
+    let mode = device.get("zappi/mode").map(|mode| format!("Mode: {mode}"));
+    let boosting = device.get("zappi/boosting") == Some(Value::Flag(true));
+    let eddi = device.state().map(|state| state.word().to_owned());
+    eddi.into_iter().chain(mode).chain(boosting.then(|| "Boosting".to_owned())).collect()
 }
 
-/// Powers between sun, house, grid and heater in watts.
+/// Power and current of each current transformer that is known, by its channel. Channel 1 of a status
+/// record is the load inside the device, which the flow shows.
+fn transformers(device: &CurrentDevice) -> Vec<(u8, Vec<String>)> {
+    let known = |prefix: &str, channel: u8| {
+        let value = |what: &str| device.number(&format!("{prefix}/ct{channel}_{what}"));
+        let texts = [value("power").map(format::watts), value("current").map(format::amperes)];
+        let texts: Vec<String> = texts.into_iter().flatten().collect();
+        (!texts.is_empty()).then_some((channel, texts))
+    };
+    let own = (1..=3).filter_map(|channel| known("harvi", channel));
+    own.chain((2..=6).filter_map(|channel| known("status", channel))).collect()
+}
+
+fn energy(term: &str, kwh: Option<f64>) -> Markup {
+    html! { @if kwh.is_some() { (fact(term, &[format::kwh(kwh)])) } }
+}
+
+fn fact(term: &str, texts: &[String]) -> Markup {
+    html! { div { dt { (term) } @for text in texts { dd { (text) } } } }
+}
+
+/// Powers between sun, house, grid and what the device feeds, in watts.
 #[derive(Debug, Clone, Copy)]
 struct Flow {
     sun: Option<f64>,
     /// Positive from the grid.
     grid: Option<f64>,
-    heater: Option<f64>,
+    load: Option<f64>,
+    /// Class and name of the load.
+    kind: (&'static str, &'static str),
 }
 
 impl Flow {
     fn of(device: &CurrentDevice) -> Option<Self> {
-        let watts = |key| device.get(key).map(energi_decoders::Value::as_f64);
-        let flow =
-            Self { sun: watts("gen_pwr"), grid: watts("grid_pwr"), heater: watts("divert_pwr") };
-        [flow.sun, flow.grid, flow.heater].iter().any(Option::is_some).then_some(flow)
-    }
-
-    /// Returns what the house uses beside the heater.
-    fn house(&self) -> Option<f64> {
-        Some((self.sun?.max(0.0) + self.grid? - self.heater?).max(0.0))
-    }
-
-    /// The flow as a picture, whose description has every number.
-    fn draw(self) -> Markup {
-        let grid = self.grid.map(|watts| {
-            let way = if watts < 0.0 { "to the grid" } else { "from the grid" };
-            (format::watts(watts.abs()), way)
-        });
-        let plain = |name: &str, watts: Option<f64>| {
-            watts.map(|watts| format!("{name} {}", format::watts(watts)))
+        let number = |key| device.number(key);
+        let flow = if device.product == Product::Zappi {
+            Self {
+                sun: number("gen_pwr").or_else(|| number("zappi/gen_pwr")),
+                grid: number("grid_pwr").or_else(|| number("zappi/grid_pwr")),
+                load: number("zappi/charge_power"),
+                kind: ("car", "Car"),
+            }
+        } else {
+            Self {
+                sun: number("gen_pwr"),
+                grid: number("grid_pwr"),
+                load: number("divert_pwr"),
+                kind: ("heater", "Heater"),
+            }
         };
-        let words = [
-            plain("sun", self.sun),
-            plain("house", self.house()),
-            plain("heater", self.heater),
-            grid.as_ref().map(|(watts, way)| format!("{way} {watts}")),
+        [flow.sun, flow.grid, flow.load].iter().any(Option::is_some).then_some(flow)
+    }
+
+    /// Returns what the house uses beside the load.
+    fn house(&self) -> Option<f64> {
+        Some((self.sun?.max(0.0) + self.grid? - self.load?).max(0.0))
+    }
+
+    /// The flow as a picture, whose description has every number. What is unknown is not drawn, but
+    /// for the house, where the lines meet.
+    fn draw(self) -> Markup {
+        let (class, name) = self.kind;
+        let grid = if self.grid.is_some_and(|watts| watts < 0.0) { "Export" } else { "Import" };
+        let house = self.house();
+        let nodes = [
+            ("sun", "Sun", self.sun, (50, 50), Some("M70 50 H180 V78")),
+            ("grid", grid, self.grid.map(f64::abs), (310, 50), Some("M290 50 H180 V78")),
+            (class, name, self.load, (270, 150), Some("M180 102 V150 H240")),
+            ("house", "House", house, (180, 90), None),
         ];
-        let words: Vec<String> = words.into_iter().flatten().collect();
+        let known = || {
+            nodes.into_iter().filter(|(class, _, watts, ..)| watts.is_some() || *class == "house")
+        };
         let text = |watts: Option<f64>| watts.map_or_else(|| "–".to_owned(), format::watts);
+        let words: Vec<String> = nodes
+            .iter()
+            .filter_map(|(_, name, watts, ..)| Some(format!("{name} {}", format::watts((*watts)?))))
+            .collect();
         html! {
             svg viewBox="0 0 360 190" role="img" aria-label={ "Now: " (words.join(", ")) } {
-                (line("M70 50 H180 V78", "sun", self.sun))
-                (line("M290 50 H180 V78", "grid", self.grid))
-                (line("M180 102 V150 H240", "heater", self.heater))
-                (node((50, 50), "sun", "Sun", &text(self.sun)))
-                (node((310, 50), "grid", grid.as_ref().map_or("Grid", |(_, way)| if *way == "to the grid" { "Export" } else { "Import" }), &grid.as_ref().map_or_else(|| "–".to_owned(), |(watts, _)| watts.clone())))
-                (node((180, 90), "house", "House", &text(self.house())))
-                (node((270, 150), "heater", "Heater", &text(self.heater)))
+                @for (class, _, watts, _, path) in known() {
+                    @if let Some(path) = path {
+                        (line(path, class, if class == "grid" { self.grid } else { watts }))
+                    }
+                }
+                @for (class, name, watts, place, _) in known() {
+                    (node(place, class, name, &text(watts)))
+                }
             }
         }
     }

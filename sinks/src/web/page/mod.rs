@@ -9,6 +9,7 @@ use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use energi_decoders::Product;
 use jiff::civil::Date;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
@@ -105,7 +106,7 @@ async fn view(shared: &Shared, base: &Base, query: PageQuery) -> Result<Markup, 
         // A history that cannot be read says so where its charts would be.
         serials.extend(history.serials().await.unwrap_or_default());
     }
-    serials.sort_unstable();
+    serials.sort_by_key(|serial| (rank(shared.product(*serial)), *serial));
     serials.dedup();
     let device = match query.device {
         Some(serial) if !serials.contains(&serial) => {
@@ -122,7 +123,7 @@ async fn view(shared: &Shared, base: &Base, query: PageQuery) -> Result<Markup, 
                 @for serial in &serials {
                     @let link = PageQuery { device: Some(*serial), ..query }.link(base);
                     a href=(link) aria-current=[(device == Some(*serial)).then_some("page")] {
-                        (name_of(shared, *serial))
+                        (name_of(shared, *serial, shared.product(*serial)))
                     }
                 }
             }
@@ -138,8 +139,23 @@ async fn view(shared: &Shared, base: &Base, query: PageQuery) -> Result<Markup, 
     })
 }
 
-fn name_of(shared: &Shared, serial: u32) -> String {
-    shared.name(serial).map_or_else(|| format!("Device {serial}"), str::to_owned)
+/// Returns the place of a product: one whose energy is in the history comes first.
+fn rank(product: Product) -> u8 {
+    match product {
+        Product::Eddi => 0,
+        Product::Unknown => 1,
+        Product::Zappi => 2,
+        Product::Harvi => 3,
+    }
+}
+
+/// The device's name, or else its product and serial number.
+fn name_of(shared: &Shared, serial: u32, product: Product) -> String {
+    match (shared.name(serial), product) {
+        (Some(name), _) => name.to_owned(),
+        (None, Product::Unknown) => format!("Device {serial}"),
+        (None, product) => format!("{product} {serial}"),
+    }
 }
 
 /// A chart in each width. Its pattern gets a name of its own: one of a chart that is not shown paints

@@ -5,19 +5,18 @@ const now = document.getElementById('now');
 const banner = document.getElementById('connection');
 let received = Date.now();
 
-// Replaces the parts that differ, so that what is open, focused or read out stays.
-function show(text) {
+// Replaces the parts of `root` that differ, so that what is open, focused or read out stays.
+function show(root, text) {
   const fresh = document.createElement('template');
   fresh.innerHTML = text;
-  const names = (root) =>
-    [...root.querySelectorAll('[data-part]')].map((part) => part.dataset.part).join();
-  received = Date.now();
-  if (names(now) !== names(fresh.content)) {
-    now.replaceChildren(fresh.content);
+  const names = (part) =>
+    [...part.querySelectorAll('[data-part]')].map((part) => part.dataset.part).join();
+  if (names(root) !== names(fresh.content)) {
+    root.replaceChildren(fresh.content);
     return;
   }
   for (const part of fresh.content.querySelectorAll('[data-part]')) {
-    const shown = now.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
+    const shown = root.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
     if (shown.innerHTML !== part.innerHTML) shown.innerHTML = part.innerHTML;
   }
 }
@@ -46,7 +45,8 @@ function follow() {
   const events = new EventSource(now.dataset.live);
   events.addEventListener('now', (event) => {
     lost(false);
-    show(event.data);
+    received = Date.now();
+    show(now, event.data);
   });
   events.onerror = () => {
     lost(true);
@@ -60,7 +60,7 @@ async function refresh() {
   for (const figure of document.querySelectorAll('[data-refresh]')) {
     try {
       const answer = await fetch(figure.dataset.refresh);
-      if (answer.ok) figure.innerHTML = await answer.text();
+      if (answer.ok) show(figure, await answer.text());
     } catch {
       // The banner says that the connection is lost; the next try comes in a minute.
     }
