@@ -4,14 +4,16 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::gateway::{Sandbox, example_day, root, stderr};
+use support::gateway::{Sandbox, example_day, root, stderr, stdout};
 use support::http::{get, parameter};
 use support::process::{Running, free_port, installed};
+use support::skip::skip;
 use support::victoria::Victoria;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -68,6 +70,58 @@ fn promtool_finds_no_fault_with_the_metrics_and_the_rules() {
     for arguments in [["test", "rules", "alerts.test.yml"], ["check", "config", "prometheus.yml"]] {
         let output = Command::new(&promtool).args(arguments).current_dir(&rules).output().unwrap();
         assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
+fn schemathesis_finds_no_request_that_breaks_the_api() {
+    let program = root().join("target/tools/venv/bin/schemathesis");
+    if !program.is_file() {
+        skip("`schemathesis` is not installed in target/tools/venv");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let (_gateway, port) = gateway(&sandbox, "");
+    let mut test = Command::new(program);
+    test.arg("run").arg(format!("http://127.0.0.1:{port}/api/v1/openapi.json"));
+    test.args(["--checks=all", "--seed=1", "--max-examples=30", "--request-timeout=2"]);
+    test.args(["--no-color", "--generation-database=none"]).current_dir(sandbox.path(""));
+    let output = test.output().unwrap();
+    assert!(output.status.success(), "{}", stdout(&output));
+    assert!(stdout(&output).contains("/api/v1/minutes") || stdout(&output).contains("5/5"));
+}
+
+#[test]
+fn bad_requests_and_a_missing_history_cost_the_other_sinks_nothing() {
+    let sandbox = Sandbox::new();
+    let other = free_port();
+    let more =
+        format!("  - {{type: web, name: lost, listen: \"127.0.0.1:{other}\", history: no.db}}\n");
+    let (_gateway, port) = gateway(&sandbox, &more);
+    let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "a".repeat(1 << 20));
+    let mut clients = Vec::new();
+    for request in
+        [head.as_str(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /../x HTTP/1.1\r\nHost: loc"]
+    {
+        for port in [port, other] {
+            let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            // The gateway may have refused before it has read all.
+            let _ = client.write_all(request.as_bytes());
+            clients.push(client);
+        }
+    }
+    assert_eq!(get(other, "/api/v1/energy").unwrap().status, 503);
+    let value = |family: &str, sink: &str| -> f64 {
+        let metrics = metrics(port);
+        let name = format!("energi_sink_{family}{{sink=\"{sink}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap()
+    };
+    let before = value("delivered_total", "sqlite");
+    until("readings go on", || value("delivered_total", "sqlite") > before + 10.0);
+    for sink in ["sqlite", "web", "lost"] {
+        for family in ["lagged_total", "rejected_total", "retried_total"] {
+            assert!(value(family, sink) < 0.5, "{sink} {family}");
+        }
     }
 }
 

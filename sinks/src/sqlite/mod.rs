@@ -45,6 +45,8 @@ pub use reader::{
     DAILY_ENERGY, DaySelection, History, MinuteMeans, PublicTable, ReadingPages, StoredReading,
     StoredReadings,
 };
+#[cfg(feature = "web")]
+pub(crate) use rollup::metrics::minute_keys;
 pub use savings::{Savings, savings};
 pub use schema::{APPLICATION_ID, VERSION};
 

@@ -1,16 +1,16 @@
 //! The read-only API below `/api/v1`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use energi_decoders::Value;
+use energi_decoders::{Product, Value};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,13 +21,10 @@ use super::problem::Problem;
 use super::state::{Present, Shared};
 use crate::current::CurrentDevice;
 use crate::energy::{Energy, EnergyDay, PeriodLength, PeriodTotal, totals};
-use crate::sqlite::DaySelection;
+use crate::sqlite::{DaySelection, minute_keys};
 
-/// The longest span of minutes in one answer, in days.
-pub(super) const MAX_MINUTES: i64 = 7;
-
-/// The longest span of daily energy in one answer, in years.
-const MAX_YEARS: i16 = 30;
+/// The longest span of minutes in one answer.
+const MINUTES_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,7 +34,7 @@ const MAX_YEARS: i16 = 30;
         license(name = "Unlicense", identifier = "Unlicense"),
     ),
     paths(devices, device, events::readings, energy, minutes),
-    components(schemas(Problem)),
+    components(schemas(Problem, events::EventDto)),
     tags(
         (name = "live", description = "The present."),
         (name = "history", description = "The past, where the sink has a `history`."),
@@ -108,9 +105,12 @@ fn meaningful(kwh: Option<f64>) -> Option<f64> {
 #[derive(Debug, Serialize, ToSchema)]
 struct DeviceDto {
     /// Serial number.
+    #[schema(value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
     serial: u32,
     /// Name from the configuration.
     name: Option<String>,
+    /// eddi, zappi or harvi; null while it is unknown.
+    product: Option<&'static str>,
     /// State of an eddi: Stopped, Boosting, Diverting or Paused; null while it is unknown.
     state: Option<&'static str>,
     /// Capture time of the newest frame.
@@ -141,6 +141,7 @@ fn describe(
     DeviceDto {
         serial,
         name: shared.name(serial).map(str::to_owned),
+        product: (device.product != Product::Unknown).then(|| device.product.name()),
         state: device.state().map(crate::eddi_state::EddiState::word),
         last_frame: device.time,
         today: present.today(serial).into(),
@@ -168,7 +169,9 @@ async fn devices(State(shared): State<Arc<Shared>>) -> Json<Vec<DeviceDto>> {
     get,
     path = "/api/v1/devices/{serial}",
     tag = "live",
-    params(("serial" = u32, Path, description = "Serial number")),
+    params((
+        "serial" = i64, Path, minimum = 0, maximum = 4_294_967_295_i64, description = "Serial number",
+    )),
     responses(
         (status = 200, description = "The device", body = DeviceDto),
         (status = 404, description = "No such device is received now", content_type = "application/problem+json", body = Problem),
@@ -238,6 +241,7 @@ struct EnergyQuery {
     #[param(value_type = Option<String>, format = Date)]
     to: Option<Date>,
     /// Serial number; every device by default.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
     serial: Option<u32>,
     /// Format of the table.
     #[serde(default)]
@@ -249,6 +253,7 @@ struct EnergyQuery {
 #[derive(Debug, Serialize, ToSchema)]
 struct PeriodDto {
     /// Serial number.
+    #[schema(value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
     serial: u32,
     /// `2026-06-20`, `2026-06` or `2026`.
     period: String,
@@ -286,7 +291,7 @@ impl From<&PeriodTotal> for PeriodDto {
             (String = "text/csv"),
         )),
         (status = 400, description = "The request cannot be meant", content_type = "application/problem+json", body = Problem),
-        (status = 404, description = "The sink has no history, or the device no day in it", content_type = "application/problem+json", body = Problem),
+        (status = 404, description = "No history or device of this kind, or `from` is after `to`", content_type = "application/problem+json", body = Problem),
         (status = 503, description = "The history cannot be read now", content_type = "application/problem+json", body = Problem),
     )
 )]
@@ -330,11 +335,7 @@ async fn energy_days(
     serial: Option<u32>,
 ) -> Result<Vec<EnergyDay>, Problem> {
     if from > to {
-        return Err(Problem::bad_request(format!("`from` ({from}) is after `to` ({to})")));
-    }
-    if to.year() - from.year() > MAX_YEARS {
-        let detail = format!("at most {MAX_YEARS} years at a time; request a shorter period");
-        return Err(Problem::bad_request(detail));
+        return Err(reversed(from, to));
     }
     let history = shared.history.as_ref().ok_or_else(no_history)?;
     let serials = serial.into_iter().collect();
@@ -342,9 +343,18 @@ async fn energy_days(
     if let (Some(serial), true) = (serial, days.is_empty())
         && !history.serials().await?.contains(&serial)
     {
-        return Err(Problem::not_found(format!("the history has no device {serial}")));
+        return Err(no_device(serial));
     }
     Ok(days)
+}
+
+/// A period that ends before it begins: each date is valid, but nothing lies between the two.
+fn reversed(from: impl Display, to: impl Display) -> Problem {
+    Problem::not_found(format!("no such period: `from` ({from}) is after `to` ({to})"))
+}
+
+fn no_device(serial: u32) -> Problem {
+    Problem::not_found(format!("the history has no device {serial}"))
 }
 
 fn no_history() -> Problem {
@@ -357,14 +367,15 @@ fn no_history() -> Problem {
 #[into_params(parameter_in = Query)]
 struct MinutesQuery {
     /// Serial number.
+    #[param(value_type = i64, minimum = 0, maximum = 4_294_967_295_i64, example = 17_589_669)]
     serial: u32,
-    /// Key, such as `grid_pwr`.
-    #[param(max_length = 100)]
+    /// Confirmed key.
+    #[param(example = "grid_pwr")]
     key: String,
     /// First moment; a day before the last by default.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
-    /// Moment after the last; now by default. At most 7 days after the first.
+    /// Moment after the last; now by default.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     /// Format of the table.
@@ -385,7 +396,8 @@ struct MinuteDto {
 
 /// Minute means of a key
 ///
-/// Confirmed keys only. Minutes without a value are left out.
+/// Confirmed keys only. Minutes without a value are left out. An answer has at most 7 days; where the
+/// history has later minutes of the period, the header `Link` has the address of the next answer.
 #[utoipa::path(
     get,
     path = "/api/v1/minutes",
@@ -395,9 +407,9 @@ struct MinuteDto {
         (status = 200, description = "The minutes, the oldest first", content(
             (Vec<MinuteDto> = "application/json"),
             (String = "text/csv"),
-        )),
+        ), headers(("Link" = String, description = "Where more follows: `<address>; rel=\"next\"`"))),
         (status = 400, description = "The request cannot be meant", content_type = "application/problem+json", body = Problem),
-        (status = 404, description = "The sink has no history, or the device no day in it", content_type = "application/problem+json", body = Problem),
+        (status = 404, description = "No history, device or key of this kind, or `from` is after `to`", content_type = "application/problem+json", body = Problem),
         (status = 503, description = "The history cannot be read now", content_type = "application/problem+json", body = Problem),
     )
 )]
@@ -410,21 +422,20 @@ async fn minutes(
     let day = SignedDuration::from_hours(24);
     let from = query.from.unwrap_or_else(|| to.saturating_sub(day).unwrap_or(Timestamp::MIN));
     if from > to {
-        return Err(Problem::bad_request(format!("`from` ({from}) is after `to` ({to})")));
-    }
-    if to.duration_since(from) > day * i32::try_from(MAX_MINUTES).unwrap_or(1) {
-        let detail = format!("at most {MAX_MINUTES} days of minutes at a time");
-        return Err(Problem::bad_request(detail));
+        return Err(reversed(from, to));
     }
     let history = shared.history.as_ref().ok_or_else(no_history)?;
-    let limit = u32::try_from(MAX_MINUTES * 24 * 60).unwrap_or_default();
-    let (serial, keys) = (query.serial, vec![query.key]);
-    let means = history.minutes(serial, keys, (from, to), limit).await?;
-    let means = means.into_iter().next().unwrap_or_default();
+    let (serial, format) = (query.serial, query.format);
+    let Some(key) = minute_keys().find(|key| *key == query.key) else {
+        let keys = minute_keys().collect::<Vec<_>>().join(", ");
+        let detail = format!("the history has no minutes of `{}`, only of {keys}", query.key);
+        return Err(Problem::not_found(detail));
+    };
+    let (means, rest) = history.some_minutes(serial, key, (from, to), MINUTES_SPAN).await?;
     if means.is_empty() && !history.serials().await?.contains(&serial) {
-        return Err(Problem::not_found(format!("the history has no device {serial}")));
+        return Err(no_device(serial));
     }
-    Ok(match query.format {
+    let mut response = match format {
         Format::Json => {
             let rows = means.into_iter().map(|(time, mean)| MinuteDto { time, mean });
             Json(rows.collect::<Vec<_>>()).into_response()
@@ -433,7 +444,15 @@ async fn minutes(
             let rows = means.iter().map(|(time, mean)| format!("{time},{mean}\n"));
             csv("minutes.csv", std::iter::once("time,mean\n".to_owned()).chain(rows).collect())
         }
-    })
+    };
+    if let Some(from) = rest {
+        let format = if format == Format::Csv { "&format=csv" } else { "" };
+        let address = format!("?serial={serial}&key={key}&from={from}&to={to}{format}");
+        if let Ok(link) = HeaderValue::try_from(format!("<{address}>; rel=\"next\"")) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
 }
 
 fn csv(name: &str, text: String) -> Response {

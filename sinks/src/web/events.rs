@@ -12,6 +12,7 @@ use energi_decoders::Reading;
 use energi_decoders::json::Json;
 use futures_util::stream::{self, Stream};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use utoipa::ToSchema;
 
 use super::page;
 use super::problem::Problem;
@@ -76,16 +77,33 @@ struct Follower {
     _place: OwnedSemaphorePermit,
 }
 
+/// An event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written as text")]
+pub(super) struct EventDto {
+    event: EventKind,
+    /// Of `reading`: the reading as JSON, the same as a line of the stdout sink. Of `missed`: the
+    /// number of readings that a slow client has missed.
+    data: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what is written as text")]
+enum EventKind {
+    Reading,
+    Missed,
+}
+
 /// Every reading as it comes
 ///
-/// Server-sent events. `reading` has the reading as JSON, the same as the stdout sink's lines.
-/// `missed` has the number of readings that a slow client has missed. Nothing is sent again.
+/// Server-sent events, described one by one. Nothing is sent again.
 #[utoipa::path(
     get,
     path = "/api/v1/stream",
     tag = "live",
     responses(
-        (status = 200, description = "Events until the client goes away", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events until the client goes away", content_type = "text/event-stream", body = EventDto),
         (status = 503, description = "As many clients follow as `max_clients` allows", content_type = "application/problem+json", body = Problem),
     )
 )]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::problem::Problem;
@@ -67,6 +67,27 @@ impl HistoryFile {
     ) -> Result<Vec<MinuteMeans>, Problem> {
         self.ask(move |history| {
             keys.iter().map(|key| history.minutes(serial, key, span, limit)).collect()
+        })
+        .await
+    }
+
+    /// Minute means of `key` from the first minute of the period that the history has, of `most` time;
+    /// and the time of the first minute beyond them.
+    pub(super) async fn some_minutes(
+        &self,
+        serial: u32,
+        key: &'static str,
+        (start, end): (Timestamp, Timestamp),
+        most: SignedDuration,
+    ) -> Result<(MinuteMeans, Option<Timestamp>), Problem> {
+        self.ask(move |history| {
+            let Some(first) = history.first_minute(serial, (start, end))? else {
+                return Ok((MinuteMeans::new(), None));
+            };
+            let until = first.saturating_add(most).unwrap_or(end).min(end);
+            let limit = u32::try_from(most.as_mins()).unwrap_or(u32::MAX);
+            let means = history.minutes(serial, key, (first, until), limit)?;
+            Ok((means, history.first_minute(serial, (until, end))?))
         })
         .await
     }

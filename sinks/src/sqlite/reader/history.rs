@@ -124,6 +124,24 @@ impl History {
         Ok(means.collect::<Result<_, _>>()?)
     }
 
+    /// Reads when the first minute of a device is, from `start` up to but without `end`.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the history cannot be read.
+    pub fn first_minute(
+        &self,
+        serial: u32,
+        (start, end): (Timestamp, Timestamp),
+    ) -> Result<Option<Timestamp>, ReadError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT time FROM minute WHERE serial = ?1 AND time >= ?2 AND time < ?3
+             ORDER BY time LIMIT 1",
+        )?;
+        let span = (serial, start.as_millisecond(), end.as_millisecond());
+        let first = select.query_row(span, |row| row.get(0)).optional()?;
+        Ok(first.and_then(|time| Timestamp::from_millisecond(time).ok()))
+    }
+
     /// Checks that a table or view is there with all its columns.
     fn require(&self, table: &PublicTable) -> Result<(), ReadError> {
         let mut found = self.connection.prepare("SELECT name FROM pragma_table_info(?1)")?;

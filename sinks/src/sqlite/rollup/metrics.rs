@@ -47,6 +47,12 @@ pub(in crate::sqlite) fn slot_of(key: &str) -> Option<usize> {
     METRICS.iter().position(|metric| metric.key == key)
 }
 
+/// Keys of the metrics that have minute means.
+#[cfg(feature = "web")]
+pub(crate) fn minute_keys() -> impl Iterator<Item = &'static str> {
+    METRICS.iter().map(|metric| metric.key)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
