@@ -15,6 +15,7 @@ use support::gateway::{Sandbox, root, stdout};
 use support::network::{Network, Sender, device_frame};
 use support::process::{Running, free_port, installed};
 use support::skip::skip;
+use tokio::task::{LocalSet, spawn_local};
 
 const SERIAL: u32 = 17_589_669;
 const OTHER: u32 = 17_590_682;
@@ -38,13 +39,12 @@ struct Site {
     sandbox: Sandbox,
     gateway: Option<Running>,
     port: u16,
-    _driver: Running,
     browser: Client,
     devices: Sender,
 }
 
 /// Runs a test on a machine without a way out. None: the test has been skipped.
-fn at_home<F: Future<Output = ()>>(test: impl FnOnce(Site) -> F + Send + 'static) {
+fn at_home<F: Future<Output = ()> + 'static>(test: impl FnOnce(Site) -> F + Send + 'static) {
     let (Some(driver), Some(_)) = (installed("chromedriver"), installed("chromium")) else {
         return;
     };
@@ -54,10 +54,21 @@ fn at_home<F: Future<Output = ()>>(test: impl FnOnce(Site) -> F + Send + 'static
     let own = Arc::clone(&network);
     let lived = network.home.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let site = Site::open(own, &driver).await;
-            test(site).await;
-        });
+        runtime.block_on(LocalSet::new().run_until(async {
+            let port = free_port();
+            let mut command = Command::new(driver);
+            command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+            let _driver = Running(command.spawn().unwrap());
+            let browser = browser(port).await;
+            let client = browser.clone();
+            let tested =
+                spawn_local(async move { test(Site::open(own, client).await).await }).await;
+            // A driver that is killed leaves its browser running.
+            browser.close().await.unwrap();
+            if let Err(failed) = tested {
+                resume_unwind(failed.into_panic());
+            }
+        }));
     });
     if let Err(panic) = lived.join() {
         resume_unwind(panic);
@@ -65,8 +76,8 @@ fn at_home<F: Future<Output = ()>>(test: impl FnOnce(Site) -> F + Send + 'static
 }
 
 impl Site {
-    async fn open(network: Arc<Network>, driver: &std::path::Path) -> Self {
-        let (sandbox, port, driver_port) = (Sandbox::new(), free_port(), free_port());
+    async fn open(network: Arc<Network>, browser: Client) -> Self {
+        let (sandbox, port) = (Sandbox::new(), free_port());
         sandbox.write(
             "config.yaml",
             format!(
@@ -76,20 +87,8 @@ impl Site {
                  - {{type: web, listen: \"127.0.0.1:{port}\", history: energi.db}}\n"
             ),
         );
-        let mut command = Command::new(driver);
-        command.arg(format!("--port={driver_port}")).current_dir(sandbox.path(""));
-        let driver = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let browser = browser(driver_port).await;
         let devices = network.world.sender("eth0");
-        let mut site = Self {
-            _network: network,
-            sandbox,
-            gateway: None,
-            port,
-            _driver: driver,
-            browser,
-            devices,
-        };
+        let mut site = Self { _network: network, sandbox, gateway: None, port, browser, devices };
         site.start().await;
         site
     }
@@ -194,7 +193,6 @@ fn a_frame_on_the_wire_shows_on_the_page_within_a_second_and_again_after_a_resta
         site.devices.send(&powers(SERIAL, 77, 0));
         site.until("return document.querySelector('#connection').hidden").await;
         site.until(&shows(SERIAL, "grid", "77 W")).await;
-        site.browser.close().await.unwrap();
     });
 }
 
@@ -210,7 +208,7 @@ fn devices_and_periods_are_addresses_and_the_way_back_works() {
         site.until(&shows(OTHER, "grid", "250 W")).await;
         site.goto("/?show=month").await;
         let heading = "return document.querySelector('nav a[aria-current]').textContent";
-        assert_eq!(site.eval(heading).await, format!("Device {SERIAL}"));
+        assert_eq!(site.eval(heading).await, format!("eddi {SERIAL}"));
         site.eval(
             "[...document.querySelectorAll('nav a')].find((a) => a.text == 'Garage').click()",
         )
@@ -219,8 +217,7 @@ fn devices_and_periods_are_addresses_and_the_way_back_works() {
         let url = site.browser.current_url().await.unwrap();
         assert!(url.query().unwrap().contains(&format!("device={OTHER}&show=month")), "{url}");
         site.browser.back().await.unwrap();
-        site.until(&format!("{heading} === 'Device {SERIAL}'")).await;
-        site.browser.close().await.unwrap();
+        site.until(&format!("{heading} === 'eddi {SERIAL}'")).await;
     });
 }
 
@@ -251,7 +248,68 @@ fn the_page_has_the_numbers_of_the_report() {
             site.eval("return document.querySelectorAll('svg.energi-chart').length").await.as_u64()
                 >= Some(2)
         );
-        site.browser.close().await.unwrap();
+    });
+}
+
+/// Presses Tab until the element with this text has the focus, which is visible all the way.
+async fn tab_to(site: &Site, text: &str) {
+    for _ in 0..40 {
+        press(site, "\u{E004}").await;
+        let seen = "const at = document.activeElement, style = getComputedStyle(at);\
+                    const box = at.getBoundingClientRect();\
+                    if (at === document.body) return ['the end', true];\
+                    return [at.textContent.trim(), style.outlineStyle !== 'none' &&\
+                    parseFloat(style.outlineWidth) >= 2 && box.width > 0 && box.left >= 0 &&\
+                    box.top >= 0 && box.bottom <= innerHeight]";
+        let seen = site.eval(seen).await;
+        assert_eq!(seen[1], true, "the focus is not visible at {seen}");
+        if seen[0] == text {
+            return;
+        }
+    }
+    panic!("Tab does not reach {text}");
+}
+
+async fn press(site: &Site, key: &str) {
+    site.browser.active_element().await.unwrap().send_keys(key).await.unwrap();
+}
+
+#[test]
+fn the_keyboard_alone_reaches_values_devices_periods_and_numbers() {
+    const ENTER: &str = "\u{E007}";
+    at_home(|mut site| async move {
+        for _ in 0..3 {
+            site.devices.send(&powers(SERIAL, 500, 0));
+            site.devices.send(&powers(OTHER, 250, 0));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        site.goto("/").await;
+        site.until(&shows(OTHER, "grid", "250 W")).await;
+        tab_to(&site, "Skip to content").await;
+        press(&site, ENTER).await;
+        tab_to(&site, "All values").await;
+        press(&site, ENTER).await;
+        // A new value leaves the focus and what is open as they are.
+        site.devices.send(&powers(SERIAL, 600, 0));
+        site.until(&shows(SERIAL, "grid", "600 W")).await;
+        site.until("return document.activeElement.parentElement.open").await;
+
+        tab_to(&site, "Garage").await;
+        press(&site, ENTER).await;
+        let chosen = "return [...document.querySelectorAll('nav a[aria-current]')]\
+                      .map((a) => a.text).join()";
+        site.until(&format!("{chosen} === 'Garage,Days'")).await;
+        tab_to(&site, "Months").await;
+        press(&site, ENTER).await;
+        site.until(&format!("{chosen} === 'Garage,Months'")).await;
+        // Those of the months, where the link leads, and those of the last 24 hours.
+        for _ in 0..2 {
+            tab_to(&site, "Numbers").await;
+            press(&site, ENTER).await;
+        }
+        for table in ["[data-part=hours]", "#energy-table tbody"] {
+            site.until(&format!("return document.querySelector('{table}').offsetHeight > 0")).await;
+        }
     });
 }
 
@@ -286,14 +344,11 @@ fn it_fits_a_phone_and_the_dark_and_breaks_no_rule() {
             }
             accessible(&site).await;
         }
-        // The keyboard reaches the content first.
-        site.eval("document.activeElement.blur()").await;
         let log = cdp_log(&site.browser).await;
         assert_eq!(log, json!([]), "the console is clean");
         let hosts = "return [...new Set(performance.getEntries().filter((it) => it.name.includes('://'))\
                      .map((it) => new URL(it.name).host))]";
         assert_eq!(site.eval(hosts).await, json!([format!("127.0.0.1:{}", site.port)]));
-        site.browser.close().await.unwrap();
     });
 }
 
