@@ -48,3 +48,18 @@ fn a_time_zone_that_has_to_be_guessed_is_a_warning() {
         assert!(text.contains(if guessed { "timezone: UTC" } else { zone }), "{text}");
     }
 }
+
+#[cfg(feature = "web")]
+#[test]
+fn a_page_for_everybody_on_the_network_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let check = |options: &str| {
+        let sinks = format!("sinks: [{{type: web, listen: \"0.0.0.0:8088\"{options}}}]");
+        sandbox.write("config.yaml", format!("capture: {{type: simulator}}\n{sinks}\n"));
+        let checked = sandbox.run(&["check"]);
+        assert!(checked.status.success(), "{}", stderr(&checked));
+        stdout(&checked) + &stderr(&checked)
+    };
+    assert!(check("").contains("no password"));
+    assert!(!check(", username: me, password: p").contains("no password"));
+}

@@ -56,9 +56,26 @@ fn promtool_finds_no_fault_with_the_metrics_and_the_rules() {
     let sandbox = Sandbox::new();
     let (_gateway, port) = gateway(&sandbox, "");
     let metrics = metrics(port);
-    for part in ["energi_today_kwh", "energi_sink_received_total{sink=\"sqlite\"}", "decoded"] {
-        assert!(metrics.contains(part), "{part}: {metrics}");
+    for part in [
+        "power_watts{",
+        "voltage_volts{",
+        "today_kwh{",
+        "records_total{",
+        "unused_total{",
+        "kernel_drops_total ",
+        "build_info{",
+        "last_frame_timestamp_seconds{",
+        "stuck_tasks ",
+    ] {
+        assert!(metrics.contains(&format!("\nenergi_{part}")), "{part}: {metrics}");
     }
+    for count in ["received", "delivered", "rejected", "lagged", "retried"] {
+        assert!(
+            metrics.contains(&format!("\nenergi_sink_{count}_total{{sink=\"sqlite\"}} ")),
+            "{count}"
+        );
+    }
+    assert!(metrics.contains("\nenergi_sink_waiting{sink=\"sqlite\"} "));
     let mut check = Command::new(&promtool);
     check.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut check = check.stdout(Stdio::piped()).spawn().unwrap();

@@ -2,10 +2,10 @@
 #![cfg(feature = "web")]
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use energi_decoders::{DecoderTable, Frame, Product, Reading};
 use energi_sinks::sqlite::SqliteConfig;
@@ -16,6 +16,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Value, json};
 use support::process::free_port;
 use support::readings::{Device, SERIAL};
+
+mod access;
 
 fn context(name: &str, live: bool) -> Context {
     Context {
@@ -43,12 +45,16 @@ impl Site {
         Self::open_as(options, true).await
     }
 
-    async fn open_as(mut options: Value, live: bool) -> Self {
+    async fn open_as(options: Value, live: bool) -> Self {
+        Self::open_in(options, &context("web", live)).await
+    }
+
+    async fn open_in(mut options: Value, context: &Context) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         options["listen"] = json!(address);
         let config: WebConfig = serde_json::from_value(options).unwrap();
         assert_eq!(config.validate(), []);
-        Self { sink: config.open(&context("web", live)).await.unwrap(), address }
+        Self { sink: config.open(context).await.unwrap(), address }
     }
 
     /// Gives it an hour of a household that ends now, and returns the times of its first and last
@@ -351,147 +357,6 @@ async fn a_history_that_cannot_be_read_leaves_the_present_alone() {
 }
 
 #[tokio::test]
-async fn only_requests_that_mean_this_machine_are_answered() {
-    let site = Site::open(json!({"hosts": ["energy.home"]})).await;
-    let ask = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    for host in ["localhost:1", "energy.home", "192.168.1.7:8088", "[::1]"] {
-        assert_eq!(site.ask(ask(host)).await.status, 200, "{host}");
-    }
-    assert!(site.ask(ask("evil.example")).await.refusal(403).contains("hosts"));
-    assert_eq!(site.ask("GET / HTTP/1.0\r\n\r\n").await.status, 403);
-    let posted = site.ask(format!("POST / HTTP/1.1\r\nHost: {}\r\n\r\n", site.address)).await;
-    posted.refusal(405);
-}
-
-#[tokio::test]
-async fn every_answer_keeps_scripts_and_frames_of_others_out() {
-    let site = Site::open(json!({"origins": ["https://dash.example"]})).await;
-    for target in ["/", "/api/v1/devices", "/nothing", "/assets/page.js"] {
-        let answer = site.get_with(target, "Origin: https://evil.example\r\n").await;
-        for part in
-            ["default-src 'none'", "frame-ancestors 'none'", "nosniff", "referrer-policy: no-ref"]
-        {
-            assert!(answer.head.contains(part), "{target}: {part}: {}", answer.head);
-        }
-        assert!(!answer.head.contains("unsafe-inline"));
-        assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
-    }
-    let listed = site.get_with("/api/v1/devices", "Origin: https://dash.example\r\n").await;
-    assert!(listed.head.contains("access-control-allow-origin: https://dash.example"));
-    assert!(listed.head.contains("access-control-expose-headers: link"));
-    // What the network says is text, not markup.
-    let mut site = site;
-    site.lives().await;
-    let page = site.get("/").await.body;
-    assert!(page.contains("Hot &lt;water&gt;") && !page.contains("Hot <water>"), "{page}");
-}
-
-#[tokio::test]
-async fn a_password_guards_everything_but_the_health() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
-    std::fs::write(&file, "open sesame\n").unwrap();
-    let options = json!({"username": "me", "password_file": file});
-    let site = Site::open(options).await;
-    // "me:open sesame", "me:open sesam".
-    let right = "Authorization: Basic bWU6b3BlbiBzZXNhbWU=\r\n";
-    let wrong = "Authorization: Basic bWU6b3BlbiBzZXNhbQ==\r\n";
-    for target in ["/", "/metrics", "/live", "/api/v1/devices", "/assets/page.js", "/nothing"] {
-        assert!(site.get(target).await.head.contains("www-authenticate: basic"), "{target}");
-        assert_eq!(site.get_with(target, wrong).await.status, 401, "{target}");
-    }
-    assert_eq!(site.get_with("/", right).await.status, 200);
-    for target in ["/healthz", "/readyz"] {
-        assert_ne!(site.get(target).await.status, 401, "{target}");
-    }
-}
-
-#[tokio::test]
-async fn a_trusted_proxy_brings_users_names_and_a_path() {
-    let site = Site::open(json!({
-        "username": "me", "password": "p", "trusted_proxy": ["127.0.0.1"],
-    }))
-    .await;
-    let request = "GET / HTTP/1.1\r\nHost: home.example\r\nX-Ingress-Path: /api/ingress/t\r\n\
-                   Connection: close\r\n\r\n";
-    let page = site.ask(request).await;
-    assert_eq!(page.status, 200);
-    assert!(page.head.contains("frame-ancestors 'self'"), "{}", page.head);
-    assert!(page.body.contains("\"/api/ingress/t/assets/page.js"), "{}", page.body);
-
-    let stranger = Site::open(json!({"trusted_proxy": ["192.0.2.1"]})).await;
-    let page = stranger.get_with("/", "X-Ingress-Path: /api/ingress/t\r\n").await;
-    assert!(!page.body.contains("ingress"), "{}", page.body);
-}
-
-#[tokio::test]
-async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
-    let mut site = Site::open(json!({"max_clients": 2})).await;
-    let follow = |target: &'static str| {
-        let mut stream = TcpStream::connect(site.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).unwrap();
-        stream
-    };
-    let until = |mut stream: TcpStream, wanted: &'static str| {
-        tokio::task::spawn_blocking(move || {
-            let (mut seen, mut bytes) = (String::new(), [0; 4096]);
-            while !seen.contains(wanted) {
-                let count = stream.read(&mut bytes).unwrap();
-                assert!(count > 0, "{wanted}: {seen}");
-                seen += &String::from_utf8_lossy(&bytes[..count]);
-            }
-            stream
-        })
-    };
-    let page = until(follow("/live"), "No device").await.unwrap();
-    let stream = until(follow("/api/v1/stream"), "200 OK").await.unwrap();
-    assert!(site.get("/live").await.refusal(503).contains("max_clients"));
-
-    site.lives().await;
-    let page = until(page, "Hot &lt;water&gt;").await.unwrap();
-    let stream = until(stream, "\"grid_pwr\"").await.unwrap();
-    // A place is free again once a client has gone, and every stream ends with the sink.
-    drop(page);
-    let begun = Instant::now();
-    while site.get("/healthz").await.status != 200 && begun.elapsed() < Duration::from_secs(5) {}
-    site.sink.close().await.unwrap();
-    let ended = tokio::task::spawn_blocking(move || {
-        let mut stream = stream;
-        stream.read_to_end(&mut Vec::new())
-    });
-    ended.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn hostile_clients_are_refused_and_cost_the_others_nothing() {
-    let mut site = Site::open(json!({})).await;
-    // A head without an end, HTTP/2, no HTTP at all.
-    let huge = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
-    assert!(matches!(site.ask(huge).await.status, 431 | 0));
-    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    assert_ne!(site.ask(preface).await.status, 200);
-    assert_ne!(site.ask("\x16\x03\x01\x02\0\x01\0").await.status, 200);
-
-    // Slow and half-open clients take every connection but a few; they are cut off in time.
-    let mut slow: Vec<TcpStream> =
-        (0..100).map(|_| TcpStream::connect(site.address).unwrap()).collect();
-    for (index, stream) in slow.iter_mut().enumerate() {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
-        if index % 2 == 0 {
-            stream.shutdown(Shutdown::Write).unwrap();
-        }
-    }
-    site.lives().await;
-    assert_eq!(site.get("/api/v1/devices").await.json().as_array().unwrap().len(), 1);
-    let mut last = slow.pop().unwrap();
-    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let cut = tokio::task::spawn_blocking(move || last.read_to_end(&mut Vec::new()));
-    assert!(cut.await.unwrap().is_ok(), "a slow client is cut off");
-    assert_eq!(site.get("/healthz").await.status, 200);
-}
-
-#[tokio::test]
 async fn a_device_that_falls_silent_disappears() {
     let mut site = Site::open(json!({"device_timeout": "60s"})).await;
     let hour = SignedDuration::from_mins(60);
@@ -504,25 +369,4 @@ async fn a_device_that_falls_silent_disappears() {
     let mut recording = Site::open_as(json!({}), false).await;
     recording.sink.write(&Device::default().life(old, hour)).await.unwrap();
     assert!(recording.get("/metrics").await.body.contains("energi_power_watts"));
-}
-
-#[tokio::test]
-async fn settings_that_would_not_protect_are_refused_and_an_open_page_is_warned_of() {
-    let read = |options| serde_json::from_value::<WebConfig>(options).unwrap();
-    for (options, key) in [
-        (json!({"username": "me"}), "username"),
-        (json!({"password": "p"}), "password"),
-        (json!({"username": "me", "password": "p", "password_file": "f"}), "password_file"),
-        (json!({"hosts": ["http://energy.home"]}), "hosts[0]"),
-        (json!({"origins": ["*"]}), "origins[0]"),
-        (json!({"max_clients": 0}), "max_clients"),
-    ] {
-        let problems = read(options.clone()).validate();
-        assert!(problems.iter().any(|problem| problem.key == key), "{options}: {problems:?}");
-    }
-    let everywhere = json!({"listen": "0.0.0.0:8088"});
-    assert!(read(everywhere.clone()).warnings()[0].contains("password"));
-    assert!(read(json!({})).warnings().is_empty());
-    let guarded = json!({"listen": "0.0.0.0:8088", "username": "me", "password": "p"});
-    assert!(read(guarded).warnings().is_empty());
 }
