@@ -251,11 +251,12 @@ fn address(remote: &Remote) -> Result<RemoteAddress, Failure> {
 fn device_filter(devices: &Devices) -> DeviceFilter {
     let listed: BTreeMap<_, _> =
         devices.list.iter().map(|device| (device.serial, device.mac)).collect();
-    if devices.only_listed {
+    let filter = if devices.only_listed {
         DeviceFilter::listed_only(listed)
     } else {
         DeviceFilter::open(listed, devices.max as usize)
-    }
+    };
+    filter.with_products(devices.products().map(|(serial, _)| serial))
 }
 
 /// Tries the capture source without reading from it, and says what is there.

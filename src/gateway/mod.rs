@@ -213,7 +213,8 @@ impl<S: AsyncFnMut()> Running<S> {
                 serial = device.serial,
                 name,
                 "a listed device was not received since the start; compare the serial number with its \
-                 label, and run `energi-gateway doctor`"
+                 label, and run `energi-gateway doctor`. A zappi or harvi is received only with its \
+                 decoder in `decoders.experimental`"
             );
         }
     }

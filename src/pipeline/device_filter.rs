@@ -20,6 +20,8 @@ pub(crate) struct DeviceFilter {
     max: usize,
     seen: HashSet<u32>,
     unlisted: usize,
+    /// Devices whose product the configuration says.
+    products: HashSet<u32>,
     /// Devices that were said to be of another product.
     other_class: HashSet<u32>,
 }
@@ -58,6 +60,13 @@ impl DeviceFilter {
         Self { listed, only_listed: true, ..Self::default() }
     }
 
+    /// Adds the devices whose product the configuration says: their class is no news.
+    #[must_use]
+    pub(crate) fn with_products(mut self, serials: impl IntoIterator<Item = u32>) -> Self {
+        self.products.extend(serials);
+        self
+    }
+
     /// Returns whether the device with this serial number, heard from this address, may be heard.
     #[must_use]
     pub(crate) fn judge(&self, serial: u32, mac: Option<MacAddress>) -> Admit {
@@ -90,6 +99,7 @@ impl DeviceFilter {
     /// Returns whether it is news that a device's product class is not an eddi's.
     pub(super) fn is_new_of_other_class(&mut self, serial: u32) -> bool {
         !is_no_device(serial)
+            && !self.products.contains(&serial)
             && self.other_class.len() < MOST_OF_OTHER_CLASS
             && self.other_class.insert(serial)
     }

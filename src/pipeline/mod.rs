@@ -179,9 +179,9 @@ impl Intake<'_> {
             info!(
                 serial,
                 class,
-                "the records of a device have the class of another product than an eddi; its values \
-                 are not published as those of an eddi. If it is an eddi, add this line to \
-                 `devices.list`: {{serial: {serial}, product: eddi}}"
+                "the device has the product class of a zappi, so its records are not read as those of \
+                 an eddi. If it is an eddi, add this line to `devices.list`: \
+                 {{serial: {serial}, product: eddi}}"
             );
         }
     }

@@ -175,6 +175,11 @@ fn a_device_of_another_product_is_counted_and_said_once_with_the_line_that_would
     assert_eq!(lines.len(), 2);
 
     let mut bench = Bench::open(32);
+    bench.pipeline.device_filter = DeviceFilter::open(BTreeMap::new(), 32).with_products([7]);
+    bench.hear(&frame(&[&zappi(7)]));
+    assert_eq!(logs.lines().len(), 2, "the configuration says what it is");
+
+    let mut bench = Bench::open(32);
     let eddi = [(16_042_300, energi_decoders::Product::Eddi)];
     bench.pipeline.decoders = DecoderTable::confirmed().with_products(eddi);
     bench.hear(&frame(&[&zappi(16_042_300)]));
