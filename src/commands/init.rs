@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use energi_decoders::Product;
 use energi_sinks::settings::{Period, Secret};
 
-use crate::capture::live::InterfaceName;
+use crate::capture::live::{InterfaceName, program};
 use crate::config::{self, Config, scalar};
 use crate::doctor::{Examination, InterfaceReport};
 use crate::platform::exit::{Exit, Failure};
 use crate::platform::privileges::{self, Rights};
 use crate::platform::runtime;
-use crate::terminal::prompt;
+use crate::terminal::{self, prompt, wrapped, wrapped_command};
 
 /// Time to listen: a device sends every two seconds.
 const LISTEN: Period = Period::from_secs(15);
@@ -110,9 +111,23 @@ struct Answers {
     interface: String,
     site: Option<String>,
     timezone: Option<String>,
-    devices: BTreeMap<u32, Option<String>>,
+    devices: BTreeMap<u32, FoundDevice>,
     broker: Option<Broker>,
     history: Option<PathBuf>,
+}
+
+/// A device that was received or named.
+#[derive(Default)]
+struct FoundDevice {
+    product: Product,
+    name: Option<String>,
+}
+
+impl FoundDevice {
+    /// Returns whether only experimental decoders read it.
+    fn is_experimental(&self) -> bool {
+        matches!(self.product, Product::Zappi | Product::Harvi)
+    }
 }
 
 struct Broker {
@@ -141,14 +156,27 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|errors| Failure::new(Exit::Config, errors))?;
     write(args, &answers, &yaml)?;
     let file = args.output.display();
-    super::print(format!("\n{file} is written.\n").as_bytes())?;
+    print(&format!("\n{file} is written."))?;
     if answers.broker.is_some() {
         try_broker(&config)?;
     }
-    super::print(
-        format!("Test everything, then start:\n  energi-gateway check -c {file} --connect\n  energi-gateway run -c {file}\n")
-            .as_bytes(),
-    )
+    print("Test everything, then start:")?;
+    for arguments in [format!("check -c {file} --connect"), format!("run -c {file}")] {
+        let command = format!("{} {arguments}", program());
+        let lines = wrapped_command(&command, width().saturating_sub(2));
+        super::print(format!("  {}\n", lines.join("\n  ")).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Prints lines of whole words.
+fn print(text: &str) -> Result<(), Failure> {
+    super::print(format!("{}\n", wrapped(text, width()).join("\n")).as_bytes())
+}
+
+/// Columns of the terminal; a file takes lines of any length.
+fn width() -> usize {
+    terminal::width().map_or(usize::MAX, usize::from)
 }
 
 /// Looks at the interfaces and listens on them.
@@ -165,9 +193,11 @@ fn listen(args: &Args) -> Result<Vec<InterfaceReport>, Failure> {
         let name = report.probe.interface.as_str();
         let line = match &report.observed {
             Some(observed) if report.of_devices() > 0 => {
-                let serials: Vec<_> =
-                    observed.stats.devices.keys().map(ToString::to_string).collect();
-                format!("{name}: {} frames of {}", report.of_devices(), serials.join(", "))
+                let devices = observed.stats.devices.iter();
+                let heading = format!("{name}: {} frames of devices", report.of_devices());
+                let devices =
+                    devices.map(|(serial, device)| format!("  {serial}  {}", device.product));
+                [heading].into_iter().chain(devices).collect::<Vec<_>>().join("\n")
             }
             Some(_) => format!("{name}: no frame of a device"),
             None => format!("{name}: not examined"),
@@ -194,18 +224,22 @@ fn answers(args: &Args, asks: bool, reports: &[InterfaceReport]) -> Result<Answe
         None if asks => Some(ask("A label for this place", "home")?),
         None => None,
     };
-    let mut devices: BTreeMap<u32, Option<String>> = reports
-        .iter()
-        .filter_map(|report| report.observed.as_ref())
-        .flat_map(|observed| observed.stats.devices.keys().map(|serial| (*serial, None)))
+    let observed = reports.iter().filter_map(|report| report.observed.as_ref());
+    let mut devices: BTreeMap<u32, FoundDevice> = observed
+        .flat_map(|observed| &observed.stats.devices)
+        .map(|(serial, found)| (*serial, FoundDevice { product: found.product, name: None }))
         .collect();
     for DeviceName { serial, name } in &args.names {
-        devices.insert(*serial, Some(name.clone()));
+        devices.entry(*serial).or_default().name = Some(name.clone());
     }
     if asks {
-        for (serial, name) in devices.iter_mut().filter(|(_, name)| name.is_none()) {
-            let given = ask(format_args!("A name for device {serial} (empty: none)"), "")?;
-            *name = Some(given).filter(|name| !name.is_empty());
+        for (serial, device) in devices.iter_mut().filter(|(_, device)| device.name.is_none()) {
+            let what = match device.product {
+                Product::Unknown => "device",
+                product => product.name(),
+            };
+            let given = ask(format_args!("A name for {what} {serial} (empty: none)"), "")?;
+            device.name = Some(given).filter(|name| !name.is_empty());
         }
     }
     let broker = broker(args, asks)?;
@@ -281,14 +315,29 @@ fn yaml(answers: &Answers) -> String {
         line(format_args!("# Where days begin.\ntimezone: {}", scalar(zone)));
     }
     line(format_args!("\ncapture:\n  type: live\n  interface: {}", scalar(&answers.interface)));
-    if !answers.devices.is_empty() {
+    let (others, devices): (Vec<_>, Vec<_>) =
+        answers.devices.iter().partition(|(_, device)| device.is_experimental());
+    let entry = |(serial, device): (&u32, &FoundDevice)| {
+        let name = device.name.as_deref().map(|name| format!(", name: {}", quoted(name)));
+        format!("- {{serial: {serial}{}}}", name.unwrap_or_default())
+    };
+    if !devices.is_empty() {
         line(format_args!(
             "\ndevices:\n  # `only_listed: true` refuses every device that is not listed.\n  list:"
         ));
-        for (serial, name) in &answers.devices {
-            let name = name.as_deref().map(|name| format!(", name: {}", quoted(name)));
-            line(format_args!("    - {{serial: {serial}{}}}", name.unwrap_or_default()));
+        for device in devices {
+            line(format_args!("    {}", entry(device)));
         }
+    }
+    if !others.is_empty() {
+        line(format_args!(
+            "\n# Read only by experimental decoders. To receive these devices too, add them to\n\
+             # `devices.list`, and remove the # of the last line:"
+        ));
+        for (serial, device) in others {
+            line(format_args!("#   {}  # {}", entry((serial, device)), device.product));
+        }
+        line(format_args!("#decoders: {{experimental: {{zappi: true, harvi: true}}}}"));
     }
     line(format_args!("\nsinks:"));
     if let Some(broker) = &answers.broker {
@@ -374,10 +423,10 @@ fn try_broker(config: &Config) -> Result<(), Failure> {
         tokio::time::timeout(PATIENCE, sink.config.sink().probe(&context)).await
     });
     let line = match answer {
-        Ok(Ok(answer)) => format!("The broker answers: {answer}\n"),
-        Ok(Err(error)) => format!("The broker: FAILED: {error}\n"),
-        Err(_) => "The broker: FAILED: no answer within 10 s\n".to_owned(),
+        Ok(Ok(answer)) => format!("The broker answers: {answer}"),
+        Ok(Err(error)) => format!("The broker: FAILED: {error}"),
+        Err(_) => "The broker: FAILED: no answer within 10 s".to_owned(),
     };
     runtime.shutdown_background();
-    super::print(line.as_bytes())
+    print(&line)
 }

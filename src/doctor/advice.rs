@@ -2,20 +2,48 @@
 
 use super::{InterfaceKind, InterfaceReport, Observation, interfaces};
 use crate::capture::live::{LinkState, program};
+use crate::terminal::{indented, wrapped_command};
 
-/// One step: a sentence or a few, and commands to copy.
+/// One step: a sentence or a few, and lines to copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) text: String,
-    pub(super) commands: Vec<String>,
+    pub(super) snippet: Snippet,
+}
+
+/// Lines to copy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Snippet {
+    None,
+    Commands(Vec<String>),
+    /// A part of the configuration.
+    Yaml(String),
+}
+
+impl Snippet {
+    /// Lines of at most `width` columns that mean the same as the long ones.
+    pub(super) fn lines(&self, width: usize) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Commands(commands) => {
+                commands.iter().flat_map(|command| wrapped_command(command, width)).collect()
+            }
+            // Within braces and quotes, YAML takes a line break for a space.
+            Self::Yaml(yaml) => indented(yaml, width),
+        }
+    }
 }
 
 fn step(text: impl Into<String>) -> Advice {
-    Advice { text: text.into(), commands: Vec::new() }
+    Advice { text: text.into(), snippet: Snippet::None }
 }
 
 fn commands<const N: usize>(text: impl Into<String>, commands: [String; N]) -> Advice {
-    Advice { text: text.into(), commands: commands.into() }
+    Advice { text: text.into(), snippet: Snippet::Commands(commands.into()) }
+}
+
+fn yaml(text: impl Into<String>, yaml: impl Into<String>) -> Advice {
+    Advice { text: text.into(), snippet: Snippet::Yaml(yaml.into()) }
 }
 
 /// A command of this program that root is to run.
@@ -91,17 +119,18 @@ fn what_to_use(report: &InterfaceReport, observed: &Observation) -> Vec<Advice> 
         ));
     }
     if report.probe.bridge.is_none() {
-        advice.push(commands(
+        advice.push(yaml(
             "Put this into your configuration:",
-            [format!("capture: {{type: live, interface: {name}{promiscuous}}}")],
+            format!("capture: {{type: live, interface: {name}{promiscuous}}}"),
         ));
     }
     if stats.has_unread_records() {
+        let program = program();
         advice.push(commands(
             "No decoder reads some of the records. To save them and to start examining them:",
             [
-                format!("energi-gateway record -i {name} -o unknown.pcapng --only unknown"),
-                "energi-gateway research types unknown.pcapng".to_owned(),
+                format!("{program} record -i {name} -o unknown.pcapng --only unknown"),
+                format!("{program} research types unknown.pcapng"),
             ],
         ));
     }
@@ -151,12 +180,11 @@ fn where_to_look(observed: &Observation, kind: Option<InterfaceKind>) -> Vec<Adv
         step(
             "Is the hub in another VLAN? Then use the interface of that VLAN, such as eth0.10.",
         ),
-        commands(
+        yaml(
             "If this machine cannot be at the right place, a router, an access point or a second Pi \
              can capture there and send the frames (docs/remote-capture.md):",
-            ["capture: {type: remote, command: [ssh, root@router, \"tcpdump -i br-lan -U -w - \
-              ether proto 0x88b5\"]}"
-                .to_owned()],
+            "capture: {type: remote, command: [ssh, root@router, \"tcpdump -i br-lan -U -w - \
+             ether proto 0x88b5\"]}",
         ),
     ]);
     advice
@@ -196,8 +224,11 @@ mod tests {
 
     fn says(report: &InterfaceReport, words: &str) {
         let advice = advice(report);
-        let lines = advice.iter().flat_map(|step| step.commands.iter().chain([&step.text]));
-        assert!(lines.clone().any(|line| line.contains(words)), "no `{words}` in: {advice:?}");
+        let found = advice.iter().any(|step| {
+            let mut lines = step.snippet.lines(usize::MAX).into_iter().chain([step.text.clone()]);
+            lines.any(|line| line.contains(words))
+        });
+        assert!(found, "no `{words}` in: {advice:?}");
     }
 
     #[test]
@@ -223,10 +254,27 @@ mod tests {
         let sender = unknown.stats.senders.entry(energi_decoders::frame::MULTICAST).or_default();
         let kind = RecordKind { length: 0xEE, record_type: 0x7878, class: 1 };
         sender.records.insert(kind, 5);
-        says(&report(Up, Wired, Some(unknown)), "energi-gateway record -i eth0");
+        says(&report(Up, Wired, Some(unknown)), " record -i eth0");
 
         let mut port = report(Up, Wired, Some(observed(5, 0)));
         port.probe.bridge = Some("br0".to_owned());
         says(&port, "Use br0");
+    }
+
+    #[test]
+    fn configuration_and_commands_stay_whole_on_a_narrow_terminal() {
+        let mut unfiltered = observed(5, 9);
+        unfiltered.unfiltered_only = true;
+        let reports = [
+            report(LinkState::Up, InterfaceKind::Wired, Some(unfiltered)),
+            report(LinkState::Up, InterfaceKind::Wifi, Some(observed(0, 9))),
+        ];
+        for Advice { snippet, .. } in reports.iter().flat_map(advice) {
+            let Snippet::Yaml(whole) = &snippet else { continue };
+            let lines = snippet.lines(44);
+            assert!(lines.iter().all(|line| line.len() <= 44), "{lines:?}");
+            let parsed = |text: &str| serde_yaml::from_str::<serde_yaml::Value>(text).unwrap();
+            assert_eq!(parsed(&lines.join("\n")), parsed(whole));
+        }
     }
 }

@@ -10,11 +10,11 @@ use energi_sinks::current::CurrentDevice;
 use energi_sinks::eddi_state::EddiState;
 use indicatif::HumanCount;
 
-use super::advice::advice;
+use super::advice::{advice, as_root};
 use super::{Examination, InterfaceInfo, InterfaceKind, InterfaceReport, TrafficStats};
 use crate::capture::ethertype;
 use crate::capture::live::LinkState;
-use crate::terminal::{self, wrapped};
+use crate::terminal::{self, indented, wrapped, wrapped_command};
 
 /// Interfaces that are shown; a machine with many containers has hundreds.
 const MOST_SHOWN: usize = 12;
@@ -36,9 +36,16 @@ impl fmt::Display for Examination {
         match &self.forbidden {
             None => f.write_str("  granted\n")?,
             Some(remedy) => {
-                remedy.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
-                let command = super::advice::as_root("doctor");
-                writeln!(f, "  To examine them now, without granting it:\n    {command}")?;
+                let command = as_root("doctor");
+                let now = format!("To examine them now, without granting it:\n  {command}");
+                for line in remedy.lines().chain(now.lines()) {
+                    let lines = match line.strip_prefix("  ") {
+                        Some(command) => wrapped_command(command, columns_left(4)),
+                        None => wrapped(line, columns_left(2)),
+                    };
+                    let indent = if line.starts_with(' ') { 4 } else { 2 };
+                    lines.iter().try_for_each(|line| writeln!(f, "{:indent$}{line}", ""))?;
+                }
             }
         }
         let found = self.has_devices();
@@ -49,9 +56,8 @@ impl fmt::Display for Examination {
         for observed in successes.filter_map(|report| report.observed.as_ref()) {
             for (serial, device) in observed.stats.values.devices() {
                 let text = format!("{serial}: {}", values(device));
-                let width = terminal::width().map_or(usize::MAX, usize::from).saturating_sub(4);
-                let lines = wrapped(&text, width);
-                writeln!(f, "{heading}  {}", lines.join("\n    "))?;
+                let lines = indented(&text, columns_left(2));
+                writeln!(f, "{heading}  {}", lines.join("\n  "))?;
                 heading = "";
             }
         }
@@ -71,15 +77,26 @@ fn interfaces(all: &[InterfaceInfo]) -> String {
     let rows = shown.into_iter().map(|(_, interface)| {
         let state = state(interface.state);
         let bridge = interface.bridge.as_ref();
+        let separator = if terminal::width().is_some() { "\n" } else { ", " };
         vec![
             interface.name.clone(),
             interface.kind.to_string(),
             bridge.map_or_else(|| state.to_owned(), |bridge| format!("{state}, port of {bridge}")),
             interface.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-            interface.addresses.join(", "),
+            interface.addresses.join(separator),
         ]
     });
-    let mut text = columns(&[], rows);
+    let mut text = table(&[], rows.clone()).trim_fmt();
+    if text.lines().any(|line| line.chars().count() > columns_left(0)) {
+        // Addresses are not broken: each stands on a line of its own.
+        let lines = rows.map(|row| {
+            let (row, addresses) = row.split_at(3);
+            let addresses = addresses.iter().flat_map(|text| text.lines());
+            let addresses = addresses.map(|address| format!("\n      {address}"));
+            format!("  {}{}", row.join(", "), addresses.collect::<String>())
+        });
+        text = lines.collect::<Vec<_>>().join("\n");
+    }
     if !others.is_empty() {
         let mut kinds = BTreeMap::<_, usize>::new();
         for (_, interface) in &others {
@@ -110,7 +127,9 @@ fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) 
             let (stats, name) = (&observed.stats, &report.probe.interface);
             let (all, ours) = (HumanCount(stats.frames), HumanCount(stats.of_devices));
             let seconds = observed.time.as_secs_f64().round();
-            writeln!(f, "\n{name}, {seconds} s: {all} frames, {ours} of them of myenergi devices")?;
+            let text =
+                format!("{name}, {seconds} s: {all} frames, {ours} of them of myenergi devices");
+            writeln!(f, "\n{}", wrapped(&text, columns_left(0)).join("\n"))?;
             if !brief {
                 traffic(f, stats)?;
             }
@@ -126,7 +145,8 @@ fn diagnosis(f: &mut fmt::Formatter<'_>, report: &InterfaceReport, brief: bool) 
             writeln!(f, "  {} {line}", if number == 0 { "-" } else { " " })?;
         }
         // On lines of their own, to be copied.
-        advice.commands.iter().try_for_each(|command| writeln!(f, "      {command}"))?;
+        let lines = advice.snippet.lines(columns_left(6));
+        lines.iter().try_for_each(|line| writeln!(f, "      {line}"))?;
     }
     Ok(())
 }
@@ -139,11 +159,12 @@ fn traffic(f: &mut fmt::Formatter<'_>, stats: &TrafficStats) -> fmt::Result {
         f.write_str(&senders(stats))?;
     }
     if !stats.devices.is_empty() {
-        let rows = stats.devices.iter().map(|(serial, records)| {
-            let records: Vec<_> = records.iter().map(|length| format!("{length:#04X}")).collect();
-            vec![serial.to_string(), records.join(", ")]
+        let rows = stats.devices.iter().map(|(serial, device)| {
+            let records: Vec<_> =
+                device.records.iter().map(|length| format!("{length:#04X}")).collect();
+            vec![serial.to_string(), device.product.to_string(), records.join(", ")]
         });
-        writeln!(f, "\n{}", columns(&["Serial", "Named by records"], rows))?;
+        writeln!(f, "\n{}", columns(&["Serial", "Product", "Named by records"], rows))?;
     }
     Ok(())
 }
@@ -202,14 +223,25 @@ fn number(value: Value) -> String {
     }
 }
 
-/// Indented columns below headings; one that begins with `>` is of numbers, which stand to the
-/// right.
+/// Columns of the terminal behind an indent; a file takes lines of any length.
+fn columns_left(indent: usize) -> usize {
+    terminal::width().map_or(usize::MAX, usize::from).saturating_sub(indent)
+}
+
+/// Indented columns below headings, as wide as the terminal at most.
 fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
+    let mut table = table(headings, rows);
     if let Some(width) = terminal::width() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
+    table.trim_fmt()
+}
+
+/// Indented columns below headings; one that begins with `>` is of numbers, which stand to the
+/// right.
+fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
     if !headings.is_empty() {
         table.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
     }
@@ -222,5 +254,5 @@ fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.trim_fmt()
+    table
 }

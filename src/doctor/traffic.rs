@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use energi_decoders::packets::{self, Reader};
 use energi_decoders::reading::is_no_device;
 use energi_decoders::{
-    DecoderTable, Frame, FrameError, Gate, MacAddress, Plausibility, Record, Trust, Verdict,
+    DecoderTable, Frame, FrameError, Gate, MacAddress, Plausibility, Product, Record, Trust,
+    Verdict,
 };
 use energi_sinks::current::CurrentValues;
 use jiff::Timestamp;
@@ -31,8 +32,8 @@ pub struct TrafficStats {
     pub ethertypes: BTreeMap<u16, u64>,
     /// Frames of the devices' protocol by their sender.
     pub senders: BTreeMap<MacAddress, SenderStats>,
-    /// Serial numbers that were read, with the length bytes of the records.
-    pub devices: BTreeMap<u32, BTreeSet<u8>>,
+    /// Devices whose records were read, by serial number.
+    pub devices: BTreeMap<u32, DeviceTraffic>,
     /// Newest confirmed values of each device.
     pub values: CurrentValues,
     /// Frames of the devices' ethertype, but of another program.
@@ -46,6 +47,15 @@ pub struct TrafficStats {
 pub struct SenderStats {
     /// Records by their kind.
     pub records: BTreeMap<RecordKind, u64>,
+}
+
+/// Records that name a device.
+#[derive(Debug, Default)]
+pub struct DeviceTraffic {
+    /// Product, as far as the decoders tell.
+    pub product: Product,
+    /// Length bytes of the records.
+    pub records: BTreeSet<u8>,
 }
 
 /// Key of a record's decoder.
@@ -137,9 +147,13 @@ impl TrafficStats {
             if is_no_device(serial) || !room {
                 continue;
             }
-            self.devices.entry(serial).or_default().insert(record.length());
-            reading.time = Some(time);
             let confirmed = !reading.experimental();
+            let device = self.devices.entry(serial).or_default();
+            device.records.insert(record.length());
+            if device.product == Product::Unknown || confirmed {
+                device.product = reading.product;
+            }
+            reading.time = Some(time);
             if confirmed && self.gate.pass(&mut reading, |_| {}) != Verdict::Empty {
                 self.values.update(&reading);
             }

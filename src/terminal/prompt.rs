@@ -27,11 +27,13 @@ pub(crate) fn confirm(question: impl Display) -> io::Result<bool> {
 /// The terminal cannot be read, or its input has ended.
 pub(crate) fn ask(question: impl Display, default: &str) -> io::Result<String> {
     let mut terminal = io::stderr().lock();
-    if default.is_empty() {
-        write!(terminal, "{question}: ")?;
+    let question = if default.is_empty() {
+        format!("{question}:")
     } else {
-        write!(terminal, "{question} [{default}]: ")?;
-    }
+        format!("{question} [{default}]:")
+    };
+    let width = super::width().map_or(usize::MAX, usize::from);
+    write!(terminal, "{} ", super::wrapped(&question, width.saturating_sub(1)).join("\n"))?;
     terminal.flush()?;
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line)? == 0 {

@@ -1,14 +1,17 @@
-//! `doctor`: what it finds on real networks, and what it tells to do.
+//! `doctor` and `init`: what they find on real networks, and what they tell to do.
 
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use energi_gateway::capture::replay::ReplaySource;
+use energi_gateway::capture::{Event, Source, Speed};
 use rustix::process::{Pid, Signal, kill_process};
-use support::gateway::{Sandbox, stderr, stdout};
+use support::gateway::{Sandbox, example_day, stderr, stdout};
 use support::network::{Namespace, Network, device_frame, ethernet};
 use support::process::{Running, installed};
 use support::skip::skip;
+use support::terminal::Terminal;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const SERIAL: u32 = 17_589_669;
@@ -42,9 +45,8 @@ fn doctor(home: &Namespace, arguments: &str) -> Command {
     command
 }
 
-/// Runs it while `traffic` goes over the cable, until it has ended.
-fn examined(network: &Network, arguments: &str, traffic: &[Vec<u8>]) -> Output {
-    let mut running = Running(doctor(&network.home, arguments).spawn().unwrap());
+/// Sends `traffic` over the cable until the program has ended.
+fn send_until_it_ends(network: &Network, traffic: &[Vec<u8>], running: &mut Running) {
     let mut sender = network.world.sender("eth0");
     let start = Instant::now();
     while running.0.try_wait().unwrap().is_none() {
@@ -54,6 +56,12 @@ fn examined(network: &Network, arguments: &str, traffic: &[Vec<u8>]) -> Output {
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Runs it while `traffic` goes over the cable, until it has ended.
+fn examined(network: &Network, arguments: &str, traffic: &[Vec<u8>]) -> Output {
+    let mut running = Running(doctor(&network.home, arguments).spawn().unwrap());
+    send_until_it_ends(network, traffic, &mut running);
     let mut output =
         Output { status: running.0.wait().unwrap(), stdout: Vec::new(), stderr: Vec::new() };
     std::io::copy(running.0.stdout.as_mut().unwrap(), &mut output.stdout).unwrap();
@@ -97,7 +105,7 @@ fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_na
     read_by("0x36 ", "minute history (experimental)");
     read_by("0x20 ", "refused, of another device");
     read_by("0x2C ", "no decoder");
-    read_by("17589669  0x22, 0x36", "");
+    has_line(&output, &["17589669", "eddi", "0x22,", "0x36"]);
     says(&output, 0, &["\n      capture: {type: live, interface: eth0}\n", "--only unknown\n"]);
     assert_eq!(link(), before, "the interface is left as it was");
 }
@@ -128,6 +136,93 @@ fn success_comes_first_and_the_values_just_read_last() {
     let last = text.lines().last().unwrap();
     for value in ["17589669: ", "-3,038 W", "3,250 W", "0.0 kWh", "stopped"] {
         assert!(last.contains(value), "no {value} in: {text}");
+    }
+}
+
+/// The first frames of the example day, which has an eddi, a zappi and a harvi.
+fn household() -> Vec<Vec<u8>> {
+    let mut replay = ReplaySource::open(&example_day(), Speed::Max).unwrap();
+    let frames = std::iter::from_fn(|| match replay.next().unwrap() {
+        Event::Packet(packet) => Some(packet.bytes.to_vec()),
+        _ => None,
+    });
+    frames.take(300).collect()
+}
+
+const HOUSEHOLD: [(&str, &str); 3] =
+    [("10645200", "harvi"), ("16042300", "zappi"), ("17589669", "eddi")];
+
+#[test]
+fn each_serial_number_has_its_product() {
+    let Some(network) = Network::new() else { return };
+    let output = examined(&network, "-i eth0 --for 1s", &household());
+    says(&output, 0, &[]);
+    for (serial, product) in HOUSEHOLD {
+        has_line(&output, &[serial, product]);
+    }
+}
+
+#[test]
+fn init_shows_products_and_lists_what_the_confirmed_decoders_read() {
+    let Some(network) = Network::new() else { return };
+    let sandbox = Sandbox::new();
+    let arguments = ["init", "--yes", "--for", "1s", "--no-mqtt", "--name", "16042300=Car"];
+    let mut command = network.home.inside(&sandbox.program(&arguments));
+    let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    send_until_it_ends(&network, &household(), &mut running);
+    let output = running.0.stdout.take().unwrap();
+    let text = std::io::read_to_string(output).unwrap();
+    for (serial, product) in HOUSEHOLD {
+        assert!(text.contains(&format!("{serial}  {product}")), "{text}");
+    }
+    assert!(text.contains("eth0") && text.contains(" run -c config.yaml\n"), "{text}");
+
+    let written = std::fs::read_to_string(sandbox.path("config.yaml")).unwrap();
+    let yaml: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
+    let listed: Vec<_> = yaml["devices"]["list"].as_sequence().unwrap().iter().collect();
+    assert_eq!(listed.len(), 1, "{written}");
+    assert_eq!(listed[0]["serial"], 17_589_669);
+    for line in ["16042300, name: \"Car\"}  # zappi", "10645200}  # harvi", "zappi: true"] {
+        assert!(written.contains(line), "no {line} in {written}");
+    }
+}
+
+/// A command as a shell takes it, of the lines from the one that begins with the program's path.
+fn copied(text: &str) -> String {
+    let lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with('/'));
+    let mut copied = String::new();
+    for line in lines {
+        copied += line.trim_end_matches('\\');
+        if !line.ends_with('\\') {
+            break;
+        }
+    }
+    copied
+}
+
+#[test]
+fn on_a_narrow_terminal_no_line_is_broken_and_commands_can_be_copied() {
+    let Some(network) = Network::new() else { return };
+    for width in [50, 80, 120] {
+        let terminal = Terminal::of_width(width);
+        let mut command = doctor(&network.home, "-i eth0 --for 1s");
+        let mut running = Running(command.stdout(terminal.output()).spawn().unwrap());
+        // Its handle of the terminal would keep that open.
+        drop(command);
+        send_until_it_ends(&network, &household(), &mut running);
+        let text = terminal.text();
+        // The path of the program is one word, which may be longer than the terminal is wide.
+        let wide = |line: &&str| line.chars().count() > usize::from(width);
+        let broken: Vec<_> =
+            text.lines().filter(wide).filter(|line| !line.contains("/energi-gateway")).collect();
+        assert!(broken.is_empty(), "{width}: {broken:#?}\n{text}");
+        let command = copied(&text);
+        assert!(command.ends_with(" record -i eth0 -o unknown.pcapng --only unknown"), "{command}");
+        assert!(text.contains("capture: {type: live, interface: eth0}"), "{text}");
+        for address in network.home.ip("-br link show dev eth0").split_whitespace().skip(2).take(1)
+        {
+            assert!(text.contains(address), "{address} is broken:\n{text}");
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! A terminal for a program to write to.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// A terminal without a screen.
 pub struct Terminal {
@@ -26,9 +27,22 @@ impl Terminal {
         Self { screen: screen.into(), keyboard, seen: Vec::new() }
     }
 
+    /// A terminal of so many columns.
+    pub fn of_width(columns: u16) -> Self {
+        let terminal = Self::new();
+        let size = Winsize { ws_row: 60, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal.screen, size).unwrap();
+        terminal
+    }
+
     /// The terminal as a program's output. Its `Command` keeps a handle, too.
     pub fn output(&self) -> Stdio {
         self.keyboard.as_fd().try_clone_to_owned().unwrap().into()
+    }
+
+    /// What a person types.
+    pub fn types(&mut self, text: &str) {
+        self.screen.write_all(text.as_bytes()).unwrap();
     }
 
     /// Waits for what is written next, and gives everything so far; `None` once nobody has the
