@@ -44,10 +44,13 @@ pub(super) fn write(
         let text = "* Incomplete: the device was not received all day";
         note(&format!("{text}{on}. Energy may be missing."), width, out)?;
     }
-    if style.tariff.is_some() && !totals.is_empty() {
-        let text = "Saved: diverted energy at import price less export price. Boost energy, if the \
+    if let Some(tariff) = style.tariff.as_ref().filter(|_| !totals.is_empty()) {
+        // A narrow terminal has no room for the column.
+        let saved = grouped(style.savings.by_device().values().sum(), 2);
+        let saved = format!("{saved} {}", tariff.currency);
+        let text = "diverted energy at import price less export price. Boost energy, if the \
                     device's counter includes it, is counted as diverted.";
-        note(text, width, out)?;
+        note(&format!("Saved {}: {text}", saved.trim_end()), width, out)?;
     }
     Ok(())
 }
