@@ -336,6 +336,23 @@ fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn the_start_is_one_line_and_debug_adds_the_file_that_was_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay_example("", STDOUT));
+    for (filter, is_read_shown) in [("info", false), ("debug", true)] {
+        let output = sandbox.program(&["run"]).env("RUST_LOG", filter).output().unwrap();
+        let said = stderr(&output);
+        let starts: Vec<_> = said.lines().filter(|line| line.contains("version=")).collect();
+        let [start] = starts[..] else { panic!("{said}") };
+        for part in ["config=./config.yaml", "source=", "eddi-day", "sinks=\"stdout\""] {
+            assert!(start.contains(part), "no {part} in {start}");
+        }
+        let is_read = |line: &str| line.contains("DEBUG") && line.contains("file=./config.yaml");
+        assert_eq!(said.lines().any(is_read), is_read_shown, "{filter}");
+    }
+}
+
+#[test]
 fn a_failure_is_shown_whatever_the_log_filter_is() {
     let sandbox = Sandbox::new();
     for filter in ["myapp=debug", "off", "error", "verbose", "energi_gateway=loud"] {

@@ -23,4 +23,5 @@ mod replay_formats;
 mod report;
 mod research;
 mod research_export;
+mod terminal;
 mod watch;
