@@ -1,4 +1,4 @@
-//! Who is let in, how many, and what they may ask.
+//! Clients: which of them are let in, how many, and what they may ask.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -89,10 +89,11 @@ async fn a_trusted_proxy_brings_users_names_and_a_path() {
 #[tokio::test]
 async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
     let mut site = Site::open(json!({"max_clients": 2})).await;
+    let address = site.address;
     let follow = |target: &'static str| {
-        let mut stream = TcpStream::connect(site.address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
         stream
     };
     let until = |mut stream: TcpStream, wanted: &'static str| {
@@ -116,7 +117,20 @@ async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
     // A place is free again once a client has gone, and every stream ends with the sink.
     drop(page);
     let begun = Instant::now();
-    while site.get("/healthz").await.status != 200 && begun.elapsed() < Duration::from_secs(5) {}
+    loop {
+        let mut next = follow("/live");
+        let status = tokio::task::spawn_blocking(move || {
+            let mut status = [0; 12];
+            next.read_exact(&mut status).unwrap();
+            String::from_utf8_lossy(&status).into_owned()
+        });
+        let status = status.await.unwrap();
+        if status == "HTTP/1.1 200" {
+            break;
+        }
+        assert_eq!(status, "HTTP/1.1 503");
+        assert!(begun.elapsed() < Duration::from_secs(20), "no place becomes free");
+    }
     site.sink.close().await.unwrap();
     let ended = tokio::task::spawn_blocking(move || {
         let mut stream = stream;
