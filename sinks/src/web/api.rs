@@ -397,7 +397,7 @@ struct MinuteDto {
 /// Minute means of a key
 ///
 /// Confirmed keys only. Minutes without a value are left out. An answer has at most 7 days; where the
-/// history has later minutes of the period, the header `Link` has the address of the next answer.
+/// device has later minutes in the period, the header `Link` has the address of the next answer.
 #[utoipa::path(
     get,
     path = "/api/v1/minutes",

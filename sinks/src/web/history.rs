@@ -71,8 +71,8 @@ impl HistoryFile {
         .await
     }
 
-    /// Minute means of `key` from the first minute of the period that the history has, of `most` time;
-    /// and the time of the first minute beyond them.
+    /// Minute means of `key` from the device's first minute of the period, of `most` time; and the time
+    /// of the device's first minute beyond them, which may lack the key.
     pub(super) async fn some_minutes(
         &self,
         serial: u32,

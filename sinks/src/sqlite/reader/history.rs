@@ -124,7 +124,7 @@ impl History {
         Ok(means.collect::<Result<_, _>>()?)
     }
 
-    /// Reads when the first minute of a device is, from `start` up to but without `end`.
+    /// Returns the time of the device's first minute from `start` up to but without `end`.
     ///
     /// # Errors
     /// [`ReadError`] where the history cannot be read.
