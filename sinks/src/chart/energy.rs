@@ -93,10 +93,10 @@ impl Scales {
         let energy = [most(|energy| energy.diverted), most(|energy| energy.generation)];
         let with_room = |most: f64| most.clamp(0.1, MOST) * 1.06;
         let grid = (import.is_some() || export.is_some()).then(|| {
-            let (import, export) = (import.unwrap_or(0.0), export.unwrap_or(0.0));
+            let (import, export) = (import.unwrap_or(0.0).max(0.1), export.unwrap_or(0.0));
             // Neither side so flat that its labels touch the zero line.
             let least = import.max(export) / 6.0;
-            (with_room(import.max(least)), with_room(export.max(least)))
+            (with_room(import.max(least)), export.max(least).min(MOST) * 1.06)
         });
         Self { energy: with_room(energy.into_iter().flatten().fold(0.0, f64::max)), grid }
     }
@@ -267,14 +267,12 @@ impl Page<'_> {
 
     /// Lines across the panel at round numbers, and the numbers.
     fn axis(&mut self, panel: Panel) {
-        let up = ticks(panel.high, panel.height * panel.high / (panel.high - panel.low) / 34.0);
-        let down = ticks(-panel.low, panel.height * -panel.low / (panel.high - panel.low) / 34.0);
-        let down = down.iter().skip(1).map(|kwh| -kwh);
-        for kwh in up.iter().copied().chain(down.filter(|_| panel.low < 0.0)) {
+        let share = panel.high.max(-panel.low) / (panel.high - panel.low);
+        let ticks = ticks(panel.low, panel.high, panel.height * share / 34.0);
+        for kwh in ticks.values {
             let y = panel.y(kwh);
             self.svg.path("gridline", [Some((LEFT, y + 0.5)), Some((self.right(), y + 0.5))]);
-            let decimals = usize::from(panel.high < 2.0) + usize::from(panel.high < 0.5);
-            let text = grouped(kwh.abs(), decimals);
+            let text = grouped(kwh.abs(), ticks.decimals);
             self.svg.text("", Anchor::End, LEFT - 8.0, y + 4.0, &text);
         }
         self.svg.text("", Anchor::End, LEFT - 8.0, panel.top - 8.0, "kWh");

@@ -115,16 +115,12 @@ impl Scale {
     }
 
     fn axes(&self, svg: &mut Svg, time: &Range<Timestamp>, timezone: &TimeZone) {
-        let most = self.high.max(-self.low);
-        let step = ticks(most, 5.0).get(1).copied().unwrap_or(most);
-        let multiples = |sign: f64| (0..=40).map(move |tick| f64::from(tick) * sign * step);
-        let up = multiples(1.0).take_while(|watts| *watts <= self.high);
-        let down = multiples(-1.0).skip(1).take_while(|watts| *watts >= self.low);
-        for watts in up.chain(down) {
-            let y = self.y(watts).round() + 0.5;
-            let class = if watts == 0.0 { "axis" } else { "gridline" };
+        let ticks = ticks(self.low / 1000.0, self.high / 1000.0, 5.0);
+        for kilowatts in ticks.values {
+            let y = self.y(kilowatts * 1000.0).round() + 0.5;
+            let class = if kilowatts == 0.0 { "axis" } else { "gridline" };
             svg.path(class, [Some((LEFT, y)), Some((self.right, y))]);
-            svg.text("", Anchor::End, LEFT - 8.0, y + 4.0, &grouped(watts / 1000.0, 1));
+            svg.text("", Anchor::End, LEFT - 8.0, y + 4.0, &grouped(kilowatts, ticks.decimals));
         }
         svg.text("", Anchor::End, LEFT - 8.0, self.top - 8.0, "kW");
         let hours = time.end.duration_since(time.start).as_hours();

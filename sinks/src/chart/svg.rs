@@ -158,15 +158,28 @@ pub(super) fn width_of(text: &str) -> f64 {
     text.chars().count() as f64 * 6.6
 }
 
-/// Round numbers from 0 up to `high`, about `count` of them, one above 0 at least.
+/// Numbers along an axis: multiples of one round step.
+pub(super) struct Ticks {
+    /// The numbers from 0 upward, then those below 0.
+    pub(super) values: Vec<f64>,
+    /// Decimals that write each of them exactly.
+    pub(super) decimals: usize,
+}
+
+/// Ticks from `low`, at most 0, to `high`: about `count` of them on the longer side of 0, one beside
+/// 0 at least.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful")]
-pub(super) fn ticks(high: f64, count: f64) -> Vec<f64> {
-    let least = high / count.max(1.0);
+pub(super) fn ticks(low: f64, high: f64, count: f64) -> Ticks {
+    let most = high.max(-low);
+    let least = most / count.max(1.0);
     let magnitude = 10_f64.powf(least.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
-    let fits = || step.iter().copied().filter(|step| *step <= high);
-    let step = fits().find(|step| *step >= least).or_else(|| fits().next_back()).unwrap_or(high);
-    (0..=(high / step) as u32).map(|tick| f64::from(tick) * step).collect()
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
+    let fits = || steps.iter().copied().filter(|step| *step <= most);
+    let step = fits().find(|step| *step >= least).or_else(|| fits().next_back()).unwrap_or(most);
+    let up = (0..=(high / step) as u32).map(|tick| f64::from(tick) * step);
+    let down = (1..=(-low / step) as u32).map(|tick| -f64::from(tick) * step);
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    Ticks { values: up.chain(down).collect(), decimals }
 }
 
 /// A length with at most two decimals.
@@ -205,10 +218,13 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_up_to_the_highest_value() {
-        assert_eq!(ticks(23.0, 5.0), [0.0, 5.0, 10.0, 15.0, 20.0]);
-        assert_eq!(ticks(0.106, 5.0).len(), 3);
-        assert_eq!(ticks(350.0, 0.7), [0.0, 200.0]);
-        assert!(ticks(1e9, 5.0).len() <= 6);
+        let values = |low, high, count| ticks(low, high, count).values;
+        assert_eq!(values(0.0, 23.0, 5.0), [0.0, 5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(values(0.0, 0.106, 5.0).len(), 3);
+        assert_eq!(values(0.0, 350.0, 0.7), [0.0, 200.0]);
+        assert_eq!(values(-11.0, 23.0, 2.3), [0.0, 10.0, 20.0, -10.0]);
+        assert_eq!(values(-23.0, 1.0, 2.3), [0.0, -10.0, -20.0]);
+        assert!(values(0.0, 1e9, 5.0).len() <= 6);
     }
 
     #[test]
