@@ -159,7 +159,7 @@ impl HomeAssistantApp {
     /// The configuration to run with.
     ///
     /// # Errors
-    /// What is missing or wrong, and what to do about it.
+    /// [`HomeAssistantError`] says what is missing or wrong, and what to do about it.
     pub fn configuration(&self) -> Result<Config, HomeAssistantError> {
         if self.own_config.exists() {
             return Ok(config::load(&self.own_config)?);

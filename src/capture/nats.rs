@@ -426,7 +426,7 @@ impl Stream {
 /// Connects and looks for the consumer.
 ///
 /// # Errors
-/// What a run would log.
+/// Lines that a run would log.
 pub fn probe(config: &NatsConsumerConfig) -> Result<String, CaptureError> {
     let failed = |error: &dyn std::fmt::Display| CaptureError::Io(error.to_string());
     // The caller's thread may belong to a runtime.

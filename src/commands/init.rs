@@ -373,18 +373,21 @@ fn quoted(text: &str) -> String {
 /// Writes the password, then the configuration.
 fn write(args: &Args, answers: &Answers, yaml: &str) -> Result<(), Failure> {
     let failed = |path: &Path, error: io::Error| {
-        let what = match error.kind() {
+        let (exit, what) = match error.kind() {
             ErrorKind::AlreadyExists => {
-                "there is a file already; remove it, or name another".to_owned()
+                (Exit::Io, "there is a file already; remove it, or name another".to_owned())
             }
             // A gateway started as root keeps no right over the folders of other users.
-            ErrorKind::PermissionDenied => format!(
-                "cannot be written: {error}; name a file in a folder of the user who runs this \
-                 command. Instead of sudo, `setcap` gives the permission to capture: see `doctor`"
-            ),
-            _ => format!("cannot be written: {error}"),
+            ErrorKind::PermissionDenied => {
+                let what = format!(
+                    "cannot be written: {error}; name a file in a folder of the user who runs this \
+                     command. With sudo, that user is root: `doctor` says how to do without"
+                );
+                (Exit::Permission, what)
+            }
+            _ => (Exit::Io, format!("cannot be written: {error}")),
         };
-        Failure::message(Exit::Io, format_args!("{}: {what}", path.display()))
+        Failure::message(exit, format_args!("{}: {what}", path.display()))
     };
     if let Some(Broker { password: Some(password), password_file: Some(file), .. }) =
         &answers.broker

@@ -29,8 +29,8 @@ const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
 #[command(after_help = "Keys: q quits, the arrow keys scroll.
 
 Without a terminal on standard output, one line a device is printed every interval of capture time. \
-The sinks of the configuration are not opened, so a running gateway is not disturbed. With -c, the view also \
-shows what the sinks of the running gateway have delivered.
+The sinks of the configuration are not opened, so a running gateway is not disturbed. On a terminal, \
+the view of a configuration also shows what the sinks of the running gateway have delivered.
 
 Examples:
   energi-gateway watch -i eth0

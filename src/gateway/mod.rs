@@ -66,7 +66,7 @@ enum Cause {
     CaptureEnded(Result<(), CaptureError>),
     Shutdown,
     /// Nobody is left to write for, or the source needs a sink that crashed.
-    NobodyToWriteFor,
+    SinksEnded,
 }
 
 /// Result of a run.
@@ -83,7 +83,8 @@ impl Gateway {
         self.pipeline.stop.clone()
     }
 
-    /// Runs until the source ends, `shutdown` returns or nobody is left to write for; then drains.
+    /// Runs until the source ends, `shutdown` returns, nobody is left to write for or a sink
+    /// has crashed that the source needs; then drains.
     /// `shutdown` is called again after it has returned: a second return ends the run at once.
     ///
     /// The calling thread, which all sinks run on or are started from, gives up every capability
@@ -181,7 +182,7 @@ impl<S: AsyncFnMut()> Running<S> {
                 ended = &mut self.capture_ended => return Cause::CaptureEnded(died(ended)),
                 done = self.sinks.supervise(), if self.sinks.any_left() => {
                     if done {
-                        return Cause::NobodyToWriteFor;
+                        return Cause::SinksEnded;
                     }
                 }
                 _ = redraw.tick(), if self.progress.is_some() => {
@@ -226,7 +227,7 @@ impl<S: AsyncFnMut()> Running<S> {
         let mut by_request = matches!(cause, Cause::Shutdown);
         let captured = match cause {
             Cause::CaptureEnded(result) => result,
-            Cause::Shutdown | Cause::NobodyToWriteFor => {
+            Cause::Shutdown | Cause::SinksEnded => {
                 match tokio::time::timeout(CAPTURE_GRACE, &mut self.capture_ended).await {
                     Ok(ended) => died(ended),
                     Err(_) => Ok(()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use energi_decoders::Reading;
@@ -247,6 +247,11 @@ fn a_sink_that_dies_ends_the_gateway_where_the_source_needs_every_sink() {
     let gateway = Running::start(Setting { moods: vec![Mood::Panics], ..stream });
     gateway.send(1);
     // Its input goes on.
+    let begun = Instant::now();
+    while !gateway.ended.is_finished() {
+        assert!(begun.elapsed() < PATIENCE, "the gateway goes on");
+        thread::sleep(Duration::from_millis(5));
+    }
     let (exit, reason) = failure(gateway.ended.join().unwrap());
     assert_eq!(exit, Exit::Unavailable);
     assert!(reason.contains("`moody`") && reason.contains("crashed"), "{reason}");

@@ -4,7 +4,7 @@
 //! rows and topics is bounded here, before anything is kept for it.
 //!
 //! A place that a made-up device has taken stays taken until the next start. Were it freed after a
-//! while, whoever sends made-up frames could take a new one each time, and rows and topics would
+//! while, a sender of made-up frames could take a new one each time, and rows and topics would
 //! grow with the years after all. A device that is listed needs none of these places.
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,7 +26,7 @@ pub(crate) struct DeviceFilter {
     other_class: HashSet<u32>,
 }
 
-/// Devices that are said to be of another product; whoever sends made-up frames could fill the log.
+/// Devices that are said to be of another product; a sender of made-up frames could fill the log.
 const MOST_OF_OTHER_CLASS: usize = 32;
 
 /// Decision on a device.

@@ -1,6 +1,6 @@
 //! Statements of the documents about the program are true.
 //!
-//! Their tables of fields are written from the code; `UPDATE_GOLDEN=1 cargo test --test protocol_page`
+//! Their tables of fields are written from the code; `UPDATE_GOLDEN=1 cargo test --test documents`
 //! updates them.
 
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use support::process::installed;
 
 const PROTOCOL: &str = "docs/protocol.md";
 
-/// Whoever writes the page anew does it alone.
+/// Held by the test that writes the page.
 static PAGE: Mutex<()> = Mutex::new(());
 
 #[test]

@@ -156,7 +156,7 @@ fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_sa
 }
 
 #[test]
-fn whoever_insists_ends_it_at_once() {
+fn a_second_signal_ends_it_at_once() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("shutdown_timeout: 10m", STDOUT));
     let mut session = Session::start(&mut sandbox.program(&["run"]));

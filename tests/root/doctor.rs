@@ -134,7 +134,9 @@ fn success_comes_first_and_the_values_just_read_last() {
     let text = stdout(&output);
     assert!(text.lines().next().is_some_and(|line| line.contains("received on eth0")), "{text}");
     let last = text.lines().last().unwrap();
-    for value in ["17589669: ", "-3,038 W", "3,250 W", "0.0 kWh", "stopped"] {
+    for value in
+        ["17589669: ", "Grid -3,038 W", "generation 3,250 W", "heater 0 W", "0.0 kWh", "stopped"]
+    {
         assert!(last.contains(value), "no {value} in: {text}");
     }
 }

@@ -213,7 +213,7 @@ fn a_wrong_token_ends_it_at_once() {
     let output = send(&sandbox, "--sink attic");
     assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.contains("token"), "{said}");
+    assert!(said.contains("token is wrong"), "{said}");
     assert!(said.contains("--from 2026-06-20"), "{said}");
     assert_eq!(server.requests().len(), 1);
 }

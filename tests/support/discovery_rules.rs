@@ -189,7 +189,7 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        says: "a counter that begins anew each day is total_increasing, without last_reset; what is \
+        says: "a counter that begins again each day is total_increasing, without last_reset; what is \
                measured is measurement; an energy never is",
         source: SENSOR_ENTITY,
         faults: |it| {

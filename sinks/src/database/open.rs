@@ -89,13 +89,13 @@ impl DatabaseFile {
     /// Opens it for writing, in the present schema. A damaged one is moved aside for a new one.
     pub(crate) fn open(&mut self) -> Result<Connection, StoreError> {
         match self.open_as_it_is() {
-            Err(error) if error.is_corruption() && self.ours => self.open_anew(&error),
+            Err(error) if error.is_corruption() && self.ours => self.open_again(&error),
             other => other,
         }
     }
 
     /// Moves the database aside, since it is damaged, and opens a new one.
-    pub(crate) fn open_anew(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
+    pub(crate) fn open_again(&mut self, damage: &StoreError) -> Result<Connection, StoreError> {
         let aside = self.move_aside()?;
         error!(
             "{}: the database is damaged ({damage}); it was moved to {}, and {} continues in a new \

@@ -173,7 +173,7 @@ impl<D: Database> OwnedDatabase<D> {
                 work(&mut self.store)
             }
             Err(error) if error.is_corruption() => {
-                let connection = self.file.open_anew(&error)?;
+                let connection = self.file.open_again(&error)?;
                 self.store.replace(connection)?;
                 work(&mut self.store)
             }

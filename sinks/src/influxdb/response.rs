@@ -217,7 +217,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         for (status, message, expected) in [
-            (401, "unauthorized access", "token"),
+            (401, "unauthorized access", "token is wrong"),
             (403, "insufficient permissions for write", "may not write"),
             (404, "organization name \\\"attic\\\" not found", "no such `org`"),
             (404, "bucket \\\"attic\\\" not found", "no such `bucket`"),

@@ -156,7 +156,7 @@ impl NatsServer {
             options = options.nkey(seed.expose().to_owned());
         }
         if let Some(creds) = secret("creds", &None, &self.creds_file)? {
-            // async-nats wants the line break after the last line, which a secret has no more.
+            // async-nats needs a line break after the last line; reading a secret trims it.
             let creds = format!("{}\n", creds.expose());
             options = options.credentials(&creds).map_err(|error| {
                 format!("creds_file: {error}; take a file that `nsc generate creds` wrote")

@@ -260,7 +260,7 @@ async fn a_site_needs_no_more_than_its_subject_and_what_somebody_has_to_change_i
 
     let wrong = site("home", "hunter2");
     for said in [wrong.refusal(9).await, wrong.probe().await.unwrap_err()] {
-        assert!(said.contains("this user") && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("let this user in") && !said.contains("hunter2"), "{said}");
     }
     let other = site("other", "other");
     for said in [other.refusal(9).await, other.probe().await.unwrap_err()] {
@@ -364,7 +364,7 @@ async fn a_site_logs_in_with_a_key_pair() {
     let file = setup.folder.path().join("seed");
     setup.config.nkey_file = Some(file.clone());
     std::fs::write(&file, STRANGER).unwrap();
-    assert!(setup.refusal(0).await.contains("this user"));
+    assert!(setup.refusal(0).await.contains("let this user in"));
     std::fs::write(&file, format!("{SEED}\n")).unwrap();
     setup.deliver(&frames(1..3)).await;
     assert_eq!(stored(&server), numbers(0..3));
@@ -381,7 +381,7 @@ async fn a_site_logs_in_with_credentials() {
     let seed = credentials.lines().find(|line| line.starts_with("SU")).unwrap();
     std::fs::write(&file, credentials.replace(seed, STRANGER)).unwrap();
     let said = setup.probe().await.unwrap_err();
-    assert!(said.contains("this user"), "{said}");
+    assert!(said.contains("let this user in"), "{said}");
     // It is in: what it misses is a stream.
     std::fs::write(&file, credentials).unwrap();
     let said = setup.probe().await.unwrap_err();

@@ -8,7 +8,7 @@ use super::{InterfaceName, LiveSettings, is_harmless};
 use crate::capture::CaptureError;
 
 /// A socket that receives every ethertype: the devices' frames whole, of all others the header.
-/// What this machine sends is left out. As for [`super::LiveSource`] the group is joined.
+/// Frames of this machine are left out. As for [`super::LiveSource`] the group is joined.
 pub struct TrafficMonitor {
     interface: InterfaceName,
     channel: Channel,

@@ -351,7 +351,7 @@ fn read(
 /// Connects and waits a few seconds for a packet.
 ///
 /// # Errors
-/// What a run would log.
+/// Lines that a run would log.
 pub fn probe(address: &RemoteAddress) -> Result<String, CaptureError> {
     const LONGEST: Duration = Duration::from_secs(10);
     let (sender, receiver) = mpsc::sync_channel(WAITING);

@@ -64,7 +64,7 @@ impl Timetable {
         let mut slots: Vec<_> = eddis.map(|(sender, rate)| slot(sender, *rate, own)).collect();
         let spacing = place(&mut slots, MARGIN);
         let mut more: Vec<_> = others.map(|(sender, rate)| slot(sender, *rate, other)).collect();
-        // Between two of an eddi's: those keep their times whoever is there beside them.
+        // Between two of an eddi's: an eddi keeps its times, whatever other devices there are.
         let between = place(&mut more, MARGIN + spacing / 2 + 1);
         slots.append(&mut more);
         slots.sort_by_key(|slot| slot.microsecond);

@@ -102,7 +102,7 @@ impl Ledger {
 /// Writes days as csv: `serial,date,diverted_kwh,import_kwh,export_kwh,generation_kwh`.
 ///
 /// # Errors
-/// What the output says.
+/// Errors of the output.
 pub fn write_csv(days: &[DayTruth], output: impl Write) -> csv::Result<()> {
     let mut csv = csv::Writer::from_writer(output);
     csv.write_record([

@@ -31,7 +31,7 @@ fn start() -> Timestamp {
     "2026-06-19T23:00:00Z".parse().unwrap()
 }
 
-/// A simulated day of records 0x2C, of which `rewrite` makes the body anew, and what is known of it.
+/// A simulated day of records 0x2C, of which `rewrite` replaces the body, and what is known of it.
 fn day(
     seed: u64,
     mut rewrite: impl FnMut(&mut [u8], &EddiSnapshot),

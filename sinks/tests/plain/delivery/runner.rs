@@ -116,7 +116,7 @@ async fn while_somebody_waits_a_sink_is_given_up_after_so_many_tries() {
 
     let sink = Scripted::new().opens(&[Broken("not yours")]);
     let (ended, _) = run(&sink, 2, RetryPolicy::Attempts(3)).await;
-    assert!(matches!(ended, Err(RunError::GivenUp(_))), "it cannot mend by itself");
+    assert!(matches!(ended, Err(RunError::GivenUp(_))), "it does not pass by itself");
     assert_eq!(sink.calls(), [Open(Broken("not yours"))]);
 }
 

@@ -251,7 +251,7 @@ async fn a_token_that_is_renewed_in_its_file_is_found() {
     let Err(SinkError::Transient { message: said, .. }) = sink.close().await else {
         panic!("the token is wrong")
     };
-    assert!(said.contains("token") && !said.contains("old"), "{said}");
+    assert!(said.contains("token is wrong") && !said.contains("old"), "{said}");
     std::fs::write(&file, "new\n").unwrap();
     Place::close(&mut *sink).await;
     assert_eq!(set(fake.taken()), place.lines(&readings));

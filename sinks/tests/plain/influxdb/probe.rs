@@ -25,7 +25,7 @@ async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
     }
     assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
     for (mood, expected) in [
-        (Mood::Refuses(401, "unauthorized access"), "token"),
+        (Mood::Refuses(401, "unauthorized access"), "token is wrong"),
         (Mood::Refuses(403, "insufficient permissions for write"), "may not write"),
         (Mood::Refuses(404, "organization name home not found"), "no such `org`"),
         (Mood::Refuses(404, "bucket energy not found"), "no such `bucket`"),

@@ -196,7 +196,7 @@ async fn devices_do_not_mix() {
 }
 
 #[tokio::test]
-async fn another_time_zone_counts_all_days_anew() {
+async fn another_time_zone_counts_all_days_again() {
     let readings = Device::default().life(at("2026-01-19T20:00:00Z"), hours(50));
     let (mut moved, mut stayed) = (Place::new(), Place::new());
     moved.store(&readings).await;

@@ -51,7 +51,7 @@ async fn damage_that_shows_in_the_middle_of_a_run_loses_no_batch() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_removed_while_in_use_is_said_and_made_anew() {
+async fn a_file_that_is_removed_while_in_use_is_logged_and_created_again() {
     let place = Place::new();
     let reading = [Device::default().powers(at("2026-01-20T10:00:00Z"), 1, 2, 3)];
     let mut sink = place.open().await.unwrap();
@@ -196,7 +196,7 @@ async fn a_history_found_cut_short_beside_its_log_is_moved_aside_with_that_log()
         assert!(!logged.is_empty());
         let whole = std::fs::read(&file).unwrap();
         std::fs::write(&file, &whole[..pages * 4096]).unwrap();
-        // Whoever only reads leaves the log alone.
+        // A reader leaves the log alone.
         if pages == 0 {
             assert!(energi_sinks::sqlite::open_for_reading(&file).is_err());
             assert!(std::fs::read(&log).unwrap() == logged, "a reader changed the log");

@@ -50,7 +50,7 @@ async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_witho
         let Some(mut broker) = Mosquitto::stopped(&lines) else { return };
         broker.run();
         let listener = broker.listen();
-        // Whoever connects first after the broker's return, the listener misses nothing.
+        // The listener misses nothing, in whatever order the two connect after the broker returns.
         let mut sink = open(&broker, Backpressure::DropOldest, &json!({"retain": true})).await;
         sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
         hears(&listener, &topic("grid_pwr"), "1").await;
@@ -71,7 +71,7 @@ async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_witho
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_once_and_works_once_it_is_mended() {
+async fn a_wrong_password_is_logged_once_and_works_once_corrected() {
     let logs = Logs::capture();
     let Some(mut broker) = Mosquitto::stopped("") else { return };
     broker.only_let_in("me", "right");
@@ -144,7 +144,7 @@ async fn a_replay_waits_for_its_broker_and_loses_nothing_when_it_dies_on_the_way
 }
 
 #[tokio::test]
-async fn a_replay_gives_up_what_cannot_mend_itself() {
+async fn a_replay_gives_up_what_does_not_pass_by_itself() {
     let Some(mut broker) = Mosquitto::stopped("") else { return };
     broker.only_let_in("me", "right");
     broker.run();

@@ -51,13 +51,13 @@ fn an_entity_that_becomes_one_of_another_kind_is_taken_back_first() {
     let mut flag = pump(json!({"bit": 4}));
     flag.recalls(&kept);
     let messages = flag.publishes();
-    let [taken_back, anew] = &messages[..] else { panic!("{messages:?}") };
+    let [taken_back, again] = &messages[..] else { panic!("{messages:?}") };
     let taken_back = announcement(taken_back);
     assert_eq!(taken_back.components()["0x2c_pump"], json!({"p": "sensor"}));
     assert_eq!(taken_back.text.matches("\"0x2c_pump\"").count(), 1, "{}", taken_back.text);
-    let anew = announcement(anew);
-    assert_eq!(anew.components()["0x2c_pump"]["p"], json!("binary_sensor"));
-    anew.hold_to_the_rules();
+    let again = announcement(again);
+    assert_eq!(again.components()["0x2c_pump"]["p"], json!("binary_sensor"));
+    again.hold_to_the_rules();
 }
 
 #[test]
