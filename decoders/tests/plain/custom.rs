@@ -3,7 +3,7 @@
 use energi_decoders::custom::{CustomDecoder, CustomField, DeclaredHead, Hex, NumberType};
 use energi_decoders::frame::{MAGIC, RECORDS};
 use energi_decoders::json::Json;
-use energi_decoders::{DecoderTable, EntryHead, Frame, RegisterError, Switch, TableDecoder};
+use energi_decoders::{Class, DecoderTable, EntryHead, Frame, RegisterError, Switch, TableDecoder};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -51,6 +51,22 @@ fn decode(table: &DecoderTable, length: u8, bytes: &[(usize, &[u8])]) -> Vec<Str
             line.split_once(r#""experimental":"#).unwrap().1.to_owned()
         })
         .collect()
+}
+
+#[test]
+fn the_unit_tells_the_class_that_home_assistant_shows() {
+    for (unit, class) in [
+        ("W", Class::Power),
+        ("V", Class::Voltage),
+        ("A", Class::Current),
+        ("Hz", Class::Frequency),
+        ("°C", Class::Temperature),
+        ("rpm", Class::Unknown),
+    ] {
+        let field = CustomField { unit: unit.to_owned(), ..field("x", 0x22, NumberType::U16) };
+        let layout = decoder(0x2C, "a", vec![field]).layout().unwrap();
+        assert_eq!(layout.fields[0].metric.class, class, "{unit}");
+    }
 }
 
 #[test]

@@ -170,7 +170,9 @@ fn a_reading_knows_its_device_and_who_relays_it() {
         (HARVI_2_CTS, Product::Harvi, 10_645_200),
     ] {
         let readings = readings_of(&table, record);
+        let known = |reading: &&Reading| reading.product != Product::Unknown;
         assert!(readings.iter().any(|reading| reading.product == product));
+        assert!(readings.iter().filter(known).all(|reading| reading.product == product));
         assert!(readings.iter().all(|reading| reading.serial == serial));
         let relay = (product == Product::Harvi).then_some(16_042_300);
         assert!(readings.iter().all(|reading| reading.relay() == relay));
