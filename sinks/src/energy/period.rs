@@ -265,7 +265,9 @@ mod tests {
             day(1, date(2026, 7, 1), Some(2.5), true),
             day(2, date(2026, 7, 1), None, true),
         ];
+        assert!(!totals(&days, PeriodLength::Day)[0].is_partial(), "a day is all of its period");
         let totals = totals(&days, PeriodLength::Month);
+        assert!(totals[0].is_partial(), "two days are not a month");
         let said: Vec<_> = totals
             .iter()
             .map(|t| (t.serial, t.period.to_string(), t.energy.diverted, t.days, t.complete_days))
