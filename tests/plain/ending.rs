@@ -336,10 +336,10 @@ fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn the_start_is_one_line_and_debug_adds_the_file_that_was_read() {
+fn the_start_is_one_line_and_debug_adds_the_file_the_batches_and_what_is_withheld() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("", STDOUT));
-    for (filter, is_read_shown) in [("info", false), ("debug", true)] {
+    for (filter, is_debug) in [("info", false), ("debug", true)] {
         let output = sandbox.program(&["run"]).env("RUST_LOG", filter).output().unwrap();
         let said = stderr(&output);
         let starts: Vec<_> = said.lines().filter(|line| line.contains("version=")).collect();
@@ -347,8 +347,10 @@ fn the_start_is_one_line_and_debug_adds_the_file_that_was_read() {
         for part in ["config=./config.yaml", "source=", "eddi-day", "sinks=\"stdout\""] {
             assert!(start.contains(part), "no {part} in {start}");
         }
-        let is_read = |line: &str| line.contains("DEBUG") && line.contains("file=./config.yaml");
-        assert_eq!(said.lines().any(is_read), is_read_shown, "{filter}");
+        for part in ["file=./config.yaml", "key=\"diverted_kWh\"", "batch"] {
+            let is_shown = |line: &str| line.contains("DEBUG") && line.contains(part);
+            assert_eq!(said.lines().any(is_shown), is_debug, "{filter}: {part}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::backoff::Backoff;
 use super::outage::{Outage, Reminders};
@@ -293,6 +293,8 @@ impl<E: Encoder> DeliveryTask<E> {
                 return Err(error);
             }
         };
+        let (delivered, rejected) = (report.delivered, report.rejected);
+        debug!(sink = self.dispatcher.sink, delivered, rejected, "sent from the queue");
         self.outage.recovered();
         self.backoff.reset();
         if let Some(took) = report.took {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use energi_decoders::Reading;
 use thiserror::Error;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::channel::{Delivery, Subscription};
 use crate::item::Item;
@@ -215,6 +215,8 @@ impl<T: Item> Runner<T> {
         loop {
             match sink.write(batch).await {
                 Ok(Written { delivered, skipped }) => {
+                    let items = batch.len();
+                    debug!(sink = self.context.name, items, delivered, skipped, "batch written");
                     self.recovered(backoff);
                     self.look_after(sink);
                     self.stats.taken.add(batch.len() as u64);

@@ -29,7 +29,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::delivery::{
@@ -323,6 +323,8 @@ impl<E: Encoder> Sink<E::Item> for Queued<E> {
             return Ok(self.taken(&payload, taken, skipped));
         }
         let Err(error) = self.queue.push(payload.clone()).await else {
+            let (items, waiting) = (payload.items, self.queue.waiting());
+            debug!(sink = self.sink, items, waiting, "stored in the queue");
             self.state.pushed.notify_one();
             return Ok(Written { delivered: 0, skipped });
         };
