@@ -79,7 +79,7 @@ mod tests {
     use crate::frame::{Frame, MAGIC, RECORD_HEADER, RECORDS};
 
     #[test]
-    fn the_parts_of_a_header_follow_one_another_without_a_gap() {
+    fn the_parts_of_a_header_leave_no_gap() {
         for (fields, start, end) in
             [(FRAME, 0, RECORDS), (RECORD, RECORDS, RECORDS + RECORD_HEADER)]
         {

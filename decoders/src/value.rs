@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_text_and_in_quotes_where_a_format_needs_them() {
+    fn a_word_is_quoted_where_a_format_needs_it() {
         const MODES: Options = &["off", "eco+"];
         let value = Value::Choice(Choice::new(MODES, 1).unwrap());
         assert_eq!(value.to_string(), "eco+");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_flags_never_have_quotes() {
+    fn only_words_have_quotes() {
         for value in [Value::Float(5.0), Value::Integer(-3), Value::Flag(true)] {
             assert_eq!(value.quoted().to_string(), value.to_string());
         }

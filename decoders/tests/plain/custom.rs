@@ -121,7 +121,7 @@ fn a_value_is_the_raw_number_divided_then_added_to() {
 }
 
 #[test]
-fn it_yields_a_reading_of_its_own_after_a_confirmed_one() {
+fn it_yields_a_reading_after_a_confirmed_one() {
     let mine = decoder(0x1F, "mine", vec![field("tank_temp", 0x30, NumberType::U8)]);
     let mut table = DecoderTable::confirmed();
     register(&mut table, &mine).unwrap();
@@ -132,7 +132,7 @@ fn it_yields_a_reading_of_its_own_after_a_confirmed_one() {
 }
 
 #[test]
-fn it_replaces_an_experimental_one_of_its_length_and_type_whichever_was_first() {
+fn it_replaces_an_experimental_one_in_any_order() {
     let mine = r#"true,"fields":{"0x27/mine":42}}"#;
     for (record_type, taken, left) in [
         (None, &[0x3510, 0x1234][..], &[][..]),
@@ -183,7 +183,7 @@ fn a_record_type_tells_decoders_of_one_length_apart() {
 }
 
 #[test]
-fn a_key_of_a_replaced_decoder_means_what_was_declared() {
+fn a_key_of_a_replaced_decoder_has_its_new_meaning() {
     let mut mine = decoder(0x27, "mine", vec![field("v1", 0x30, NumberType::U8)]);
     mine.record_type = Some(Hex(0x3510));
     let mut table = DecoderTable::confirmed();
@@ -194,7 +194,7 @@ fn a_key_of_a_replaced_decoder_means_what_was_declared() {
 }
 
 #[test]
-fn two_declared_decoders_cannot_mean_different_things_by_one_key() {
+fn a_declared_key_has_one_meaning() {
     let mut one = decoder(0x2C, "one", vec![field("level", 0x30, NumberType::U8)]);
     one.record_type = Some(Hex(1));
     let mut two = one.clone();
@@ -314,7 +314,7 @@ fn declared() -> impl Strategy<Value = CustomDecoder> {
 
 proptest! {
     #[test]
-    fn a_decoder_that_is_accepted_reads_any_record_of_its_length(
+    fn an_accepted_decoder_reads_any_record_of_its_length(
         custom in declared(),
         bytes in prop::collection::vec(any::<u8>(), 256),
     ) {

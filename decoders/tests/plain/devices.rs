@@ -57,7 +57,7 @@ fn holds(record: &str, expected: &[&str]) {
 }
 
 #[test]
-fn an_eddi_beside_other_devices_says_what_it_always_said() {
+fn an_eddi_reads_the_same_beside_other_devices() {
     assert_eq!(
         published(&DecoderTable::confirmed(), EDDI_CT1),
         [
@@ -76,7 +76,7 @@ fn an_eddi_beside_other_devices_says_what_it_always_said() {
 }
 
 #[test]
-fn nothing_of_a_zappi_or_a_harvi_is_published_under_a_confirmed_key() {
+fn a_zappi_or_harvi_has_no_confirmed_key() {
     let confirmed = DecoderTable::confirmed();
     for record in [
         EDDI_2_CTS,
@@ -95,7 +95,7 @@ fn nothing_of_a_zappi_or_a_harvi_is_published_under_a_confirmed_key() {
 }
 
 #[test]
-fn with_experimental_decoders_on_each_device_says_what_its_records_hold() {
+fn experimental_decoders_read_every_device() {
     holds(
         EDDI_CT1,
         &[
@@ -161,7 +161,7 @@ fn with_experimental_decoders_on_each_device_says_what_its_records_hold() {
 }
 
 #[test]
-fn a_reading_knows_its_device_and_who_relays_it() {
+fn a_reading_knows_its_device() {
     let table = DecoderTable::built_in();
     for (record, product, serial) in [
         (EDDI_CT1, Product::Eddi, 10_088_888),
@@ -181,7 +181,7 @@ fn a_reading_knows_its_device_and_who_relays_it() {
 }
 
 #[test]
-fn grid_and_generation_are_the_houses_but_a_zappis_power_is_not_diverted() {
+fn the_power_of_a_zappi_is_not_diverted() {
     let confirmed = DecoderTable::confirmed();
     let record = |class: u8| {
         let mut record = [0; 0x22];
@@ -203,7 +203,7 @@ fn grid_and_generation_are_the_houses_but_a_zappis_power_is_not_diverted() {
 }
 
 #[test]
-fn a_device_that_is_listed_as_an_eddi_is_never_lost_for_its_class() {
+fn a_device_listed_as_an_eddi_is_never_refused() {
     let listed = |product| DecoderTable::built_in().with_products([(16_042_300, product)]);
     let as_eddi = published(&listed(Product::Eddi), ZAPPI_FAST);
     assert!(as_eddi.iter().any(|said| said == "heater1 true"), "{as_eddi:?}");
@@ -255,7 +255,7 @@ fn any_record() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn confirmed_keys_appear_only_for_records_that_no_rule_assigns_to_another(
+    fn a_confirmed_key_is_never_another_devices(
         record in any_record(), listed in any::<bool>(),
     ) {
         let payload = [&MAGIC[..], &[0; RECORDS - MAGIC.len()], &record].concat();

@@ -42,7 +42,7 @@ fn fields(payload: &[u8]) -> String {
 const SERIAL: [u8; 4] = [0xa5, 0x65, 0x0c, 0x01];
 
 #[test]
-fn eddi_data_1_gives_mains_and_the_daily_counter() {
+fn eddi_data_1_gives_its_documented_fields() {
     let bytes = payload(
         0x1F,
         &[(0x1E, &SERIAL), (0x22, &[0x89, 0x13]), (0x2C, &[0x4b, 0x01]), (0x32, &[0x62, 0x09])],
@@ -83,7 +83,7 @@ fn eddi_data_2_gives_what_the_diverter_does() {
 }
 
 #[test]
-fn each_flag_of_eddi_data_2_is_its_own_bit_and_no_other() {
+fn each_flag_of_eddi_data_2_is_one_bit() {
     for (offset, bit, key) in
         [(0x25, 7, "stopped"), (0x2E, 4, "boost"), (0x2F, 0, "heater1"), (0x2F, 1, "heater2")]
     {
@@ -102,7 +102,7 @@ fn each_flag_of_eddi_data_2_is_its_own_bit_and_no_other() {
 }
 
 #[test]
-fn the_power_of_eddi_data_2_is_unsigned_as_in_mqtt_energi() {
+fn the_power_of_eddi_data_2_is_unsigned() {
     let most: &[u8] = &[0xff, 0xff];
     let reading = decode(&payload(0x20, &[(0x26, most), (0x34, most), (0x36, most)]));
     let value = |key| reading.get(key).unwrap().to_string();
@@ -112,7 +112,7 @@ fn the_power_of_eddi_data_2_is_unsigned_as_in_mqtt_energi() {
 }
 
 #[test]
-fn ct_readings_are_signed_watts_with_the_serial_near_the_end() {
+fn ct_readings_are_signed_watts() {
     let bytes = payload(
         0x22,
         &[(0x1E, &[0xf4, 0xff]), (0x22, &[0x07, 0x06]), (0x2E, &SERIAL), (0x32, &[0x9c, 0x04])],
@@ -193,7 +193,7 @@ fn only_confirmed_decoders_are_on_by_default() {
 }
 
 #[test]
-fn every_key_is_one_metric_and_every_experimental_key_carries_its_prefix() {
+fn every_key_has_one_meaning() {
     let table = everything_on();
     let fields: Vec<_> = table
         .iter()

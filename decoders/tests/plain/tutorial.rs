@@ -6,7 +6,7 @@ use energi_decoders::{DecoderTable, Frame, TableDecoder};
 const FRAME: &[u8] = include_bytes!("../../../fuzz/seeds/frames/day-2c");
 
 #[test]
-fn the_decoder_that_the_tutorial_builds_in_reads_its_records() {
+fn the_decoder_of_the_tutorial_reads_its_records() {
     let mut table = DecoderTable::built_in();
     table.register(Box::new(TableDecoder::new(&crate::x2c::LAYOUTS[0]))).unwrap();
     let frame = Frame::parse(FRAME).unwrap();
