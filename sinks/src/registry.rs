@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_was_left_out_of_the_program_says_how_to_get_it() {
+    fn a_sink_left_out_of_the_build_says_how_to_get_it() {
         for name in TYPES {
             match sink_type(name) {
                 Ok(found) => assert!(BUILT.contains(&found.name())),

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_authority_is_named_with_what_belongs_in_it() {
+    fn a_file_without_an_authority_is_named() {
         for (content, expected) in [
             (None, "No such file"),
             (Some(""), "no certificate in it"),

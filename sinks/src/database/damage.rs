@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_that_a_checkpoint_had_not_copied_yet_are_not_missing() {
+    fn pages_still_in_the_log_are_not_missing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
         let connection = Connection::open(&path).unwrap();

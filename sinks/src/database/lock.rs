@@ -200,7 +200,7 @@ mod tests {
     use super::holder_of;
 
     #[test]
-    fn only_a_process_and_a_program_are_a_holder() {
+    fn a_holder_is_a_process_with_its_program() {
         assert_eq!(holder_of(b"4711 energi-gateway\n"), Some((4711, "energi-gateway")));
         for other in ["", "4711", "4711 \n", "12 eggs\n6 apples\n", "energi gateway\n", "{}\n"] {
             assert_eq!(holder_of(other.as_bytes()), None, "{other}");

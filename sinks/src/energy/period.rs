@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_sums_what_is_known_and_counts_its_days() {
+    fn a_period_sums_its_known_days() {
         let days = [
             day(1, date(2026, 6, 29), Some(1.0), true),
             day(1, date(2026, 6, 30), None, false),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_runs_from_monday_to_sunday_over_the_turn_of_the_year() {
+    fn a_week_runs_from_monday_over_the_turn_of_the_year() {
         let week = CalendarPeriod::of(date(2026, 1, 1), PeriodLength::Week);
         assert_eq!((week.start, week.end()), (date(2025, 12, 29), date(2026, 1, 4)));
         assert_eq!(week.to_string(), "2026-W01");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_follow_from_the_flows_and_are_unknown_with_them() {
+    fn shares_follow_from_the_flows() {
         let energy = Energy {
             generation: Some(10.0),
             export: Some(4.0),

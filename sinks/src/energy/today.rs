@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_counts_until_the_next_reading_and_at_most_a_minute() {
+    fn a_power_counts_for_at_most_a_minute() {
         let mut flows = london();
         assert_eq!(flows.kwh(), FlowKwh::default(), "unknown before the first reading");
         add(

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_work_is_refused_with_what_to_write() {
+    fn a_wrong_address_is_refused_with_a_right_one() {
         for (url, word) in [
             ("host:8086", "http"),
             ("/3242/23", "not a URL"),

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_has_sorted_tags_float_numbers_boolean_flags_and_microseconds() {
+    fn a_point_is_a_line_of_the_write_api() {
         let fields = [
             ("grid_pwr", Value::Integer(-12)),
             ("frequency", Value::Float(50.01)),
@@ -208,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_site_or_a_device_is_called_a_point_reads_back(
+        fn a_point_reads_back_whatever_its_names(
             site in ".*", name in ".*", value: i32
         ) {
             let written = line(&encoder(Some(&site), &name), 7, &[("a", Value::Integer(value.into()))]);

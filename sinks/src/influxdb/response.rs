@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_takes_no_compressed_points_is_told_from_others() {
+    fn a_server_without_compression_is_recognised() {
         let WriteResponse::Rejected(said) = response(415, "") else { panic!("415") };
         assert!(said.contains("`gzip: false`"), "{said}");
         for words in ["binary data is not supported", "invalid UTF-8 in line 1"] {

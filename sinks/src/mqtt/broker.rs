@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_names_host_port_and_whether_to_encrypt() {
+    fn an_address_says_where_to_connect() {
         for (text, host, port, encrypted, shown) in [
             ("mqtt://broker", "broker", 1883, false, "broker:1883"),
             ("mqtt://broker:1884/", "broker", 1884, false, "broker:1884"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_address_is_explained_without_repeating_a_password() {
+    fn the_error_of_an_address_repeats_no_password() {
         for (text, expected) in [
             ("broker", "mqtt://host:1883"),
             ("broker:1883", "write mqtt://host:1883"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn several_brokers_are_read_and_shown_in_their_order() {
+    fn several_brokers_keep_their_order() {
         let read = |yaml: serde_json::Value| serde_json::from_value::<BrokerUrls>(yaml);
         let list = serde_json::json!(["mqtt://one", "mqtts://two:1"]);
         let brokers = read(list.clone()).unwrap();

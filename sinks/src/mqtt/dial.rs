@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_that_does_not_answer_does_not_hide_the_next_one() {
+    async fn the_next_address_is_tried_after_a_silent_one() {
         // The kernel answers no more than so many connections for a listener that accepts none.
         let dead = TcpSocket::new_v4().unwrap();
         dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();

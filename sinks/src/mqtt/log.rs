@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_given_once_until_there_is_a_connection() {
+    fn each_reason_is_logged_once_until_connected() {
         let (logs, broker) = (Logs::capture(), broker());
         let mut log = ConnectionLog::new("mqtt");
         for _ in 0..3 {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_breaks_again_and_again_is_reported_once_it_holds() {
+    fn an_unstable_connection_is_reported_once_it_holds() {
         let (logs, broker) = (Logs::capture(), broker());
         let mut log = ConnectionLog::new("mqtt");
         for _ in 0..3 {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_is_too_slow_is_reported_once_a_connection() {
+    fn a_slow_broker_is_reported_once_a_connection() {
         let (logs, broker) = (Logs::capture(), broker());
         let mut log = ConnectionLog::new("mqtt");
         log.connected(&broker);

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_is_repaired_at_once_then_once_a_minute_and_the_third_time_is_suspicious() {
+    fn the_third_repair_of_a_topic_is_suspicious() {
         let start = Instant::now();
         let mut repairs = Repairs::default();
         let mut done = Vec::new();

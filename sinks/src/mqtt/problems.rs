@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn power_that_is_exported_for_half_an_hour_while_the_heater_takes_none_is_a_problem() {
+    fn exporting_for_half_an_hour_is_a_problem() {
         assert_eq!(first(|_| Some(WASTED)), Some(1800));
         for innocent in [
             HeaterState { grid: -90.0, ..WASTED },

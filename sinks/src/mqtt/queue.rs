@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_introduction_goes_first_and_in_portions() {
+    fn an_introduction_goes_first() {
         let (mut queue, now) = (MessageQueue::default(), Instant::now());
         queue.add([message(1000)]);
         queue.introduce((0..120).map(message));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_connection_gives_back_what_it_may_not_have_delivered_in_order() {
+    fn a_broken_connection_gives_messages_back_in_order() {
         let (mut queue, now) = (MessageQueue::default(), Instant::now());
         queue.introduce([message(99)]);
         queue.add((0..4).map(message));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_alone_was_under_way_twice_running_is_the_culprit() {
+    fn a_message_alone_under_way_twice_is_to_blame() {
         let (mut queue, now) = (MessageQueue::default(), Instant::now());
         queue.introduce((0..3).map(announcement));
         assert_eq!(topics(&mut queue, now).len(), 3);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_blamed_for_a_connection_that_breaks_at_random() {
+    fn no_message_is_blamed_for_random_breaks() {
         let (mut queue, now) = (MessageQueue::default(), Instant::now());
         for (run, number) in [(true, 0), (true, 1), (true, 2), (false, 2), (true, 2)] {
             queue.introduce([message(number)]);

@@ -8,7 +8,7 @@ fn config(url: &str, more: &str) -> NatsConfig {
 }
 
 #[test]
-fn an_address_that_cannot_work_is_refused_with_what_to_write() {
+fn a_wrong_address_is_refused_with_a_right_one() {
     for (url, word) in [
         (r#""db1:4222""#, "nats://"),
         (r#""mqtt://host""#, "nats://"),

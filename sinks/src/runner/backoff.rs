@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_minute_and_begin_again_after_a_success() {
+    fn waits_grow_to_a_minute_until_a_success() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..12).map(|_| backoff.next_wait()).collect();
         assert!(waits[0] <= FIRST && waits[0] >= FIRST / 2);

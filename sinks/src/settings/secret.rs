@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_secret_is_named_when_it_cannot_be_used() {
+    fn a_secret_file_that_cannot_be_used_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("absent");
         let error = resolve("token", None, Some(&missing)).unwrap_err().to_string();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_given_twice_is_an_error_without_the_secret() {
+    fn the_error_of_a_secret_given_twice_hides_it() {
         let secret = Secret::from("hunter2".to_owned());
         let problem = check_pair("token", Some(&secret), Some(Path::new("t"))).unwrap_err();
         let said = problem.to_string();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_a_reader_held_is_emptied_once_that_reader_has_gone() {
+    fn a_log_is_emptied_once_its_reader_has_gone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
         let writer = Connection::open(&path).unwrap();

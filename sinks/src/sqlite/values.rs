@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_flags_and_what_was_withheld_read_back() {
+    fn every_stored_value_reads_back() {
         let values = super::read("[-12,50.01,5.0,true,null,false]").unwrap();
         let numbers = [Value::Integer(-12), Value::Float(50.01), Value::Float(5.0)].map(Some);
         let flags = [Some(Value::Flag(true)), None, Some(Value::Flag(false))];

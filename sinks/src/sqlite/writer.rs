@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_quarter_hour_in_progress_stays_marked_and_none_after_the_end() {
+    fn only_the_quarter_hour_in_progress_is_pending() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = DatabaseFile::claim(&directory.path().join("energi.db"), &SCHEMA).unwrap();
         let connection = file.open().unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_and_nothing_half_written_while_the_disk_is_full() {
+    fn a_full_disk_leaves_no_batch_half_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("energi.db");
         let open = |name: &str| {

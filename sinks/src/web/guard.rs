@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_path_is_a_path_and_nothing_else() {
+    fn a_base_path_is_only_a_path() {
         for (given, path) in [
             ("/api/hassio_ingress/a-B_1", "/api/hassio_ingress/a-B_1"),
             ("/energy/", "/energy"),

@@ -174,27 +174,27 @@ fn each_day_is_the_devices_own_with_a_clock_on_time() {
 }
 
 #[test]
-fn each_day_is_the_devices_own_with_a_clock_10_minutes_fast() {
+fn each_day_is_right_with_a_clock_10_minutes_fast() {
     two_years(Clock { late: -10, follows_dst: true }, 2);
 }
 
 #[test]
-fn each_day_is_the_devices_own_with_a_clock_10_minutes_slow() {
+fn each_day_is_right_with_a_clock_10_minutes_slow() {
     two_years(Clock { late: 10, follows_dst: true }, 3);
 }
 
 #[test]
-fn each_day_is_the_devices_own_with_a_fast_clock_that_ignores_daylight_saving() {
+fn each_day_is_right_with_a_fast_clock_without_dst() {
     two_years(Clock { late: -10, follows_dst: false }, 4);
 }
 
 #[test]
-fn each_day_is_the_devices_own_with_a_slow_clock_that_ignores_daylight_saving() {
+fn each_day_is_right_with_a_slow_clock_without_dst() {
     two_years(Clock { late: 10, follows_dst: false }, 5);
 }
 
 #[test]
-fn a_boost_begun_just_before_the_devices_midnight_is_split_there_after_days_without_a_reset() {
+fn a_boost_over_midnight_is_split_without_a_reset() {
     // In each of them such a boost goes on past a midnight whose zeros the noise keeps unproven.
     for seed in [101, 102, 113, 122, 128] {
         two_years(Clock { late: -10, follows_dst: seed % 2 == 0 }, seed);

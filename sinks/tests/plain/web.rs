@@ -135,7 +135,7 @@ async fn history(path: &Path, end: Timestamp) {
 }
 
 #[tokio::test]
-async fn the_api_shows_the_newest_values_and_the_energy_of_today() {
+async fn the_api_shows_the_present() {
     let mut site = Site::open(json!({})).await;
     assert_eq!(site.get("/api/v1/devices").await.json(), json!([]));
     let (_, last) = site.lives().await;
@@ -152,7 +152,7 @@ async fn the_api_shows_the_newest_values_and_the_energy_of_today() {
 }
 
 #[tokio::test]
-async fn the_history_is_served_as_json_and_csv() {
+async fn the_history_is_served_in_each_format() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("energi.db");
     let end: Timestamp = "2026-06-20T12:00:00Z".parse().unwrap();
@@ -236,7 +236,7 @@ async fn what_cannot_be_meant_gets_a_clear_answer() {
 }
 
 #[tokio::test]
-async fn ten_years_of_minutes_come_in_answers_of_a_week_that_name_the_next() {
+async fn many_minutes_come_in_answers_of_a_week() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("energi.db");
     for end in ["2016-06-20T12:00:00Z", "2026-06-20T12:00:00Z"] {
@@ -285,7 +285,7 @@ fn other(record_type: u16, class: u8, body: &[(usize, &[u8])]) -> Arc<Reading> {
 }
 
 #[tokio::test]
-async fn a_zappi_and_a_harvi_have_tiles_that_show_no_more_than_is_known() {
+async fn a_tile_shows_only_what_is_known() {
     const ZAPPI: u32 = 16_042_300;
     const HARVI: u32 = 10_645_200;
     let mut site = Site::open(json!({})).await;
@@ -328,7 +328,7 @@ async fn a_zappi_and_a_harvi_have_tiles_that_show_no_more_than_is_known() {
 }
 
 #[tokio::test]
-async fn a_history_that_cannot_be_read_leaves_the_present_alone() {
+async fn a_missing_history_leaves_the_present_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("energi.db");
     let mut site = Site::open(json!({"history": path})).await;

@@ -68,7 +68,7 @@ fn expect(answer: Result<String, String>, expected: Result<(), &[&str]>) {
 }
 
 #[tokio::test]
-async fn a_broker_is_trusted_by_its_authority_and_its_name() {
+async fn a_broker_of_another_authority_or_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(&folder.path().join("ours"));
     let other = Authority::new(&folder.path().join("other"));
@@ -89,7 +89,7 @@ async fn a_broker_is_trusted_by_its_authority_and_its_name() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_a_broker_should_not_have_is_told_from_others() {
+async fn a_wrong_certificate_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(&folder.path().join("ours"));
     for (identity, words) in [

@@ -158,7 +158,7 @@ fn server() -> Option<Nats> {
 }
 
 #[tokio::test]
-async fn each_frame_is_stored_once_with_its_time_and_interface_however_often_it_is_sent() {
+async fn each_frame_is_stored_once() {
     let Some(server) = server() else { return };
     let setup = Setup::of(&server);
     let answer = setup.probe().await.unwrap();
@@ -178,7 +178,7 @@ async fn each_frame_is_stored_once_with_its_time_and_interface_however_often_it_
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_doubled_while_the_server_is_absent_killed_or_frozen() {
+async fn an_outage_neither_loses_nor_doubles_a_frame() {
     let Some(mut server) = server() else { return };
     let setup = Setup::of(&server);
     let frames = frames(0..60);
@@ -216,7 +216,7 @@ async fn one_server_of_several_is_enough() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_goes_in_halves_and_a_frame_that_is_too_large_becomes_a_dead_letter() {
+async fn a_batch_that_is_too_large_goes_in_halves() {
     let Some(server) = Nats::with("max_payload: 2048") else { return };
     server.add_stream("energi", "energi.*.frames", &json!({}));
     let setup = Setup::of(&server);
@@ -389,7 +389,7 @@ async fn a_site_logs_in_with_credentials() {
 }
 
 #[tokio::test]
-async fn an_encrypted_connection_trusts_the_authority_of_the_file_and_no_other() {
+async fn only_the_authority_of_the_file_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(&folder.path().join("ours"));
     let other = Authority::new(&folder.path().join("other"));

@@ -147,7 +147,7 @@ async fn each_value_is_stored_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_doubled_while_the_server_is_absent_killed_or_frozen() {
+async fn an_outage_neither_loses_nor_doubles_a_reading() {
     let Some(mut server) = Postgres::start() else { return };
     let setup = Setup::of(&server);
     let readings = readings(3_000);
@@ -175,7 +175,7 @@ async fn nothing_is_lost_or_doubled_while_the_server_is_absent_killed_or_frozen(
 }
 
 #[tokio::test]
-async fn readings_wait_while_the_server_is_slow_or_its_disk_full() {
+async fn readings_wait_for_a_slow_or_full_server() {
     let Some(server) = Postgres::start() else { return };
     let setup = Setup::of(&server);
     let readings = readings(1_500);
@@ -228,7 +228,7 @@ async fn the_primary_is_found_among_several_hosts() {
 }
 
 #[tokio::test]
-async fn what_somebody_has_to_change_is_named_and_costs_no_reading() {
+async fn what_has_to_be_changed_is_named() {
     let Some(server) = Postgres::start() else { return };
     let mut setup = Setup::of(&server);
     let file = setup.file("password");
@@ -304,7 +304,7 @@ const SITE_ROLE: &str = "
     CREATE POLICY own ON daily_energy TO site USING (site = current_user)";
 
 #[tokio::test]
-async fn a_role_of_a_site_needs_no_more_than_the_documents_say_and_keeps_to_its_rows() {
+async fn the_documented_role_of_a_site_is_enough() {
     let Some(server) = Postgres::start() else { return };
     server.ask("CREATE ROLE stranger LOGIN PASSWORD 'stranger'");
     let stranger = Setup::new(&server.url("stranger"), "stranger");
@@ -353,7 +353,7 @@ async fn a_role_of_a_site_needs_no_more_than_the_documents_say_and_keeps_to_its_
 }
 
 #[tokio::test]
-async fn an_encrypted_connection_trusts_the_authority_of_the_file_and_no_other() {
+async fn only_the_authority_of_the_file_is_trusted() {
     let Some(mut server) = Postgres::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(&folder.path().join("ours"));

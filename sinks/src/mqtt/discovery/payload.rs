@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_origin_has_a_version_and_the_homepage_once_there_is_one() {
+    fn the_origin_links_a_homepage_that_exists() {
         let origin = |homepage| DiscoveryOrigin { url: link(homepage), ..DiscoveryOrigin::THIS };
         let plain = json!({"name": "energi-gateway", "sw": env!("CARGO_PKG_VERSION")});
         assert_eq!(json!(origin("")), plain);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_is_followed_by_the_values_once_more() {
+    fn values_are_repeated_after_an_announcement() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Backpressure::DropOldest);
         assert_eq!((schedule.next(), schedule.take(start)), (None, None));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_told_together_and_not_too_soon_after_the_last_time() {
+    fn news_are_announced_together() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Backpressure::DropOldest);
         schedule.soon(start);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_a_recording_do_not_depend_on_its_speed() {
+    fn the_values_of_a_replay_do_not_depend_on_speed() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Backpressure::Wait);
         schedule.soon(start);

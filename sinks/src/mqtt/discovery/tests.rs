@@ -221,7 +221,7 @@ fn ids_are_the_keys_in_lower_case() {
 }
 
 #[test]
-fn live_values_expire_after_three_times_what_may_lie_between_two_of_them() {
+fn live_values_expire_after_three_intervals() {
     for (config, expected) in [
         (json!({}), json!(180)),
         (json!({"interval": "5m"}), json!(900)),
@@ -240,7 +240,7 @@ fn live_values_expire_after_three_times_what_may_lie_between_two_of_them() {
 }
 
 #[test]
-fn a_device_is_named_by_the_configuration_or_else_by_its_serial_number() {
+fn a_device_without_a_name_has_its_serial_number() {
     let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     house.sends(7, 0x22);
@@ -252,7 +252,7 @@ fn a_device_is_named_by_the_configuration_or_else_by_its_serial_number() {
 }
 
 #[test]
-fn an_unconfirmed_metric_joins_once_its_packet_is_heard() {
+fn an_unconfirmed_metric_joins_with_its_packet() {
     let mut house = HouseRules { experimental: &[0x27, 0x36], ..HouseRules::default() }.build();
     house.sends(SERIAL, 0x1F);
     assert_eq!(ids(&house.announces()), confirmed());
@@ -267,7 +267,7 @@ fn an_unconfirmed_metric_joins_once_its_packet_is_heard() {
 }
 
 #[test]
-fn values_are_said_again_once_home_assistant_listens_to_them() {
+fn values_are_repeated_once_home_assistant_listens() {
     let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     let first = house.announcer.due().unwrap();
@@ -325,7 +325,7 @@ fn layout_of(house: &House, product: Product) -> Layout {
 }
 
 #[test]
-fn a_harvi_names_the_device_that_relays_it_once_that_is_announced_and_comes_after_it() {
+fn a_harvi_names_the_device_that_relays_it() {
     const HARVI: u32 = 7;
     let rules = || HouseRules { experimental: &[0x18], ..HouseRules::default() }.build();
     let mut house = rules();
@@ -352,7 +352,7 @@ fn a_harvi_names_the_device_that_relays_it_once_that_is_announced_and_comes_afte
 }
 
 #[test]
-fn a_zappi_that_sends_the_powers_of_the_house_is_no_eddi() {
+fn a_zappi_that_sends_house_powers_is_no_eddi() {
     let mut house = HouseRules::default().build();
     let zappi = layout_of(&house, Product::Zappi);
     house.sends_as(7, &zappi, None);

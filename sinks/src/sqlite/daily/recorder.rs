@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recorder_gives_each_change_and_one_point_in_5_minutes() {
+    fn an_unchanged_counter_is_stored_every_5_minutes() {
         let stored = stored((0..150).map(|index| if index < 75 { 5_000 } else { 5_010 }));
         let expected =
             [(0, 5_000), (60, 5_000), (300, 5_000), (600, 5_000), (900, 5_010), (1_200, 5_010)];

@@ -59,7 +59,7 @@ fn a_day_is_its_last_value() {
 }
 
 #[test]
-fn a_device_that_starts_again_at_noon_keeps_its_morning() {
+fn a_device_restarted_at_noon_keeps_its_morning() {
     let points = [
         steadily((-23.9, 0), (-0.1, 7_000)),
         steadily((0.0, 0), (12.0, 4_000)),
@@ -77,7 +77,7 @@ fn a_counter_that_stays_at_zero_is_a_day_of_zero_and_no_points_are_no_day() {
 }
 
 #[test]
-fn zeros_that_were_accepted_are_undone_when_the_counter_comes_back() {
+fn accepted_zeros_are_undone_by_the_old_counter() {
     let points = [
         steadily((0.0, 0), (12.0, 4_000)),
         vec![at(12.01, 0), at(12.03, 0)],
@@ -107,7 +107,7 @@ fn a_high_value_that_was_accepted_is_never_counted() {
 }
 
 #[test]
-fn a_low_value_that_was_accepted_takes_nothing_from_the_day() {
+fn an_accepted_low_value_takes_nothing_from_the_day() {
     let points = [
         steadily((-23.9, 0), (-0.1, 3_000)),
         steadily((0.0, 0), (20.0, 8_000)),
@@ -118,7 +118,7 @@ fn a_low_value_that_was_accepted_takes_nothing_from_the_day() {
 }
 
 #[test]
-fn a_wild_value_like_the_run_before_a_restart_does_not_undo_the_restart() {
+fn a_wild_value_does_not_undo_a_restart() {
     let points = [
         steadily((0.0, 0), (12.0, 5_000)),
         steadily((12.1, 0), (14.0, 1_000)),
@@ -129,7 +129,7 @@ fn a_wild_value_like_the_run_before_a_restart_does_not_undo_the_restart() {
 }
 
 #[test]
-fn a_restart_of_the_gateway_on_a_low_value_takes_nothing_from_the_day() {
+fn a_gateway_restart_on_a_low_value_costs_nothing() {
     // The low value comes first and is proven by the true ones after it, which it may precede. An
     // hour or more before, the counter was higher: still no reset.
     let points = [
@@ -168,7 +168,7 @@ fn heating_over_the_devices_midnight_is_split_there() {
 }
 
 #[test]
-fn a_value_that_stands_over_the_devices_midnight_does_not_hide_it() {
+fn a_value_that_stands_does_not_hide_midnight() {
     // Heating from a quarter of an hour before. The last value before the reset is received again after
     // it, and what is believed next has come too far for the time since.
     let points = |stands: i32| {
@@ -195,7 +195,7 @@ fn heating(from: (i32, i64), until: i32) -> Vec<CounterPoint> {
 }
 
 #[test]
-fn heating_that_hides_the_devices_midnight_after_days_without_a_reset_is_split_there() {
+fn heating_over_midnight_is_split_without_a_reset() {
     // On from 12 minutes before midnight; the counter starts again 2 minutes later, and is believed
     // once it has passed what it was.
     let points = |pause: i32| {
@@ -217,7 +217,7 @@ fn heating_that_hides_the_devices_midnight_after_days_without_a_reset_is_split_t
 }
 
 #[test]
-fn a_heater_that_is_switched_on_and_off_hides_no_midnight() {
+fn a_switched_heater_hides_no_midnight() {
     let switched = (0..5_i64).flat_map(|turn| {
         let begin = i32::try_from(turn).unwrap() * 240 - 708;
         heating((begin, 12 + turn * 120), begin + 108)
@@ -228,7 +228,7 @@ fn a_heater_that_is_switched_on_and_off_hides_no_midnight() {
 }
 
 #[test]
-fn a_gap_over_midnight_counts_the_next_value_from_zero() {
+fn after_a_gap_over_midnight_a_value_counts_from_zero() {
     let points = [steadily((-23.5, 0), (-1.0, 3_000)), steadily((1.0, 3_100), (23.5, 5_000))];
     let day = of(&points);
     assert_eq!(day.diverted, Some(WattHours(5_000)));
@@ -237,13 +237,13 @@ fn a_gap_over_midnight_counts_the_next_value_from_zero() {
 }
 
 #[test]
-fn a_value_that_cannot_have_come_from_zero_in_a_gap_is_carried() {
+fn a_value_too_high_for_its_gap_is_carried() {
     let points = [steadily((-23.9, 0), (-0.2, 6_000)), steadily((0.2, 6_000), (23.9, 7_000))];
     assert_eq!(diverted(&points), Some(1_000));
 }
 
 #[test]
-fn a_day_that_was_heard_only_in_the_evening_is_what_the_device_shows() {
+fn an_evening_alone_gives_the_day_the_device_shows() {
     assert_eq!(diverted(&[steadily((20.0, 4_000), (23.9, 4_500))]), Some(4_500));
 }
 
@@ -268,7 +268,7 @@ fn an_unseen_reset_lies_where_the_last_one_was() {
 }
 
 #[test]
-fn a_border_is_no_narrower_than_the_devices_clock_is_known() {
+fn a_border_is_as_wide_as_the_clock_is_unsure() {
     // Its last midnight was in six minutes, a quarter of an hour before ours; a gap begins in them.
     let points = [
         steadily((-30.0, 3_000), (-24.25, 3_000)),
@@ -295,7 +295,7 @@ fn a_border_is_no_narrower_than_the_devices_clock_is_known() {
 }
 
 #[test]
-fn a_clock_that_was_an_hour_slow_for_a_while_adds_nothing() {
+fn a_clock_an_hour_slow_for_a_while_adds_nothing() {
     // Started at ten without a network: its first minutes are stored an hour early.
     let points = [
         steadily((0.0, 0), (9.5, 2_000)),
@@ -346,7 +346,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_points_and_points_stored_twice_change_nothing(
+    fn neither_order_nor_repetition_changes_a_day(
         points in any_points(), half in 0_usize..120,
     ) {
         // Of two values of one time, either may stay: there is one a time here.

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_of_a_minute_is_bridged_and_a_longer_one_is_not() {
+    fn a_gap_of_up_to_a_minute_is_bridged() {
         let heard = union(intervals(&[0, 60, 121, 130]));
         assert_eq!(
             heard,

@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn a_recording_waits_for_its_slowest_sink_and_loses_nothing(
+    fn a_replay_waits_for_its_slowest_sink(
         strides in prop::collection::vec(1..5_000_usize, 1..4),
         count in 1..3 * u32::try_from(CAPACITY).unwrap(),
     ) {
@@ -129,7 +129,7 @@ fn a_recording_that_is_stopped_waits_no_longer() {
 }
 
 #[test]
-fn the_world_does_not_wait_and_a_slow_sink_is_told_how_much_it_missed() {
+fn live_a_slow_sink_is_told_how_much_it_missed() {
     let publisher = Publisher::default();
     let hub = publisher.hub();
     let (mut slow, mut quick) = (hub.subscribe().unwrap(), hub.subscribe().unwrap());
@@ -144,7 +144,7 @@ fn the_world_does_not_wait_and_a_slow_sink_is_told_how_much_it_missed() {
 }
 
 #[test]
-fn a_channel_that_is_closed_ends_its_subscriptions_after_what_they_hold() {
+fn a_closed_channel_is_read_to_its_end() {
     // The publisher's thread may block on its input forever.
     let closed_by: [fn(Publisher, &Hub) -> Option<Publisher>; 2] = [
         |publisher, hub| {

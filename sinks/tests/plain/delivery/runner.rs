@@ -61,7 +61,7 @@ fn counts(stats: &SinkStats) -> [u64; 4] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_offered_again_after_a_failure_and_never_after_it_was_taken() {
+async fn a_batch_is_offered_until_it_is_taken() {
     let sink = Scripted::new().writes(&[Retry("full"), Retry("full")]);
     let (ended, stats) = run(&sink, 3, RetryPolicy::Forever).await;
     ended.unwrap();
@@ -80,7 +80,7 @@ async fn a_batch_is_offered_again_after_a_failure_and_never_after_it_was_taken()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_sink_is_opened_anew_and_offered_the_same_batch() {
+async fn a_reopened_sink_is_offered_the_same_batch() {
     let sink = Scripted::new().writes(&[Broken("moved")]);
     let (ended, stats) = run(&sink, 2, RetryPolicy::Forever).await;
     ended.unwrap();
@@ -107,7 +107,7 @@ async fn a_sink_that_opens_late_gets_what_came_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_somebody_waits_a_sink_is_given_up_after_so_many_tries() {
+async fn a_replay_gives_a_sink_up_after_its_attempts() {
     let sink = Scripted::new().writes(&[Retry("full"); 10]);
     let (ended, stats) = run(&sink, 2, RetryPolicy::Attempts(3)).await;
     assert!(matches!(ended, Err(RunError::GivenUp(error)) if error.to_string() == "full"));
@@ -121,7 +121,7 @@ async fn while_somebody_waits_a_sink_is_given_up_after_so_many_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_success_the_tries_and_the_waits_begin_again() {
+async fn after_a_success_the_attempts_begin_again() {
     let trouble = [Retry("full"), Retry("full"), Yes].repeat(5);
     let sink = Scripted::new().batching(1, Duration::ZERO).writes(&trouble);
     let publisher = Publisher::default();
@@ -156,7 +156,7 @@ async fn waits_grow_while_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_failure_is_said_once_and_another_one_again() {
+async fn each_failure_is_logged_once() {
     let logs = Logs::capture();
     let trouble = [Retry("full"), Retry("full"), Retry("gone"), Retry("gone"), Yes, Retry("gone")];
     let sink = Scripted::new().batching(1, Duration::ZERO).writes(&trouble);
@@ -176,7 +176,7 @@ async fn the_same_failure_is_said_once_and_another_one_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_slow_sink_missed_is_counted_and_said_once() {
+async fn what_a_slow_sink_missed_is_logged_once() {
     let logs = Logs::capture();
     let sink = Scripted::new().batching(CAPACITY, Duration::ZERO);
     let publisher = Publisher::default();
@@ -195,7 +195,7 @@ async fn what_a_slow_sink_missed_is_counted_and_said_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_written_when_it_is_full_or_has_waited_enough() {
+async fn a_batch_is_written_when_full_or_due() {
     let sink = Scripted::new().batching(3, 10 * SECOND);
     let publisher = Publisher::default();
     let (runner, stats) = runner(&sink, &publisher, RetryPolicy::Forever);
@@ -218,7 +218,7 @@ async fn a_batch_is_written_when_it_is_full_or_has_waited_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_waits_out_a_failure_tries_again_at_once_when_the_gateway_ends() {
+async fn a_waiting_sink_tries_at_once_when_the_gateway_ends() {
     let sink = Scripted::new().writes(&[Retry("away"); 12]);
     let publisher = Publisher::default();
     let hub = publisher.hub();
@@ -263,7 +263,7 @@ async fn a_sink_whose_reader_has_gone_ends_quietly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_hangs_or_fails_costs_another_one_nothing() {
+async fn a_failing_sink_costs_the_others_nothing() {
     let publisher = Publisher::default();
     let [hangs, fails, works] = [
         Scripted::new().writes(&[Never]),

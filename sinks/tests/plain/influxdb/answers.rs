@@ -37,7 +37,7 @@ async fn through(mood: Mood, restart: bool) -> (Place, FakeServer) {
 }
 
 #[tokio::test]
-async fn every_point_arrives_whatever_the_server_answered_meanwhile() {
+async fn every_point_arrives_whatever_the_server_answers() {
     for mood in [
         Mood::Refuses(503, "unavailable"),
         Mood::Refuses(500, "internal error"),
@@ -72,7 +72,7 @@ async fn any_2xx_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_point_that_cannot_be_read_becomes_a_dead_letter_and_no_other() {
+async fn only_an_invalid_point_becomes_a_dead_letter() {
     let readings = readings(2 * BATCH);
     let fake = FakeServer::start(Mood::Takes(204));
     let place = Place::new(fake.url());
@@ -97,7 +97,7 @@ async fn a_point_that_cannot_be_read_becomes_a_dead_letter_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time() {
+async fn an_overloaded_server_finds_an_invalid_point() {
     let readings = readings(BATCH);
     let fake = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let place = Place::new(fake.url());
@@ -115,7 +115,7 @@ async fn a_point_that_cannot_be_read_is_found_by_a_server_that_has_little_time()
 }
 
 #[tokio::test]
-async fn a_server_that_closes_connections_behind_its_answers_gets_every_point() {
+async fn a_server_that_closes_connections_has_every_point() {
     let fake = FakeServer::start(Mood::TakesAndCloses);
     let place = Place::new(fake.url());
     let readings = readings(20 * 50);
@@ -167,7 +167,7 @@ async fn a_batch_that_is_too_large_goes_in_parts() {
 }
 
 #[tokio::test]
-async fn what_a_server_leaves_out_is_counted_and_not_sent_again() {
+async fn what_a_server_leaves_out_is_not_sent_again() {
     let readings = readings(BATCH);
     let fake = FakeServer::start(Mood::Takes(204));
     let place = Place::new(fake.url());
@@ -195,7 +195,7 @@ async fn a_partial_write_of_an_influxdb_1_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn points_that_cannot_be_read_never_block_those_behind_them() {
+async fn invalid_points_never_block_those_behind_them() {
     // All of the first hundred seconds, which are several batches and queued before any other.
     let poison = " 17689032";
     for mood in [Mood::CannotRead(poison.to_owned()), Mood::CannotReadNorAsks(poison.to_owned())] {
@@ -218,7 +218,7 @@ async fn points_that_cannot_be_read_never_block_those_behind_them() {
 }
 
 #[tokio::test]
-async fn a_token_file_that_is_missing_at_the_start_costs_no_point() {
+async fn a_missing_token_file_costs_no_point() {
     let fake = FakeServer::start(Mood::Wants("new"));
     let mut place = Place::new(fake.url());
     let file = place.directory.path().join("token");
@@ -260,7 +260,7 @@ async fn a_token_that_is_renewed_in_its_file_is_found() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
+async fn a_server_that_hangs_delays_a_write_by_a_second() {
     let fake = FakeServer::start(Mood::Takes(204));
     let place = Place::new(fake.url());
     let readings = readings(3 * BATCH);
@@ -279,7 +279,7 @@ async fn a_server_that_hangs_holds_nobody_up_longer_than_a_second() {
 }
 
 #[tokio::test]
-async fn a_full_disk_strands_one_batch_and_loses_none() {
+async fn a_full_disk_costs_no_point() {
     let fake = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let mut place = Place::new(fake.url());
     let disk = place.directory.path().join("disk");

@@ -12,7 +12,7 @@ use support::fake_server::{FakeServer, Mood};
 use support::readings::Device;
 
 #[tokio::test]
-async fn points_go_straight_to_the_server_and_the_disk_is_not_touched() {
+async fn points_go_to_the_server_without_touching_the_disk() {
     let server = FakeServer::start(Mood::Takes(204));
     let mut place = Place::new(server.url());
     place.config.token = Some(Secret::from("hunter2".to_owned()));
@@ -41,7 +41,7 @@ async fn points_go_straight_to_the_server_and_the_disk_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_slow_server_gets_each_point_once_after_the_first_batch() {
+async fn a_slow_server_gets_each_point_once() {
     let server = FakeServer::start(Mood::Slow(Duration::from_millis(700)));
     let mut place = Place::new(server.url());
     place.config.timeout = energi_sinks::settings::Period::from_secs(10);
@@ -80,7 +80,7 @@ async fn readings_without_a_place_in_time_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_live_gateway_stores_what_is_not_sent_and_its_next_run_sends_it() {
+async fn the_next_run_sends_what_a_live_gateway_stored() {
     let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let mut place = Place::new(server.url());
     place.backpressure = Backpressure::DropOldest;

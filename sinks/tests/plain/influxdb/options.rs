@@ -55,7 +55,7 @@ async fn a_proxy_is_used_where_one_is_asked_for_and_named_in_errors() {
 }
 
 #[tokio::test]
-async fn points_that_are_rejected_again_and_again_are_logged_once_and_counted() {
+async fn repeated_rejections_are_logged_once() {
     let all = Mood::LeavesOut("myenergi".to_owned());
     let invalid = Mood::CannotRead("diverted_kWh".to_owned());
     for mood in [all, invalid] {

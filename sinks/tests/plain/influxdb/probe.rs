@@ -13,7 +13,7 @@ async fn probe(place: &Place) -> Result<String, String> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_apart_and_no_point_is_written() {
+async fn a_probe_says_what_is_wrong() {
     let fake = FakeServer::start(Mood::Takes(204));
     let mut place = Place::new(fake.url());
     let said = probe(&place).await.unwrap();

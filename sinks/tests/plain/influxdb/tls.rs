@@ -55,7 +55,7 @@ fn answer(connection: TcpStream, config: Arc<ServerConfig>) -> std::io::Result<(
 }
 
 #[tokio::test]
-async fn the_authority_of_the_file_is_trusted_and_no_other() {
+async fn only_the_authority_of_the_file_is_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let ours = Authority::new(&directory.path().join("ours"));
     let other = Authority::new(&directory.path().join("other"));

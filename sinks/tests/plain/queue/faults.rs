@@ -48,7 +48,7 @@ async fn a_file_that_is_not_a_queue_or_a_newer_one_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn what_an_older_release_queued_is_shown_and_delivered() {
+async fn what_an_older_release_queued_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let file = options(directory.path()).path;
     let older = Connection::open(&file).unwrap();
@@ -97,7 +97,7 @@ async fn one_at_a_time_has_it_open() {
 }
 
 #[tokio::test]
-async fn a_damaged_one_is_moved_aside_and_a_new_one_begun() {
+async fn a_damaged_one_is_replaced() {
     for (from, at_work) in [(0, false), (100, false), (5_000, false), (5_000, true)] {
         let directory = tempfile::tempdir().unwrap();
         let options = options(directory.path());
@@ -152,7 +152,7 @@ async fn a_file_that_is_removed_while_in_use_is_said() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
+async fn what_a_full_disk_holds_can_be_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path().join("disk"), "size=512k") else { return };
     let queue = DiskQueue::open(options(disk.path())).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_full_disk_loses_nothing_that_was_taken_and_lets_it_be_delivered() {
 }
 
 #[tokio::test]
-async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
+async fn a_purge_makes_room_on_a_full_disk() {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path().join("disk"), "size=1m") else { return };
     let options = options(disk.path());
@@ -208,7 +208,7 @@ async fn a_full_disk_gets_its_room_back_when_what_waits_is_thrown_away() {
 }
 
 #[tokio::test]
-async fn a_newer_one_is_not_thrown_away_on_a_full_disk_either() {
+async fn a_newer_one_is_not_purged_on_a_full_disk() {
     let directory = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(directory.path().join("disk"), "size=1m") else { return };
     let options = options(disk.path());

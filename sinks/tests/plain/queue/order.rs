@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{batch, numbers, options};
 
 #[tokio::test]
-async fn the_oldest_come_first_as_many_as_are_wanted_until_they_are_settled() {
+async fn the_oldest_come_first_until_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let queue = DiskQueue::open(options(directory.path())).await.unwrap();
     assert_eq!(queue.oldest(QueuePosition::default(), 10).await.unwrap(), None);

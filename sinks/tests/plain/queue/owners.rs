@@ -39,7 +39,7 @@ fn a_queue_that_root_throws_away_is_still_its_users() {
 }
 
 #[tokio::test]
-async fn a_queue_that_a_user_may_not_read_is_left_to_its_own() {
+async fn a_queue_of_another_user_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let options = options(directory.path());
     DiskQueue::open(options.clone()).await.unwrap().close().await.unwrap();

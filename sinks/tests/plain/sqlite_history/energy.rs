@@ -34,7 +34,7 @@ async fn halves_in_reverse_order_give_the_same_days() {
 }
 
 #[tokio::test]
-async fn import_export_and_generation_are_what_flowed() {
+async fn a_day_has_the_energy_that_flowed() {
     let place = Place::new();
     let device = Device::default();
     let start = at("2026-01-20T12:00:00Z");
@@ -53,7 +53,7 @@ async fn import_export_and_generation_are_what_flowed() {
 }
 
 #[tokio::test]
-async fn a_day_without_powers_has_no_import_and_one_without_a_counter_no_diverted_energy() {
+async fn energy_that_was_not_received_is_unknown() {
     let place = Place::new();
     let device = Device::default();
     let start = at("2026-01-20T12:00:00Z");
@@ -76,7 +76,7 @@ fn sparse(device: &Device, start: Timestamp, end: Timestamp) -> Readings {
 }
 
 #[tokio::test]
-async fn days_of_23_and_25_hours_are_complete_when_they_were_heard_throughout() {
+async fn days_of_23_or_25_hours_can_be_complete() {
     for (date, start, end) in [
         ("2026-03-29", "2026-03-28T23:00:00Z", "2026-03-30T00:00:00Z"),
         ("2026-10-25", "2026-10-24T22:00:00Z", "2026-10-26T01:00:00Z"),
@@ -88,7 +88,7 @@ async fn days_of_23_and_25_hours_are_complete_when_they_were_heard_throughout() 
 }
 
 #[tokio::test]
-async fn a_day_with_a_gap_of_more_than_one_per_cent_is_not_complete() {
+async fn a_day_lacking_over_one_per_cent_is_incomplete() {
     let device = Device::default();
     for (gap, complete) in [("12:13:30", 1), ("12:14:00", 0)] {
         let place = Place::new();
@@ -112,7 +112,7 @@ async fn a_day_whose_border_lies_in_a_gap_is_not_complete() {
 }
 
 #[tokio::test]
-async fn a_gap_over_the_counters_reset_costs_only_the_day_that_ends() {
+async fn a_gap_over_a_reset_costs_only_the_day_that_ends() {
     let place = Place::new();
     let device = Device::default();
     let mut readings = device.life(at("2026-01-18T23:00:00Z"), SignedDuration::from_mins(1498));
@@ -124,7 +124,7 @@ async fn a_gap_over_the_counters_reset_costs_only_the_day_that_ends() {
 }
 
 #[tokio::test]
-async fn frames_that_come_again_hours_after_midnight_leave_the_day_before_incomplete() {
+async fn a_gap_into_the_next_day_leaves_a_day_incomplete() {
     let device = Device::default();
     let before = sparse(&device, at("2026-01-19T23:00:00Z"), at("2026-01-20T23:59:30Z"));
     // However long nothing was received: what the reset in between took is not known.
@@ -148,7 +148,7 @@ async fn frames_that_come_again_hours_after_midnight_leave_the_day_before_incomp
 }
 
 #[tokio::test]
-async fn a_device_that_started_again_unheard_leaves_its_day_incomplete() {
+async fn an_unseen_restart_leaves_its_day_incomplete() {
     let device = Device::default();
     let noon = at("2026-01-20T12:00:00Z");
     for (gap, complete) in [(60, 1), (90, 0), (600, 0)] {

@@ -19,7 +19,7 @@ fn damage(path: &Path, from: usize) {
 }
 
 #[tokio::test]
-async fn a_damaged_history_is_moved_aside_and_a_new_one_begun() {
+async fn a_damaged_history_is_replaced() {
     for from in [0, 100, 5_000] {
         let place = Place::new();
         let readings = Device::default().life(at("2026-01-20T10:00:00Z"), hours(1));
@@ -37,7 +37,7 @@ async fn a_damaged_history_is_moved_aside_and_a_new_one_begun() {
 }
 
 #[tokio::test]
-async fn damage_that_shows_in_the_middle_of_a_run_loses_no_batch() {
+async fn damage_in_the_middle_of_a_run_loses_no_batch() {
     let place = Place::new();
     let readings = Device::default().life(at("2026-01-20T10:00:00Z"), hours(2));
     let (before, after) = readings.split_at(readings.len() / 2);
@@ -51,7 +51,7 @@ async fn damage_that_shows_in_the_middle_of_a_run_loses_no_batch() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_removed_while_in_use_is_logged_and_created_again() {
+async fn a_file_removed_while_in_use_is_created_again() {
     let place = Place::new();
     let reading = [Device::default().powers(at("2026-01-20T10:00:00Z"), 1, 2, 3)];
     let mut sink = place.open().await.unwrap();
@@ -102,7 +102,7 @@ fn write_and_kill(place: &Place) {
 }
 
 #[tokio::test]
-async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
+async fn a_run_goes_on_where_a_killed_one_stopped() {
     let place = Place::new();
     write_and_kill(&place);
     let readings = hour();
@@ -119,7 +119,7 @@ async fn what_was_committed_survives_a_kill_and_a_second_run_goes_on() {
 }
 
 #[tokio::test]
-async fn what_lies_behind_a_link_is_moved_aside_there_with_its_log() {
+async fn a_damaged_file_behind_a_link_is_moved_aside_there() {
     let place = Place::new();
     let there = place.directory.path().join("there");
     std::fs::create_dir(&there).unwrap();
@@ -186,7 +186,7 @@ fn size(path: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn a_history_found_cut_short_beside_its_log_is_moved_aside_with_that_log() {
+async fn a_truncated_history_is_moved_aside_with_its_log() {
     for pages in [0, 2] {
         let place = Place::new();
         place.store(&Device::default().life(at("2026-01-19T00:00:00Z"), hours(24))).await;

@@ -7,7 +7,7 @@ use super::place::{Place, at};
 use support::readings::Device;
 
 #[tokio::test]
-async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
+async fn a_file_of_another_program_is_left_alone() {
     let place = Place::new();
     std::fs::write(
         place.path(),
@@ -35,7 +35,7 @@ async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_users_beside_a_lock_of_the_users_is_left_alone() {
+async fn a_file_beside_a_lock_of_the_user_is_left_alone() {
     let notes = "my notes, which are longer than a header of a hundred bytes. ".repeat(3);
     for lock in ["", "locked by hand\n", "12 eggs\n6 apples\n"] {
         let place = Place::new();
@@ -61,7 +61,7 @@ async fn a_file_of_the_users_beside_a_lock_of_the_users_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_probe_says_what_would_be_done_and_does_nothing() {
+async fn a_probe_changes_nothing() {
     let place = Place::new();
     let probe = async |config: SqliteConfig| config.probe(&place.context()).await;
     let text = probe(place.config()).await.unwrap();

@@ -78,7 +78,7 @@ async fn a_minute_is_the_mean_of_its_samples() {
 }
 
 #[tokio::test]
-async fn old_samples_go_and_averages_and_days_stay() {
+async fn only_samples_are_removed_with_age() {
     let mut place = Place::new();
     let readings = Device::default().life(at("2026-01-20T00:00:00Z"), hours(50));
     place.store(&readings).await;
@@ -98,7 +98,7 @@ async fn old_samples_go_and_averages_and_days_stay() {
 }
 
 #[tokio::test]
-async fn an_old_capture_counts_although_its_samples_do_not_stay() {
+async fn an_old_capture_counts_without_its_samples() {
     let device = Device::default();
     let old = device.life(at("2025-06-20T00:00:00Z"), hours(24));
     let new = device.life(at("2026-01-20T10:07:00Z"), hours(1));
@@ -118,7 +118,7 @@ async fn an_old_capture_counts_although_its_samples_do_not_stay() {
 }
 
 #[tokio::test]
-async fn old_captures_that_follow_one_another_count_as_one_does() {
+async fn old_captures_in_sequence_count_as_one() {
     let device = Device::default();
     let old = device.life(at("2025-06-20T10:00:00Z"), hours(2));
     let new = device.life(at("2026-01-20T10:07:00Z"), hours(1));
@@ -169,7 +169,7 @@ async fn two_records_of_one_frame_are_both_kept() {
 }
 
 #[tokio::test]
-async fn readings_without_a_time_or_of_an_impossible_one_are_passed_over() {
+async fn readings_without_a_possible_time_are_skipped() {
     let mut place = Place::new();
     place.keep = Period::from_days(365_000);
     let device = Device::default();
@@ -186,7 +186,7 @@ async fn readings_without_a_time_or_of_an_impossible_one_are_passed_over() {
 }
 
 #[tokio::test]
-async fn readings_that_are_passed_over_do_not_count_as_written() {
+async fn skipped_readings_do_not_count_as_written() {
     let place = Place::new();
     let device = Device::default();
     let publisher = Publisher::default();
@@ -209,7 +209,7 @@ async fn readings_that_are_passed_over_do_not_count_as_written() {
 }
 
 #[tokio::test]
-async fn a_live_clock_from_before_the_release_stores_nothing_until_it_is_right() {
+async fn a_clock_before_the_release_stores_nothing() {
     let mut place = Place::new();
     let device = Device::default();
     let readings = [
@@ -241,7 +241,7 @@ async fn an_old_command_line_reads_the_public_tables() {
 }
 
 #[tokio::test]
-async fn a_range_of_one_metric_is_found_without_reading_the_rest() {
+async fn a_range_of_one_metric_is_found_by_index() {
     let place = Place::new();
     place.store(&hour()).await;
     for view in ["sample", "minute"] {

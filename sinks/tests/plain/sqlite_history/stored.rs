@@ -43,7 +43,7 @@ fn two_devices() -> Readings {
 }
 
 #[tokio::test]
-async fn readings_come_back_as_they_were_to_the_microsecond_in_pages_of_any_size() {
+async fn readings_come_back_as_they_were() {
     let place = Place::new();
     let readings = two_devices();
     place.store(&readings).await;
@@ -59,7 +59,7 @@ async fn readings_come_back_as_they_were_to_the_microsecond_in_pages_of_any_size
 }
 
 #[tokio::test]
-async fn a_span_begins_with_its_start_and_ends_before_its_end() {
+async fn a_span_excludes_its_end() {
     let place = Place::new();
     place.store(&two_devices()).await;
     let mut history = StoredReadings::open(&place.path()).unwrap();
@@ -104,7 +104,7 @@ async fn a_history_is_read_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_history_that_another_release_made_or_that_is_none_is_not_guessed_at() {
+async fn an_unknown_history_is_refused() {
     let place = Place::new();
     place.sql().execute_batch("CREATE TABLE shopping (item TEXT)").unwrap();
     let refused = |place: &Place| match StoredReadings::open(&place.path()) {

@@ -80,7 +80,7 @@ async fn probe(config: &SqliteConfig, place: &Place) -> Result<String, String> {
 }
 
 #[tokio::test]
-async fn a_second_gateway_is_refused_by_name_while_readers_read() {
+async fn a_second_gateway_is_refused_by_name() {
     let place = Place::new();
     let (mut other, _output) =
         another_gateway(&mut child("child_that_writes", WRITES, &place.path()));
@@ -100,7 +100,7 @@ async fn a_second_gateway_is_refused_by_name_while_readers_read() {
 }
 
 #[tokio::test]
-async fn a_second_sink_on_one_file_is_refused_and_costs_the_first_nothing() {
+async fn a_second_sink_on_one_file_is_refused() {
     let place = Place::new();
     let mut first = place.open().await.unwrap();
     write(&mut *first, "2026-01-20T10:00:00Z").await;
@@ -120,7 +120,7 @@ async fn a_second_sink_on_one_file_is_refused_and_costs_the_first_nothing() {
 }
 
 #[tokio::test]
-async fn one_file_by_two_names_is_one_file_before_it_is_made_too() {
+async fn one_file_by_two_names_is_one_file() {
     let place = Place::new();
     let directory = place.directory.path();
     std::os::unix::fs::symlink("energi.db", directory.join("link.db")).unwrap();
@@ -154,7 +154,7 @@ async fn a_path_that_looks_like_a_uri_is_a_path() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_moved_while_in_use_takes_all_of_it_along() {
+async fn a_history_moved_while_in_use_is_whole() {
     let place = Place::new();
     let mut sink = place.open().await.unwrap();
     write(&mut *sink, "2026-01-20T10:00:00Z").await;

@@ -87,7 +87,7 @@ async fn a_trusted_proxy_brings_users_names_and_a_path() {
 }
 
 #[tokio::test]
-async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
+async fn a_client_that_follows_gets_every_change() {
     let mut site = Site::open(json!({"max_clients": 2})).await;
     let address = site.address;
     let follow = |target: &'static str| {
@@ -140,7 +140,7 @@ async fn a_client_that_follows_gets_every_change_and_one_too_many_is_told() {
 }
 
 #[tokio::test]
-async fn hostile_clients_are_refused_and_cost_the_others_nothing() {
+async fn hostile_clients_cost_the_others_nothing() {
     let mut site = Site::open(json!({})).await;
     // A head without an end, HTTP/2, no HTTP at all.
     let huge = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
@@ -189,7 +189,7 @@ async fn settings_that_would_not_protect_are_refused_and_an_open_page_is_warned_
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_told_and_a_place_is_free_again() {
+async fn a_connection_too_many_gets_503() {
     let site = Site::open(json!({"max_clients": 1})).await;
     // 64 beside those that follow live values.
     let connect = || TcpStream::connect(site.address).unwrap();
@@ -220,7 +220,7 @@ impl GatewayStatus for Gateway {
 }
 
 #[tokio::test]
-async fn healthy_and_ready_are_said_of_the_whole_gateway() {
+async fn health_is_that_of_the_whole_gateway() {
     let gateway = Arc::new(Gateway::default());
     let status = StatusHandle::new(Arc::<Gateway>::clone(&gateway));
     let site = Site::open_in(json!({}), &Context { status, ..context("web", true) }).await;

@@ -43,7 +43,7 @@ async fn the_broker_says_offline_for_a_gateway_that_died() {
 }
 
 #[tokio::test]
-async fn the_will_of_a_connection_that_is_long_gone_is_contradicted() {
+async fn the_will_of_an_old_connection_is_contradicted() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::DropOldest, &json!({})).await;
@@ -55,7 +55,7 @@ async fn the_will_of_a_connection_that_is_long_gone_is_contradicted() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_received_is_online_whatever_somebody_else_retains() {
+async fn a_device_that_is_received_is_online() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::DropOldest, &json!({"discovery": true})).await;
@@ -111,7 +111,7 @@ async fn two_gateways_with_different_options_do_not_fight() {
 }
 
 #[tokio::test]
-async fn a_silent_device_is_a_problem_where_that_is_asked_for() {
+async fn a_silent_device_is_a_problem_where_configured() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let more = json!({"device_timeout": "500ms", "problems": true});
@@ -126,7 +126,7 @@ async fn a_silent_device_is_a_problem_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_device_that_falls_silent_is_offline_until_it_is_heard_again() {
+async fn a_silent_device_is_offline() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink =
@@ -143,7 +143,7 @@ async fn a_device_that_falls_silent_is_offline_until_it_is_heard_again() {
 }
 
 #[tokio::test]
-async fn in_a_recording_a_device_is_lost_by_the_time_of_the_others() {
+async fn in_a_replay_a_device_is_lost_by_reading_time() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;

@@ -22,7 +22,7 @@ fn narrow(bytes: usize) -> Option<Mosquitto> {
 }
 
 #[tokio::test]
-async fn an_announcement_that_is_too_large_is_left_out_and_values_go_on() {
+async fn values_go_on_without_an_announcement_too_large() {
     let logs = Logs::capture();
     let Some(broker) = narrow(4_096) else { return };
     let listener = broker.listen();
@@ -40,7 +40,7 @@ async fn an_announcement_that_is_too_large_is_left_out_and_values_go_on() {
 }
 
 #[tokio::test]
-async fn a_broker_with_a_small_limit_takes_announcements_of_single_entities() {
+async fn a_small_limit_takes_single_entities() {
     let logs = Logs::capture();
     let Some(broker) = narrow(1_500) else { return };
     let listener = broker.listen();
@@ -71,7 +71,7 @@ fn ruled(rules: &str) -> Option<Mosquitto> {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_publish_is_told_by_the_log_and_by_check() {
+async fn a_user_who_may_not_publish_is_named() {
     for (rules, may) in [("topic readwrite #", true), ("topic read #", false)] {
         let logs = Logs::capture();
         let Some(broker) = ruled(rules) else { return };

@@ -23,7 +23,7 @@ fn count(logs: &Logs, words: &str) -> usize {
 }
 
 #[tokio::test]
-async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
+async fn live_an_absent_broker_gets_the_newest_values() {
     let logs = Logs::capture();
     let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
     let mut sink =
@@ -43,7 +43,7 @@ async fn live_the_newest_values_are_there_once_an_absent_broker_is() {
 }
 
 #[tokio::test]
-async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_without_a_memory() {
+async fn live_a_broker_that_returns_gets_everything_again() {
     for persistence in ["persistence false\n", "persistence true\npersistence_location {folder}/\n"]
     {
         let lines = format!("allow_anonymous true\nautosave_interval 1\n{persistence}");
@@ -71,7 +71,7 @@ async fn live_everything_is_said_again_to_a_broker_that_comes_back_with_or_witho
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_logged_once_and_works_once_corrected() {
+async fn a_corrected_password_works_without_a_restart() {
     let logs = Logs::capture();
     let Some(mut broker) = Mosquitto::stopped("") else { return };
     broker.only_let_in("me", "right");
@@ -94,7 +94,7 @@ async fn a_wrong_password_is_logged_once_and_works_once_corrected() {
 }
 
 #[tokio::test]
-async fn a_broker_that_accepts_and_never_answers_holds_nobody_up() {
+async fn a_silent_broker_delays_no_sink() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::stopped("") else { return };
     let silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();
@@ -108,7 +108,7 @@ async fn a_broker_that_accepts_and_never_answers_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_replay_waits_for_its_broker_and_loses_nothing_when_it_dies_on_the_way() {
+async fn a_broker_that_dies_costs_a_replay_nothing() {
     let Some(mut broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let gate = Gate::to(broker.port);
@@ -163,7 +163,7 @@ async fn a_replay_gives_up_what_does_not_pass_by_itself() {
 }
 
 #[tokio::test]
-async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
+async fn live_the_end_does_not_wait_for_an_absent_broker() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::stopped("") else { return };
     let mut sink: Box<dyn Sink> = open(&broker, Backpressure::DropOldest, &json!({})).await;
@@ -174,7 +174,7 @@ async fn live_a_goodbye_does_not_wait_for_a_broker_that_is_away() {
 }
 
 #[tokio::test]
-async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_backlog() {
+async fn live_a_slow_broker_gets_the_newest_values() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
@@ -190,7 +190,7 @@ async fn live_a_broker_that_is_too_slow_gets_the_newest_values_instead_of_a_back
 }
 
 #[tokio::test]
-async fn a_name_that_leads_nowhere_is_said_and_holds_nobody_up() {
+async fn an_unknown_host_delays_no_sink() {
     let logs = Logs::capture();
     let Some(broker) = Mosquitto::stopped("") else { return };
     // No name has a part of more than 63 letters: nobody has to be asked.
@@ -204,7 +204,7 @@ async fn a_name_that_leads_nowhere_is_said_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn on_each_connect_online_comes_first_then_the_devices_then_their_values() {
+async fn a_connect_says_online_then_devices_then_values() {
     let Some(broker) = Mosquitto::start() else { return };
     let (listener, gate) = (broker.listen(), Gate::to(broker.port));
     let mut sink =
@@ -230,7 +230,7 @@ async fn on_each_connect_online_comes_first_then_the_devices_then_their_values()
 }
 
 #[tokio::test]
-async fn a_broker_is_told_the_id_and_the_keep_alive_that_are_configured() {
+async fn a_broker_gets_the_session_that_is_configured() {
     let Some(mut broker) = Mosquitto::stopped("") else { return };
     broker.configure("allow_anonymous true\nlog_dest file {folder}/log\n");
     broker.run();
@@ -267,7 +267,7 @@ async fn two_clients_of_one_id_are_told_of_each_other_once() {
 }
 
 #[tokio::test]
-async fn of_several_brokers_the_next_is_tried_when_one_is_lost() {
+async fn the_next_broker_is_tried_when_one_is_lost() {
     let (Some(mut one), Some(other)) = (Mosquitto::start(), Mosquitto::start()) else { return };
     let (first, second) = (one.listen(), other.listen());
     let more = json!({"url": [one.url(), other.url()]});

@@ -11,7 +11,7 @@ use super::household::{SERIAL, config_at, context, eventually, hears, powers, to
 const BRIDGE: &str = "myenergi/bridge/state";
 
 #[tokio::test]
-async fn values_go_on_where_announcements_are_forbidden_and_clean_finds_what_wildcards_hide() {
+async fn rabbitmq_works_without_announcements_or_wildcards() {
     let logs = Logs::capture();
     let Some(broker) = RabbitMq::start("myenergi") else { return };
     let me = json!({"username": "me", "password": "right", "discovery": true});

@@ -10,7 +10,7 @@ use super::household::{SERIAL, at, config, context, diverter, open, powers, read
 use support::mosquitto::Mosquitto;
 
 #[tokio::test]
-async fn values_stand_where_mqtt_energi_puts_them_as_it_writes_them() {
+async fn values_have_the_topics_of_mqtt_energi() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
@@ -46,7 +46,7 @@ async fn values_stand_where_mqtt_energi_puts_them_as_it_writes_them() {
 }
 
 #[tokio::test]
-async fn a_topic_is_throttled_on_the_time_of_its_readings_and_its_last_value_arrives() {
+async fn a_throttled_topic_ends_with_its_last_value() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let more = json!({"deadband": {"gen_pwr": 50}});
@@ -70,7 +70,7 @@ async fn a_topic_is_throttled_on_the_time_of_its_readings_and_its_last_value_arr
 }
 
 #[tokio::test]
-async fn a_flag_goes_at_once_and_takes_the_status_and_the_state_along() {
+async fn a_flag_goes_at_once_with_its_status() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
@@ -96,7 +96,7 @@ async fn a_flag_goes_at_once_and_takes_the_status_and_the_state_along() {
 }
 
 #[tokio::test]
-async fn what_was_held_back_goes_with_the_next_reading_of_the_device_of_whatever_kind() {
+async fn a_held_value_goes_with_the_next_reading() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
@@ -123,7 +123,7 @@ async fn readings_without_a_time_cannot_be_too_early() {
 }
 
 #[tokio::test]
-async fn the_energy_of_today_begins_at_zero_rises_and_begins_again_at_local_midnight() {
+async fn the_energy_of_today_begins_at_local_midnight() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let mut sink = open(&broker, Backpressure::Wait, &json!({"interval": 0})).await;
@@ -171,7 +171,7 @@ async fn the_energy_of_today_begins_at_zero_rises_and_begins_again_at_local_midn
 }
 
 #[tokio::test]
-async fn an_eddi_that_exports_instead_of_diverting_has_a_problem_until_it_diverts() {
+async fn an_eddi_that_exports_has_a_problem() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let more = json!({"problems": {"export_for": "10m"}});

@@ -12,7 +12,7 @@ fn in_style(style: &str) -> House {
 }
 
 #[test]
-fn for_brokers_with_small_limits_each_entity_is_announced_by_itself() {
+fn in_style_components_each_entity_has_its_message() {
     let mut whole = in_style("device");
     whole.sends(SERIAL, 0x22);
     let whole = whole.announces();
@@ -41,7 +41,7 @@ fn for_brokers_with_small_limits_each_entity_is_announced_by_itself() {
 }
 
 #[test]
-fn a_change_of_style_moves_the_announcements_and_leaves_none_twice() {
+fn a_change_of_style_announces_nothing_twice() {
     for (from, to) in [("device", "components"), ("components", "device")] {
         let mut before = in_style(from);
         before.sends(SERIAL, 0x27);
@@ -69,7 +69,7 @@ fn a_change_of_style_moves_the_announcements_and_leaves_none_twice() {
 }
 
 #[test]
-fn an_entity_that_is_switched_off_is_emptied_where_each_has_its_own_message() {
+fn in_style_components_a_lost_entity_is_emptied() {
     let mut house = in_style("components");
     house.sends(SERIAL, 0x27);
     let kept = house.publishes();
@@ -84,7 +84,7 @@ fn an_entity_that_is_switched_off_is_emptied_where_each_has_its_own_message() {
 }
 
 #[test]
-fn only_an_announcement_that_somebody_has_emptied_needs_repair() {
+fn only_an_emptied_announcement_needs_repair() {
     for style in ["device", "components"] {
         let mut house = in_style(style);
         house.sends(SERIAL, 0x22);

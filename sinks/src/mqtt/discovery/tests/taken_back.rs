@@ -37,7 +37,7 @@ fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_
 }
 
 #[test]
-fn an_entity_that_becomes_one_of_another_kind_is_taken_back_first() {
+fn an_entity_of_a_new_kind_is_taken_back_first() {
     let pump = |kind: Value| {
         let mut field = json!({"key": "pump", "offset": "0x2E"});
         field.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
@@ -61,7 +61,7 @@ fn an_entity_that_becomes_one_of_another_kind_is_taken_back_first() {
 }
 
 #[test]
-fn what_has_to_be_taken_back_is_known_before_the_first_announcement_overwrites_it() {
+fn old_entities_are_known_before_the_first_message() {
     let mut house = HouseRules { experimental: &[0x36], ..HouseRules::default() }.build();
     house.sends(SERIAL, 0x36);
     let kept = house.publishes();
