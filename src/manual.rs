@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn examples_are_kept_line_by_line_and_prose_is_filled() {
+    fn examples_keep_their_lines() {
         let mut roff = Roff::new();
         notes(&mut roff, "Read\nthis:\n  one\n  two\n\nThen that.");
         let text = roff.to_roff();

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_due_as_long_after_the_first_as_it_was_captured_over_the_speed() {
+    fn a_packet_is_due_by_its_capture_time() {
         let mut pacer = Pacer::new(Speed::Times(60.0));
         let start = Instant::now();
         assert_eq!(pacer.remaining(at(0), start), Duration::ZERO);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn capture_time_that_goes_backward_never_waits_and_keeps_its_pace_from_there() {
+    fn capture_time_that_goes_back_never_waits() {
         let mut pacer = Pacer::new(Speed::Times(1.0));
         let start = Instant::now();
         assert_eq!(pacer.remaining(at(0), start), Duration::ZERO);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_cut_into_slices_so_that_the_gateway_can_stop() {
+    fn a_wait_is_cut_short_by_a_stop() {
         let mut pacer = Pacer::new(Speed::Times(1.0));
         assert!(pacer.wait(at(0)));
         let before = Instant::now();

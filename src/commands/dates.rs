@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_a_week_and_a_year_are_their_first_or_last_date() {
+    fn a_period_is_its_first_or_last_date() {
         assert_eq!((first("2026-02"), last("2026-02")), (Ok(on(2026, 2, 1)), Ok(on(2026, 2, 28))));
         assert_eq!(
             (first("2026-W01"), last("2026-W01")),

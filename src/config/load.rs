@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_is_looked_for_here_then_at_home_then_in_etc() {
+    fn the_configuration_is_sought_here_first() {
         let here = Path::new("./config.yaml");
         let etc = Path::new("/etc/energi-gateway/config.yaml");
         assert_eq!(candidates(None, None), [here, etc]);
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_exists_is_used_and_none_says_how_to_make_one() {
+    fn the_first_configuration_that_exists_is_used() {
         let directory = tempfile::tempdir().unwrap();
         let paths = ["a", "b", "c"].map(|name| directory.path().join(name));
         let said = find_among(&paths).unwrap_err().to_string();

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_and_commands_stay_whole_on_a_narrow_terminal() {
+    fn a_snippet_stays_whole_on_a_narrow_terminal() {
         let mut unfiltered = observed(5, 9);
         unfiltered.unfiltered_only = true;
         let reports = [

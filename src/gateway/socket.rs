@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_is_answered_and_a_socket_that_a_killed_gateway_left_is_taken_over() {
+    async fn the_socket_of_a_killed_gateway_is_taken_over() {
         let directory = tempfile::tempdir().unwrap();
         // Closed without being removed, as after kill -9.
         drop(std::os::unix::net::UnixListener::bind(directory.path().join(NAME)).unwrap());

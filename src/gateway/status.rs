@@ -148,7 +148,7 @@ mod tests {
     const NOTHING: [&str; 0] = [];
 
     #[test]
-    fn a_capture_thread_that_goes_round_is_healthy_and_one_that_hangs_is_not() {
+    fn a_capture_thread_that_hangs_is_stuck() {
         let (status, counters, sink) = status();
         sink.opened.add(1);
         let mut now = Instant::now();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_tries_again_is_healthy_and_one_that_does_nothing_is_not() {
+    fn a_sink_that_does_nothing_is_stuck() {
         let (status, _, sink) = status();
         status.capture_ended();
         let mut now = Instant::now();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_means_that_the_source_and_every_sink_are_open() {
+    fn ready_means_that_everything_is_open() {
         let (status, counters, sink) = status();
         assert!(!status.snapshot().ready);
         counters.rounds.add(1);

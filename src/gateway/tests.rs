@@ -212,7 +212,7 @@ fn failure(ended: Result<(), Failure>) -> (Exit, String) {
 }
 
 #[test]
-fn a_sink_that_dies_while_live_is_started_again_and_costs_the_other_nothing() {
+fn live_a_sink_that_dies_is_started_again() {
     let gateway = Running::start(Setting { moods: vec![Mood::Panics, Mood::Panics], ..LIVE });
     for serial in [1, 2] {
         assert_eq!(told(&gateway.moody), Told::Opened);
@@ -228,7 +228,7 @@ fn a_sink_that_dies_while_live_is_started_again_and_costs_the_other_nothing() {
 }
 
 #[test]
-fn a_sink_that_dies_over_a_recording_is_named_at_the_end_and_the_other_gets_everything() {
+fn in_a_replay_a_sink_that_dies_is_named() {
     for (remote, exit) in [(false, Exit::Io), (true, Exit::Unavailable)] {
         let gateway = Running::start(Setting { moods: vec![Mood::Panics], remote, ..RECORDING });
         (1..=3).for_each(|serial| gateway.send(serial));
@@ -242,7 +242,7 @@ fn a_sink_that_dies_over_a_recording_is_named_at_the_end_and_the_other_gets_ever
 }
 
 #[test]
-fn a_sink_that_dies_ends_the_gateway_where_the_source_needs_every_sink() {
+fn a_source_that_needs_every_sink_ends_with_one() {
     let stream = Setting { needs_every_sink: true, remote: true, ..RECORDING };
     let gateway = Running::start(Setting { moods: vec![Mood::Panics], ..stream });
     gateway.send(1);
@@ -270,7 +270,7 @@ fn a_sink_that_is_given_up_is_named_with_its_reason() {
 }
 
 #[test]
-fn a_sink_that_hangs_has_the_time_to_end_that_is_configured_and_no_more() {
+fn a_sink_that_hangs_has_only_the_shutdown_timeout() {
     let gateway = Running::start(Setting { moods: vec![Mood::Hangs], ..LIVE });
     gateway.send(1);
     let (ended, _, other) = gateway.end();
@@ -281,7 +281,7 @@ fn a_sink_that_hangs_has_the_time_to_end_that_is_configured_and_no_more() {
 }
 
 #[test]
-fn a_gateway_whose_reader_has_gone_ends_by_itself_and_quietly() {
+fn a_gateway_whose_reader_has_gone_ends_quietly() {
     let gateway = Running::start(Setting { moods: vec![Mood::ReaderGone], ..LIVE });
     gateway.send(1);
     // Its input goes on.
@@ -290,7 +290,7 @@ fn a_gateway_whose_reader_has_gone_ends_by_itself_and_quietly() {
 }
 
 #[test]
-fn a_capture_that_dies_is_a_failure_and_what_came_before_is_delivered() {
+fn what_came_before_a_capture_died_is_delivered() {
     let gateway = Running::start(LIVE);
     gateway.send(1);
     gateway.send(0);
@@ -311,7 +311,7 @@ fn wish() -> (Arc<Notify>, impl AsyncFnMut() + Send + 'static) {
 }
 
 #[test]
-fn a_gateway_that_is_asked_to_end_delivers_what_it_has_and_that_is_no_failure() {
+fn a_gateway_asked_to_end_delivers_what_it_has() {
     let (wish, shutdown) = wish();
     let gateway = Running::start_until(LIVE, shutdown);
     gateway.send(1);
@@ -322,7 +322,7 @@ fn a_gateway_that_is_asked_to_end_delivers_what_it_has_and_that_is_no_failure() 
 }
 
 #[test]
-fn a_second_wish_to_end_does_not_wait_for_a_sink_that_hangs() {
+fn a_second_signal_does_not_wait_for_a_sink() {
     let (wish, shutdown) = wish();
     let setting = Setting { moods: vec![Mood::Hangs], ..RECORDING };
     let gateway = Running::start_until(setting, shutdown);

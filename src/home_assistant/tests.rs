@@ -85,7 +85,7 @@ fn the_broker_is_the_one_that_the_supervisor_knows() {
 }
 
 #[test]
-fn a_broker_with_encryption_and_a_port_as_a_number_is_understood() {
+fn an_encrypted_broker_of_the_supervisor_is_used() {
     let supervisor = Supervisor::providing(&json!({"host": "broker", "port": 8883, "ssl": true}));
     let config =
         made(&json!({"interface": "eth0", "history": false, "web": false}), &supervisor.url)
@@ -104,7 +104,7 @@ fn without_a_broker_the_error_says_what_to_install() {
 }
 
 #[test]
-fn a_supervisor_that_refuses_or_answers_nonsense_is_an_error_that_says_so() {
+fn a_failing_supervisor_is_an_error_that_says_so() {
     let refused = json!({"result": "error", "message": "no access"}).to_string();
     for (status, body) in [
         ("403 Forbidden", refused.as_str()),
@@ -123,7 +123,7 @@ fn a_supervisor_that_refuses_or_answers_nonsense_is_an_error_that_says_so() {
 }
 
 #[test]
-fn the_supervisor_is_asked_only_where_its_broker_is_wanted() {
+fn the_supervisor_is_asked_only_for_its_broker() {
     let config = made(&json!({"interface": "eth0", "mqtt": false, "web": false}), NOWHERE).unwrap();
     assert_eq!(config["sinks"].as_array().unwrap().len(), 1);
     let options = json!({"interface": "eth0", "mqtt_url": "mqtt://192.168.1.10:1883",
@@ -135,7 +135,7 @@ fn the_supervisor_is_asked_only_where_its_broker_is_wanted() {
 }
 
 #[test]
-fn devices_and_decoders_of_the_options_are_those_of_the_configuration() {
+fn every_option_reaches_the_configuration() {
     let options = json!({"interface": "eth0", "mqtt": false, "only_listed": true,
         "history_days": 7, "experimental": ["0x27"],
         "devices": [{"serial": 17_589_669, "name": "Hot water"}]});
@@ -188,7 +188,7 @@ fn shipped(file: &str) -> Value {
 }
 
 #[test]
-fn the_page_of_the_app_has_the_options_that_the_program_reads() {
+fn the_page_of_the_app_has_every_option() {
     let keys = |value: &Value| -> BTreeSet<String> {
         value.as_object().unwrap().keys().cloned().collect()
     };

@@ -44,7 +44,7 @@ fn with(line: &str) -> String {
 }
 
 #[test]
-fn the_file_that_mqtt_energi_ships_becomes_a_configuration() {
+fn the_file_of_mqtt_energi_becomes_a_configuration() {
     let imported = imported(SHIPPED).unwrap();
     let config = config(&imported.yaml);
     let capture = serde_json::to_value(&config.capture).unwrap();
@@ -60,7 +60,7 @@ fn the_file_that_mqtt_energi_ships_becomes_a_configuration() {
 }
 
 #[test]
-fn debug_switches_the_experimental_decoders_of_mqtt_energi_on() {
+fn debug_switches_experimental_decoders_on() {
     for word in ["True", "yes", "ON", "1"] {
         let text = SHIPPED.replace("False", word);
         let config = config(&imported(&text).unwrap().yaml);
@@ -99,7 +99,7 @@ fn a_value_is_taken_over_as_mqtt_energi_takes_it() {
 }
 
 #[test]
-fn a_password_goes_into_the_configuration_or_is_kept_apart_for_its_file() {
+fn a_password_may_be_kept_apart() {
     let text = SHIPPED.replace("user =", "user = me").replace("pass =", "pass = ${HOME}#1");
     let here = imported(&text).unwrap();
     assert!(here.yaml.contains("    password: $${HOME}#1\n"), "{}", here.yaml);
@@ -126,7 +126,7 @@ fn what_is_left_out_is_said_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place_and_all_at_once() {
+fn every_error_is_reported_with_its_place() {
     let (nic, broker) = (":2:1: [NETWORK] nic: ", ":5:1: [MQTT] broker: ");
     let (port, topic) = (":6:1: [MQTT] port: ", ":7:1: [MQTT] topic: ");
     for (from, to, place, word) in [

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_serial_numbers_of_blank_records_are_never_heard() {
+    fn the_serial_numbers_of_blank_records_are_refused() {
         let listed = BTreeMap::from([(0, None), (u32::MAX, None)]);
         for device_filter in
             [DeviceFilter::open(listed.clone(), 32), DeviceFilter::listed_only(listed)]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_unlisted_devices_are_heard_and_listed_ones_always() {
+    fn listed_devices_are_received_beyond_the_maximum() {
         let mut device_filter = DeviceFilter::open(BTreeMap::from([(1, None)]), 2);
         for serial in [10, 11, 11] {
             device_filter.remember(serial);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn with_only_listed_a_stranger_and_a_forged_address_are_not_heard() {
+    fn with_only_listed_no_stranger_is_received() {
         let listed = BTreeMap::from([(1, Some(OURS)), (2, None)]);
         let mut device_filter = DeviceFilter::listed_only(listed);
         assert_eq!(device_filter.judge(1, Some(OTHER)), Admit::OtherAddress);

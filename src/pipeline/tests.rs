@@ -119,7 +119,7 @@ fn counts(counters: &Counters, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
+fn every_record_of_a_chained_frame_is_published() {
     let mut bench = Bench::open(32);
     let time = Timestamp::from_second(1_781_953_323).ok();
     let bytes = frame(&[&mains(EDDI), &unknown(0x30), &power(EDDI), &[0; 9]]);
@@ -144,7 +144,7 @@ fn every_record_of_a_chained_frame_is_published_with_its_time_and_sender() {
 }
 
 #[test]
-fn records_without_a_decoder_are_counted_and_not_logged_one_by_one() {
+fn records_without_a_decoder_are_only_counted() {
     let logs = Logs::capture();
     let mut bench = Bench::open(32);
     for _ in 0..3 {
@@ -191,7 +191,7 @@ fn a_device_of_another_product_is_counted_and_said_once_with_the_line_that_would
 }
 
 #[test]
-fn made_up_serial_numbers_of_another_product_do_not_fill_the_log() {
+fn forged_serial_numbers_do_not_fill_the_log() {
     let logs = Logs::capture();
     let mut bench = Bench::open(32);
     (1..=1000).for_each(|serial| bench.hear(&frame(&[&zappi(serial)])));
@@ -218,7 +218,7 @@ fn junk_takes_no_place_from_a_real_device() {
 }
 
 #[test]
-fn a_device_that_is_refused_is_counted_and_logged_once() {
+fn a_refused_device_is_logged_once() {
     let other = MacAddress([2, 0, 0, 0, 0, 1]);
     let listed = BTreeMap::from([(EDDI, Some(other))]);
     let only = || DeviceFilter::listed_only(listed.clone());
@@ -242,7 +242,7 @@ fn a_device_that_is_refused_is_counted_and_logged_once() {
 }
 
 #[test]
-fn a_million_made_up_devices_cost_no_more_than_the_most_that_may_be_heard() {
+fn a_million_forged_devices_cost_the_maximum() {
     for (device_filter, most) in [
         (DeviceFilter::open(BTreeMap::new(), 32), 32),
         (DeviceFilter::listed_only(BTreeMap::from([(EDDI, None)])), 0),
@@ -262,7 +262,7 @@ fn a_million_made_up_devices_cost_no_more_than_the_most_that_may_be_heard() {
 }
 
 #[test]
-fn damage_is_counted_by_its_kind_and_costs_only_what_it_hit() {
+fn damage_costs_only_what_it_hit() {
     let mut bench = Bench::open(32);
     let whole = frame(&[&power(EDDI)]);
     // The end: a length byte that cannot be, and a record that is cut off.
@@ -286,7 +286,7 @@ fn damage_is_counted_by_its_kind_and_costs_only_what_it_hit() {
 }
 
 #[test]
-fn the_counters_say_in_one_line_everything_that_is_not_zero() {
+fn the_counters_show_everything_but_zeros() {
     let counters = Counters::default();
     counts(&counters, &[("0", "readings")]);
     counters.readings.add(1);
@@ -399,7 +399,7 @@ impl Source for Script {
 }
 
 #[test]
-fn a_source_is_read_until_it_ends_fails_or_the_gateway_stops() {
+fn a_source_is_read_until_something_ends_it() {
     let script = |fails, stop_at| Script {
         packets: (1..=5).map(|serial| frame(&[&power(serial)])).collect(),
         given: Vec::new(),
@@ -417,7 +417,7 @@ fn a_source_is_read_until_it_ends_fails_or_the_gateway_stops() {
 }
 
 #[test]
-fn a_sink_of_frames_gets_each_frame_as_it_came_whether_or_not_a_decoder_reads_it() {
+fn a_sink_of_frames_gets_each_frame_as_it_came() {
     let mut bench = Bench::open(32);
     let tap = FrameTap::default();
     let mut frames = tap.publisher.hub().subscribe().unwrap();

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_a_warning_or_an_error_without_its_time() {
+    fn a_problem_is_a_log_line_without_its_time() {
         for (event, expected) in [
             (&b"2026-06-20T11:02:03.123456Z  WARN nothing received interface=eth0\n"[..], true),
             (b"\x1b[2m2026-06-20T11:02:03Z\x1b[0m \x1b[31mERROR\x1b[0m nothing received\n", true),

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_watchdog_is_fed_only_by_the_process_that_it_watches() {
+    fn the_watchdog_is_fed_only_by_its_process() {
         let seconds = |count| Some(Duration::from_secs(count));
         assert_eq!(watchdog(Some("30000000"), Some("7"), 7), seconds(30));
         assert_eq!(watchdog(Some("30000000"), None, 7), seconds(30));

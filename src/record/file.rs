@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_write_that_fails_whole_blocks_are_kept_wherever_it_fails() {
+    fn a_failed_write_keeps_whole_blocks() {
         let mut writer = PcapngWriter::new(Vec::new(), Some("eth0")).unwrap();
         let mut ends = vec![writer.get_mut().len()];
         for length in [1, 60, 200] {

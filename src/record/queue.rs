@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_out_as_they_went_in_and_the_last_with_the_end() {
+    fn frames_come_out_as_they_went_in() {
         let (queue, mut batch) = (FrameQueue::default(), FrameBatch::default());
         queue.push(at(1), &[1, 2, 3]);
         queue.push(at(2), &[]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_counted_and_what_is_in_stays() {
+    fn frames_that_find_no_room_are_counted() {
         let queue = FrameQueue { capacity: 3 * (OVERHEAD + 10), ..FrameQueue::default() };
         for second in 0..5 {
             queue.push(at(second), &[0; 10]);

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_after_their_beginning_and_sort_by_it() {
+    fn files_sort_by_their_beginning() {
         let moment = "2026-06-20T11:02:03.9Z".parse().unwrap();
         let name = |path: &str, namesake| named(Path::new(path), moment, namesake);
         assert_eq!(name("day/eddi.pcapng", 1), Path::new("day/eddi-20260620T110203Z.pcapng"));

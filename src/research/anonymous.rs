@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_left_wherever_it_stood_and_everything_else_is() {
+    fn only_names_are_replaced() {
         let (device, other) = (DEVICE.to_le_bytes(), OTHER.to_le_bytes());
         let known = record(0x22, &[(0x1E, &[0xf4, 0xff]), (0x2E, &device)]);
         // One device names another at an odd place, in the other byte order, and its address.
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_and_what_stands_before_the_first_record_name_nobody_either() {
+    fn names_in_digits_or_headers_are_replaced() {
         let digits = DEVICE.to_string();
         let hub = record(0x31, &[(0x25, digits.as_bytes())]);
         let known = record(0x22, &[(0x2E, &DEVICE.to_le_bytes())]);

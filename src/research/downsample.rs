@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_of_a_stream_is_bounded_and_evenly_spread() {
+    fn a_bounded_sample_is_evenly_spread() {
         for (length, stride) in [(0, 1), (8, 1), (9, 2), (16, 2), (17, 4), (1000, 128)] {
             let mut sample = Downsampled::new(8);
             (0..length).for_each(|item| sample.push(item));

@@ -367,7 +367,7 @@ mod tests {
         });
     }
 
-    fn every_word_is_found_and_nothing_else(damage: Damage) {
+    fn exactly_the_planted_words_are_found(damage: Damage) {
         let mut expected: Vec<(u8, &str, String)> = FIELDS
             .iter()
             .flat_map(|(field, offsets, per, _)| {
@@ -388,14 +388,14 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_a_minute_history_is_found_and_nothing_else() {
-        every_word_is_found_and_nothing_else(Damage { late: 0, gaps: false });
+    fn the_words_of_a_minute_history_are_found() {
+        exactly_the_planted_words_are_found(Damage { late: 0, gaps: false });
     }
 
     #[test]
-    fn every_word_is_found_with_minutes_missing_and_a_clock_that_is_off() {
-        every_word_is_found_and_nothing_else(Damage { late: 40, gaps: true });
-        every_word_is_found_and_nothing_else(Damage { late: -40, gaps: true });
+    fn words_are_found_in_a_damaged_history() {
+        exactly_the_planted_words_are_found(Damage { late: 40, gaps: true });
+        exactly_the_planted_words_are_found(Damage { late: -40, gaps: true });
     }
 
     #[test]

@@ -199,7 +199,7 @@ mod tests {
     const NOON: i64 = 1_781_956_920_000_000; // 2026-06-20T12:02:00Z
 
     #[test]
-    fn a_series_is_read_from_csv_and_json_with_times_as_people_write_them() {
+    fn a_series_is_read_as_people_write_it() {
         let csv =
             "\u{feff}Time, Name, Value\n2026-06-20T12:02:00Z,mode,eco\n1781956980,mode,fast\n";
         let json = "[{\"time\": 1781956980000, \"name\": \"mode\", \"value\": \"fast\"},

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_told_apart_by_length_type_and_source_and_their_rate_is_the_median() {
+    fn each_record_type_has_its_median_rate() {
         let mut kinds = RecordTypeCounts::default();
         let near = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 1]));
         let far = Some(MacAddress([0x70, 0xb3, 0xd5, 0, 0, 2]));

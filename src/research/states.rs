@@ -137,7 +137,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_bits_of_a_mode_are_found_with_their_table_and_others_are_not() {
+    fn exactly_the_bits_of_a_mode_are_found() {
         let series = day(&MODES);
         let state: Vec<_> = MODES.iter().map(|(time, mode)| (*time, (*mode).to_owned())).collect();
         let flags = flags(&series, &state);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_has_nothing_to_do_with_the_bits_finds_nothing() {
+    fn an_unrelated_state_finds_nothing() {
         let series = day(&MODES);
         let state: Vec<_> = [(3_000, "on"), (26_000, "off"), (45_500, "on"), (58_000, "off")]
             .map(|(second, value)| (second * 1_000_000, value.to_owned()))

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_a_record_is_looked_at_and_none_past_its_end() {
+    fn every_place_within_a_record_is_looked_at() {
         // Six bytes: only device and flags are not fixed.
         let views: Vec<_> = View::numbers(6).map(|view| view.to_string()).collect();
         let expected = ["u8 at 0x1C", "i8 at 0x1C", "u16 at 0x1C", "i16 at 0x1C", "u8 at 0x1D"];
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_little_endian_and_sign_extended() {
+    fn signed_numbers_are_little_endian() {
         let mut bytes = [0_u8; 12];
         bytes[0] = 12;
         bytes[6..12].copy_from_slice(&[0xFE, 0xFF, 0xFF, 0xFF, 0x01, 0x80]);

@@ -16,7 +16,7 @@ fn pages(sandbox: &Sandbox) -> Vec<PathBuf> {
 }
 
 #[test]
-fn man_and_mandoc_find_no_fault_with_any_page() {
+fn every_manual_page_is_without_fault() {
     let (Some(man), Some(mandoc)) = (installed("man"), installed("mandoc")) else { return };
     let sandbox = Sandbox::new();
     let pages = pages(&sandbox);

@@ -5,7 +5,7 @@ use energi_sinks::registry::BUILT;
 use crate::page::Page;
 
 #[test]
-fn every_fault_of_the_capture_and_of_each_sink_has_a_line() {
+fn every_fault_has_a_line_on_its_page() {
     let page = Page::read("docs/reliability.md").text;
     let section = |title: &str| {
         let (_, rest) = page.split_once(&format!("\n### {title}\n")).unwrap();

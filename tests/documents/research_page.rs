@@ -30,7 +30,7 @@ fn run(sandbox: &Sandbox, line: &str) -> String {
 }
 
 #[test]
-fn every_command_of_the_tutorial_runs_and_says_what_the_page_says() {
+fn every_command_of_the_page_says_what_it_shows() {
     let sandbox = Sandbox::new();
     symlink(root().join("examples"), sandbox.path("examples")).unwrap();
     let page = std::fs::read_to_string(root().join(PAGE)).unwrap();

@@ -90,7 +90,7 @@ fn every_piece_of_json_is_json() {
 const OTHER_DATABASES: [&str; 2] = ["docs/sinks/influxdb.md", "docs/sinks/postgres.md"];
 
 #[test]
-fn every_query_of_the_history_finds_something_in_the_example_day() {
+fn every_query_finds_something_in_the_example_day() {
     let sandbox = Sandbox::new();
     let day = root().join("examples/captures/eddi-day.pcapng.gz");
     sandbox.write(
@@ -118,7 +118,7 @@ fn every_query_of_the_history_finds_something_in_the_example_day() {
 }
 
 #[test]
-fn the_service_is_installed_as_the_head_of_its_unit_says() {
+fn the_unit_is_installed_as_its_head_says() {
     let unit = std::fs::read_to_string(root().join("packaging/energi-gateway.service")).unwrap();
     let head = unit.lines().skip_while(|line| !line.starts_with("#   "));
     let commands: String = head

@@ -69,7 +69,7 @@ fn collect(listener: &TcpListener, lines: &mpsc::Sender<String>) {
 }
 
 #[test]
-fn the_sink_of_the_tutorial_delivers_every_reading_of_the_example_day() {
+fn the_sink_of_the_tutorial_delivers_every_reading() {
     let sandbox = Sandbox::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -26,7 +26,7 @@ fn a_valid_configuration_is_confirmed_in_a_few_lines() {
 }
 
 #[test]
-fn what_does_not_work_is_marked_and_the_rest_is_tried_too() {
+fn a_failure_does_not_end_the_check() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", CONFIG);
     let checked = sandbox.run(&["check", "--connect"]);

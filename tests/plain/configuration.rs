@@ -38,7 +38,7 @@ fn example(path: &Path) -> Config {
 }
 
 #[test]
-fn every_example_is_valid_and_shows_no_secret() {
+fn every_example_is_valid_without_a_secret() {
     for path in examples() {
         let printed = example(&path).to_yaml().unwrap();
         assert!(!printed.contains("hunter2"), "{printed}");
@@ -100,7 +100,7 @@ fn what_the_example_comments_out_is_valid_too() {
 }
 
 #[test]
-fn the_example_shows_defaults_where_it_does_not_say_otherwise() {
+fn the_example_shows_defaults() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = root.join("config.example.yaml");
     let shown = config::load(&path).unwrap();
@@ -120,7 +120,7 @@ fn the_example_shows_defaults_where_it_does_not_say_otherwise() {
 }
 
 #[test]
-fn a_simulation_starts_now_or_at_a_local_time_or_at_a_moment() {
+fn a_simulation_starts_at_any_kind_of_time() {
     let now = "2026-06-01T00:00:00Z".parse().unwrap();
     let started = |start: &str| {
         let text = format!(
@@ -269,14 +269,14 @@ sinks:
 }
 
 #[test]
-fn a_section_whose_keys_are_all_commented_out_has_its_defaults() {
+fn an_empty_section_has_its_defaults() {
     let text = "devices:\n  # max: 5\ndecoders:\ncapture: {type: live, interface: eth0}\n\
                 sinks:\n  - type: sqlite\n    retention:\n";
     assert_eq!(parse(text).unwrap().devices.max, 32);
 }
 
 #[test]
-fn environment_variables_are_taken_inside_text_whatever_they_hold() {
+fn variables_inside_text_may_hold_anything() {
     let environment = |name: &str| (name == "WHERE").then(|| "a: [b # ${X}".to_owned());
     let text = "capture: {type: replay, path: \"$$${WHERE}\"}\nsinks: [type: stdout]\n";
     let config = config::parse(text, Path::new("config.yaml"), &environment).unwrap();
@@ -308,7 +308,7 @@ fn a_custom_decoder_stands_behind_the_same_table() {
 }
 
 #[test]
-fn everything_wrong_is_reported_at_once_each_with_its_place() {
+fn every_error_is_reported_with_its_place() {
     let mut differences = Vec::new();
     for (text, expected) in wrong::WRONG {
         let errors = config::parse(text, Path::new("config.yaml"), &nothing_set).unwrap_err();
@@ -328,7 +328,7 @@ fn everything_wrong_is_reported_at_once_each_with_its_place() {
 }
 
 #[test]
-fn errors_come_as_a_list_with_their_number_and_the_lines_that_they_are_about() {
+fn errors_show_their_number_with_their_lines() {
     let said = parse("sit: a\ncapture: {type: simulator}\nsinks: [{type: stdout, hots: 1}]\n");
     let said = said.unwrap_err();
     for part in
@@ -339,7 +339,7 @@ fn errors_come_as_a_list_with_their_number_and_the_lines_that_they_are_about() {
 }
 
 #[test]
-fn numbers_and_flags_may_be_quoted_or_come_from_the_environment() {
+fn any_value_may_be_quoted_or_a_variable() {
     let environment = |name: &str| {
         let value = match name {
             "SERIAL" => "17589669",
@@ -367,7 +367,7 @@ sinks: [type: stdout]
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_the_reason() {
+fn an_unusable_file_is_named_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let said = |path: &Path| config::load(path).unwrap_err().to_string();
     let file = |name: &str| directory.path().join(name);

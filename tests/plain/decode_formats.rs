@@ -30,7 +30,7 @@ fn words(words: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn every_known_length_and_every_oddity_is_drawn_as_it_always_was() {
+fn every_frame_is_shown_as_the_golden_files_say() {
     for (format, name) in
         [("text", "frames.text.txt"), ("hex", "frames.hex.txt"), ("json", "frames.jsonl")]
     {
@@ -42,7 +42,7 @@ fn every_known_length_and_every_oddity_is_drawn_as_it_always_was() {
 }
 
 #[test]
-fn records_without_a_decoder_are_shown_only_when_asked_for() {
+fn records_without_a_decoder_are_shown_on_request() {
     let frames = root().join("tests/golden/decode/frames.hex");
     let frames = frames.to_str().unwrap();
     for format in ["text", "hex"] {
@@ -64,7 +64,7 @@ fn records_without_a_decoder_are_shown_only_when_asked_for() {
 }
 
 #[test]
-fn a_recording_is_shown_with_its_times_and_senders() {
+fn a_recording_is_shown_with_its_senders() {
     let day = example_day();
     let mut child = Sandbox::new()
         .program(&["decode", "--format", "text", day.to_str().unwrap()])

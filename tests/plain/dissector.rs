@@ -13,7 +13,7 @@ use support::golden::matches_golden;
 use support::process::{Running, installed};
 
 #[test]
-fn the_committed_dissector_is_that_of_the_field_tables() {
+fn the_committed_dissector_is_up_to_date() {
     let output = Sandbox::new().run(&["dissector"]);
     assert!(output.status.success(), "{}", stderr(&output));
     matches_golden("docs/wireshark/myenergi.lua", &stdout(&output));
@@ -125,7 +125,7 @@ fn dissector(sandbox: &Sandbox, config: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn tshark_and_decode_agree_on_every_field_of_the_example_day() {
+fn tshark_agrees_with_decode_on_the_example_day() {
     let Some(tshark) = installed("tshark") else { return };
     let (sandbox, day) = (Sandbox::new(), example_day());
     let arguments = ["decode", "--experimental", "all", "--unknown", day.to_str().unwrap()];
@@ -188,7 +188,7 @@ fn odd_frames() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn they_agree_on_chained_damaged_and_declared_records_too() {
+fn tshark_agrees_with_decode_on_odd_records() {
     let Some(tshark) = installed("tshark") else { return };
     let sandbox = Sandbox::new();
     let config = root().join("tests/golden/decode/custom.yaml");
@@ -226,7 +226,7 @@ fn they_agree_on_chained_damaged_and_declared_records_too() {
 }
 
 #[test]
-fn each_field_can_be_filtered_for_and_says_its_unit_scale_and_confidence() {
+fn each_field_can_be_filtered_for() {
     let Some(tshark) = installed("tshark") else { return };
     // Installed as the documents say; its fields are listed before scripts are read that are named
     // on the command line.

@@ -38,7 +38,7 @@ fn all<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
 }
 
 #[test]
-fn the_configurations_that_are_installed_are_valid_and_listen() {
+fn the_installed_configurations_are_valid() {
     for path in ["packaging/debian/config.yaml", "packaging/docker/gateway.yaml"] {
         let config = configuration(path);
         assert!(config.capture.is_live(), "{path}");
@@ -68,7 +68,7 @@ fn the_packages_version_is_the_programs() {
 }
 
 #[test]
-fn the_containers_find_what_they_mount_and_the_secrets_that_they_need() {
+fn the_containers_find_what_they_need() {
     let text = read("packaging/docker/compose.yaml");
     let compose = yaml("packaging/docker/compose.yaml");
     for volume in all(&compose, "volumes").iter().filter_map(|list| list.as_sequence()).flatten() {
@@ -102,7 +102,7 @@ fn the_containers_find_what_they_mount_and_the_secrets_that_they_need() {
 }
 
 #[test]
-fn the_sinks_in_the_container_write_where_the_servers_beside_it_listen() {
+fn the_container_writes_where_its_servers_listen() {
     let compose = yaml("packaging/docker/compose.yaml");
     let services = &compose["services"];
     let gateway = yaml("packaging/docker/gateway.yaml");
@@ -129,7 +129,7 @@ fn the_sinks_in_the_container_write_where_the_servers_beside_it_listen() {
 }
 
 #[test]
-fn every_build_uses_the_rust_that_the_project_asks_for() {
+fn every_build_uses_the_rust_of_the_project() {
     let rust = env!("CARGO_PKG_RUST_VERSION");
     for (path, line) in [
         ("packaging/docker/Dockerfile", format!("BUILD=rust:{rust}-")),
@@ -140,7 +140,7 @@ fn every_build_uses_the_rust_that_the_project_asks_for() {
 }
 
 #[test]
-fn the_workflows_run_scripts_and_tools_that_the_project_has() {
+fn the_workflows_run_scripts_that_exist() {
     let ci = read(".ci/run");
     let release = yaml(".github/workflows/release.yml");
     let cargo_deb = release["env"]["CARGO_DEB"].as_str().unwrap();

@@ -123,7 +123,7 @@ fn complaints(said: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
+fn a_silent_stream_does_not_delay_the_end() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay("-", "", STDOUT));
     let mut session = Session::start(sandbox.program(&["run"]).stdin(Stdio::piped()));
@@ -137,7 +137,7 @@ fn a_stream_that_says_nothing_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_is_left_after_the_timeout_and_what_it_lacks_is_said() {
+fn the_readings_left_after_the_timeout_are_counted() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("shutdown_timeout: 1s", STDOUT));
     let mut session = Session::start(&mut sandbox.program(&["run"]));
@@ -184,7 +184,7 @@ fn a_log_that_nobody_reads_costs_no_reading() {
 }
 
 #[test]
-fn ctrl_c_that_ends_the_writer_of_a_stream_too_is_no_failure() {
+fn ctrl_c_of_a_whole_pipe_is_no_failure() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay("-", "", STDOUT));
     let mut session = Session::start(sandbox.program(&["run"]).stdin(Stdio::piped()));
@@ -204,7 +204,7 @@ fn ctrl_c_that_ends_the_writer_of_a_stream_too_is_no_failure() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
+fn a_reader_that_has_gone_is_no_failure() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("", STDOUT));
     let day = example_day();
@@ -218,7 +218,7 @@ fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
 }
 
 #[test]
-fn two_outputs_on_the_same_stream_keep_their_lines_whole() {
+fn two_outputs_on_one_stream_keep_whole_lines() {
     let sandbox = Sandbox::new();
     let sinks = "  - {type: stdout, name: one}\n  - {type: stdout, name: two}\n";
     sandbox.write("config.yaml", replay_example("", sinks));
@@ -260,7 +260,7 @@ fn checking_a_named_pipe_does_not_wait_for_its_writer() {
 }
 
 #[test]
-fn checking_a_stream_on_standard_input_reads_nothing_of_it() {
+fn check_reads_nothing_of_standard_input() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay("-", "", STDOUT));
     let output = sandbox.run_with_input(&["check", "--connect"], b"no capture");
@@ -291,7 +291,7 @@ fn a_declared_decoder_comes_after_the_confirmed_one() {
 }
 
 #[test]
-fn a_hundred_thousand_frames_of_others_make_a_few_log_lines() {
+fn many_frames_of_others_make_a_few_log_lines() {
     let sandbox = Sandbox::new();
     let mut foreign = PCAP.to_vec();
     let others = [captured([0x08, 0x00], 0xcb), captured([0x88, 0xb5], 0xff)].concat();
@@ -307,7 +307,7 @@ fn a_hundred_thousand_frames_of_others_make_a_few_log_lines() {
 }
 
 #[test]
-fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
+fn logging_goes_on_with_a_wrong_filter() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay_example("", STDOUT));
     let output = sandbox.program(&["run"]).env("RUST_LOG", "info,sinks=loud").output().unwrap();
@@ -320,7 +320,7 @@ fn a_log_filter_that_cannot_be_read_is_said_and_logging_goes_on() {
 }
 
 #[test]
-fn a_history_that_cannot_be_opened_does_not_hold_up_the_end() {
+fn a_history_that_cannot_be_opened_delays_no_end() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "config.yaml",
@@ -368,7 +368,7 @@ fn a_failure_is_shown_whatever_the_log_filter_is() {
 }
 
 #[test]
-fn a_closed_terminal_ends_the_gateway_in_order_unless_the_parent_ignores_that() {
+fn a_closed_terminal_ends_the_gateway_in_order() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", format!("capture: {{type: simulator}}\nsinks:\n{STDOUT}"));
     let mut session = Session::start(&mut sandbox.program(&["run"]));

@@ -24,7 +24,7 @@ fn example(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_example_day_is_reproduced_frame_by_frame_with_its_truth() {
+fn the_example_day_is_reproduced_frame_by_frame() {
     let mut capture = ReplaySource::open(&example("eddi-day.pcapng.gz"), Speed::Max).unwrap();
     let mut household = household();
     let (mut frames, mut eddis) = (0, 0);

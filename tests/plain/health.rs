@@ -6,7 +6,7 @@ use support::gateway::{Sandbox, stderr, stdout};
 use support::process::Running;
 
 #[test]
-fn a_running_gateway_is_healthy_and_one_that_does_not_run_is_not() {
+fn only_a_running_gateway_is_healthy() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "config.yaml",

@@ -61,7 +61,7 @@ fn days_in(db: &Path) -> (i64, i64) {
 }
 
 #[test]
-fn a_backup_of_a_history_that_is_being_written_is_of_one_moment() {
+fn a_backup_is_of_one_moment() {
     let household = Household::new();
     household.live(1, jiff::civil::date(2020, 1, 1), 1000);
     let (db, copy) = (household.path(), household.directory().join("copy.db"));
@@ -123,7 +123,7 @@ fn a_backup_replaces_nothing_unless_forced() {
 }
 
 #[test]
-fn a_backup_never_replaces_the_history_or_a_database_in_use() {
+fn a_backup_never_replaces_a_database_in_use() {
     let household = Household::new();
     household.live(1, jiff::civil::date(2020, 1, 1), 3);
     let db = household.path();
@@ -166,7 +166,7 @@ fn a_backup_is_read_from_read_only_media() {
 }
 
 #[test]
-fn vacuum_gives_space_back_and_says_how_much() {
+fn vacuum_says_how_much_space_it_frees() {
     let household = Household::new();
     household.live(1, jiff::civil::date(1970, 1, 1), 20_000);
     household.connection.execute("DELETE FROM daily_energy WHERE date > '1971'", []).unwrap();
@@ -182,7 +182,7 @@ fn vacuum_gives_space_back_and_says_how_much() {
 }
 
 #[test]
-fn vacuum_refuses_while_a_gateway_has_the_history_open() {
+fn vacuum_refuses_a_history_in_use() {
     let household = Household::new();
     household.live(1, jiff::civil::date(2020, 1, 1), 3);
     let error = vacuum(&household.path()).unwrap_err();
@@ -246,7 +246,7 @@ fn exported_samples_read_as_in_every_output() {
 }
 
 #[test]
-fn an_export_takes_local_dates_devices_and_keys() {
+fn an_export_can_be_limited() {
     let household = samples();
     let lines = |options: &str| {
         let csv = export(&household.path(), options).unwrap();
@@ -317,7 +317,7 @@ fn forget(db: &Path, options: &str) -> Result<String, Failure> {
 }
 
 #[test]
-fn a_device_is_forgotten_and_the_others_stay() {
+fn only_the_chosen_device_is_forgotten() {
     let household = samples();
     household.live(17_589_669, jiff::civil::date(2026, 6, 1), 30);
     household.live(20_000_001, jiff::civil::date(2026, 6, 1), 30);

@@ -22,7 +22,7 @@ enabled = True
 ";
 
 #[test]
-fn what_is_printed_passes_check_and_says_what_the_old_file_said() {
+fn what_is_printed_says_what_the_old_file_said() {
     let sandbox = Sandbox::new();
     sandbox.write("config.ini", INI);
     let printed = sandbox.run(&["import-config", "config.ini"]);
@@ -49,7 +49,7 @@ fn what_is_printed_passes_check_and_says_what_the_old_file_said() {
 }
 
 #[test]
-fn a_password_can_be_put_into_a_file_that_only_its_owner_reads() {
+fn a_password_can_go_into_a_private_file() {
     let sandbox = Sandbox::new();
     sandbox.write("config.ini", INI);
     let import = ["import-config", "config.ini", "--password-file", "mqtt.password"];
@@ -71,7 +71,7 @@ fn a_password_can_be_put_into_a_file_that_only_its_owner_reads() {
 }
 
 #[test]
-fn what_cannot_be_taken_over_is_said_on_standard_error() {
+fn what_cannot_be_imported_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("config.ini", INI.replace("[DEBUG]", "qos = 1\n\n[DEBUG]"));
     let output = sandbox.run(&["import-config", "config.ini"]);

@@ -24,7 +24,7 @@ const ANSWERS: [&str; 15] = [
 ];
 
 #[test]
-fn every_answer_is_an_option_and_the_result_is_valid() {
+fn options_alone_give_a_valid_configuration() {
     let sandbox = Sandbox::new();
     let made = sandbox.run(&[&ANSWERS[..], &["--broker", "mqtt://127.0.0.1:1"]].concat());
     assert!(made.status.success(), "{}{}", stdout(&made), stderr(&made));
@@ -59,7 +59,7 @@ fn an_existing_file_is_replaced_only_with_force() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_right_is_refused_and_nothing_is_written() {
+fn a_wrong_answer_writes_no_file() {
     let sandbox = Sandbox::new();
     let wrong = sandbox.run(&[&ANSWERS[..], &["--broker", "broker"]].concat());
     assert_eq!(wrong.status.code(), Some(78));

@@ -73,7 +73,7 @@ fn said(logs: &Logs, words: &str) -> usize {
 }
 
 #[test]
-fn a_command_that_ends_is_started_again_and_what_it_repeats_is_counted_once() {
+fn what_a_restarted_command_repeats_counts_once() {
     let logs = Logs::capture();
     let sandbox = Sandbox::new();
     let path = sandbox.write("five.pcapng", capture(seconds_ago(10), 0..5));
@@ -109,7 +109,7 @@ fn a_command_s_errors_are_shown_in_its_own_words() {
 }
 
 #[test]
-fn a_connection_that_stalls_is_given_up_and_the_next_goes_on() {
+fn a_stalled_connection_is_replaced() {
     let logs = Logs::capture();
     let first = capture(seconds_ago(20), 0..3);
     // It is cut off in the middle of a packet, and stays open.
@@ -125,7 +125,7 @@ fn a_connection_that_stalls_is_given_up_and_the_next_goes_on() {
 }
 
 #[test]
-fn a_damaged_stream_is_started_again_and_said_to_be_damaged() {
+fn a_damaged_stream_is_started_again() {
     let logs = Logs::capture();
     let damaged =
         [&capture(seconds_ago(9), 0..2)[..], &[6, 0, 0, 0, 7, 0, 0, 0, 1, 1, 1, 1]].concat();
@@ -141,7 +141,7 @@ fn a_damaged_stream_is_started_again_and_said_to_be_damaged() {
 }
 
 #[test]
-fn a_remote_clock_that_lies_is_said_and_does_not_move_readings_to_another_year() {
+fn a_wrong_remote_clock_does_not_move_readings() {
     const YEAR: i64 = 365 * 86_400;
     for (age, side) in [(-YEAR, "ahead"), (56 * YEAR, "behind")] {
         let logs = Logs::capture();
@@ -179,7 +179,7 @@ fn the_command_ends_with_the_gateway() {
 }
 
 #[test]
-fn a_configuration_without_an_address_or_with_two_is_a_mistake() {
+fn a_remote_capture_needs_one_address() {
     let sandbox = Sandbox::new();
     for (keys, word) in [
         ("", "command"),

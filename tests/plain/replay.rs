@@ -33,7 +33,7 @@ fn count(db: &Connection, table: &str) -> i64 {
 }
 
 #[test]
-fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
+fn the_example_configuration_runs_as_it_is() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path("examples/captures")).unwrap();
     fs::copy(example_day(), sandbox.path("examples/captures/eddi-day.pcapng.gz")).unwrap();
@@ -63,7 +63,7 @@ fn the_example_configuration_does_the_main_job_on_a_fresh_machine() {
 }
 
 #[test]
-fn a_capture_streamed_to_standard_input_is_the_same_capture() {
+fn a_capture_on_standard_input_is_the_same() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay("-", "max", STDOUT));
     let streamed = sandbox.run_with_input(&["run"], &fs::read(example_day()).unwrap());
@@ -85,7 +85,7 @@ fn the_same_capture_twice_adds_nothing() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
+fn a_reader_that_has_gone_ends_the_program_quietly() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", STDOUT));
     for arguments in [&["run"][..], &["decode", example_day().to_str().unwrap()]] {
@@ -100,7 +100,7 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
 }
 
 #[test]
-fn input_that_is_not_what_it_should_be_says_so_with_its_exit_code() {
+fn wrong_input_is_an_error_with_its_exit_code() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("folder.pcap")).unwrap();
     sandbox.write("empty.pcap", "");
@@ -130,7 +130,7 @@ fn input_that_is_not_what_it_should_be_says_so_with_its_exit_code() {
 }
 
 #[test]
-fn a_capture_that_was_cut_off_gives_every_readable_frame_then_exit_code_65() {
+fn a_truncated_capture_gives_every_readable_frame() {
     let whole = fs::read(example_day()).unwrap();
     let sandbox = Sandbox::new();
     sandbox.write("cut.pcapng.gz", &whole[..whole.len() / 2]);
@@ -145,7 +145,7 @@ fn a_capture_that_was_cut_off_gives_every_readable_frame_then_exit_code_65() {
 }
 
 #[test]
-fn one_broken_sink_costs_the_others_nothing_and_is_named() {
+fn a_broken_sink_costs_the_others_nothing() {
     let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}  - {{type: sqlite, name: attic, path: missing/energi.db}}\n");
     sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));
@@ -174,7 +174,7 @@ fn a_signal_ends_a_replay_in_order() {
 }
 
 #[test]
-fn after_kill_9_the_history_opens_clean_lacks_five_seconds_at_most_and_goes_on() {
+fn kill_9_costs_the_history_at_most_five_seconds() {
     let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}{SQLITE}");
     sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "60", &sinks));
@@ -209,7 +209,7 @@ fn after_kill_9_the_history_opens_clean_lacks_five_seconds_at_most_and_goes_on()
 }
 
 #[test]
-fn a_slow_reader_of_one_sink_makes_a_replay_wait_and_loses_nothing() {
+fn a_replay_waits_for_a_slow_reader() {
     let sandbox = Sandbox::new();
     let sinks = format!("{STDOUT}{SQLITE}");
     sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", &sinks));

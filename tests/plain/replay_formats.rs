@@ -186,7 +186,7 @@ fn data_error(bytes: impl Into<Vec<u8>>) -> (Vec<Owned>, String) {
 }
 
 #[test]
-fn every_format_of_the_same_packets_gives_the_same_packets() {
+fn every_format_gives_the_same_packets() {
     let mut formats = Vec::new();
     for order in [Order::Little, Order::Big] {
         formats.push(pcap(order, 0xa1b2_c3d4, 1_000_000, 1));
@@ -234,7 +234,7 @@ fn simple_packets_come_without_a_time() {
 }
 
 #[test]
-fn sections_follow_one_another_in_either_byte_order_with_interfaces_of_their_own() {
+fn each_section_has_its_byte_order() {
     let file = [ng(Order::Little), ng_with_three_clocks(Order::Big), ng(Order::Little)].concat();
     assert_eq!(whole(file).len(), 3 * packets().len());
 }
@@ -304,7 +304,7 @@ fn the_content_tells_the_format_not_the_name() {
 }
 
 #[test]
-fn a_line_of_hex_has_one_longest_length_however_the_text_arrives() {
+fn a_line_of_hex_has_one_longest_length() {
     const LONGEST: usize = 64 * 1024;
     let payload = "cbdae9f8".repeat(LONGEST / 8);
     for (more, refused) in [("", false), ("00", true), (&"00".repeat(4000), true)] {
@@ -331,7 +331,7 @@ impl io::Read for Pieces {
 }
 
 #[test]
-fn a_packet_on_a_pipe_is_delivered_before_more_is_written() {
+fn a_packet_on_a_pipe_is_delivered_at_once() {
     for zipped in [false, true] {
         let (reader, pipe) = io::pipe().unwrap();
         let (said, heard) = mpsc::channel();
@@ -396,14 +396,14 @@ fn progress_ends_at_the_size_of_the_file() {
 
 proptest! {
     #[test]
-    fn random_bytes_end_in_packets_or_an_error(
+    fn random_bytes_are_survived(
         bytes in proptest::collection::vec(any::<u8>(), 0..2000),
     ) {
         let _ = drain(replay(bytes));
     }
 
     #[test]
-    fn random_bytes_after_any_magic_end_in_packets_or_an_error(
+    fn random_bytes_after_a_magic_number_are_survived(
         magic in prop::sample::select(vec![
             [0xd4, 0xc3, 0xb2, 0xa1], [0xa1, 0xb2, 0xc3, 0xd4], [0x4d, 0x3c, 0xb2, 0xa1],
             [0xa1, 0xb2, 0x3c, 0x4d], [0x34, 0xcd, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a],
@@ -415,7 +415,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_capture_ends_in_packets_or_an_error(
+    fn a_damaged_capture_is_survived(
         kind in 0..4_usize,
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {

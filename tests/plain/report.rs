@@ -50,7 +50,7 @@ fn small() -> Household {
 }
 
 #[test]
-fn energy_is_reported_by_day_month_and_year_in_every_format() {
+fn every_period_is_reported_in_every_format() {
     let household = small();
     for periods in ["daily", "weekly", "monthly", "yearly"] {
         for (format, extension) in [("table", "txt"), ("csv", "csv"), ("json", "json")] {
@@ -82,7 +82,7 @@ fn charts_are_drawn_the_same_every_time() {
 }
 
 #[test]
-fn a_chart_of_ten_years_of_days_is_drawn_by_month_and_says_so() {
+fn a_chart_of_ten_years_is_drawn_by_month() {
     let household = Household::new();
     household.live(17_589_669, date(2024, 3, 9), 3653);
     let svg = report(&household.path(), "daily --format svg").unwrap();
@@ -121,7 +121,7 @@ fn a_closed_pipe_ends_a_report_quietly() {
 }
 
 #[test]
-fn dates_are_inclusive_and_devices_can_be_chosen() {
+fn the_dates_of_a_report_are_inclusive() {
     let household = small();
     let lines = |options: &str| {
         let csv = report(&household.path(), &format!("daily --format csv {options}")).unwrap();
@@ -202,7 +202,7 @@ fn a_file_that_is_no_history_is_refused_by_name() {
 }
 
 #[test]
-fn a_newer_schema_is_read_as_long_as_daily_energy_is_there() {
+fn a_newer_schema_with_daily_energy_is_read() {
     let household = small();
     household
         .connection
@@ -249,7 +249,7 @@ fn report_of(household: &Household, yaml: &str, arguments: &str) -> String {
 }
 
 #[test]
-fn the_configuration_gives_history_names_and_tariff() {
+fn a_report_uses_the_configuration() {
     let household = small();
     let said = report_of(
         &household,
@@ -266,7 +266,7 @@ fn the_configuration_gives_history_names_and_tariff() {
 }
 
 #[test]
-fn prices_by_time_of_day_weigh_when_the_energy_was_diverted() {
+fn prices_follow_the_time_of_the_diverted_energy() {
     let household = Household::new();
     household.add(1, "2026-06-20", [Some(1.0), None, None, None], true);
     household.connection.execute("INSERT INTO device VALUES (1, 1)", []).unwrap();
@@ -291,7 +291,7 @@ fn prices_by_time_of_day_weigh_when_the_energy_was_diverted() {
 }
 
 #[test]
-fn today_reads_so_far_and_is_not_accused() {
+fn today_is_so_far_rather_than_incomplete() {
     let household = Household::new();
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Europe/London").unwrap());
     let today = today.date();
@@ -309,7 +309,7 @@ fn today_reads_so_far_and_is_not_accused() {
 }
 
 #[test]
-fn a_narrow_terminal_drops_columns_and_breaks_no_number() {
+fn a_narrow_terminal_drops_columns() {
     let household = Household::new();
     household.add(1, "2026-06-28", [Some(1_234.5); 4], true);
     let history = energi_gateway::history::open(&household.path()).unwrap();

@@ -26,7 +26,7 @@ fn rows(question: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn the_kinds_of_records_are_listed_with_their_rates_and_decoders() {
+fn the_types_of_records_are_listed() {
     let rows = rows(&["types"]);
     let kinds: Vec<_> = rows
         .iter()
@@ -87,7 +87,7 @@ fn what_changed_at_a_noted_moment_comes_first() {
 }
 
 #[test]
-fn a_field_is_found_and_the_decoder_that_comes_with_it_works_as_pasted() {
+fn the_decoder_of_a_field_found_works_as_pasted() {
     let sandbox = Sandbox::new();
     let output = ask(&sandbox, &["correlate", "--length", "0x2C", "--with", "divert_pwr"]);
     let text = stdout(&output);
@@ -109,7 +109,7 @@ fn a_field_is_found_and_the_decoder_that_comes_with_it_works_as_pasted() {
 }
 
 #[test]
-fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
+fn a_capture_given_twice_says_the_same() {
     let day = example_day();
     let day = day.to_str().unwrap();
     let question = ["correlate", "--length", "0x39", "--with", "divert_pwr", "--format", "json"];
@@ -122,7 +122,7 @@ fn a_capture_that_is_given_twice_tells_what_it_tells_once() {
 }
 
 #[test]
-fn all_known_metrics_are_found_again_in_the_packets_that_repeat_them() {
+fn known_metrics_are_found_where_they_are_repeated() {
     let answer = answer(&["correlate", "--length", "0x2B", "--with", "all"]);
     let found = answer["findings"].as_array().unwrap();
     for (field, key, divide) in [

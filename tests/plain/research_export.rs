@@ -29,7 +29,7 @@ fn decoded(sandbox: &Sandbox, capture: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
+fn an_export_changes_no_value() {
     let sandbox = Sandbox::new();
     let day = example_day();
     let day = day.to_str().unwrap();
@@ -82,7 +82,7 @@ fn the_example_day_decodes_to_the_same_values_and_names_nobody() {
 }
 
 #[test]
-fn captures_that_are_given_together_share_their_numbers() {
+fn captures_given_together_share_their_numbers() {
     let sandbox = Sandbox::new();
     let day = example_day();
     let mut capture = Vec::new();
@@ -108,7 +108,7 @@ fn captures_that_are_given_together_share_their_numbers() {
 }
 
 #[test]
-fn frames_of_others_and_damaged_ones_stay_at_home() {
+fn other_or_damaged_frames_are_not_exported() {
     let sandbox = Sandbox::new();
     let mut capture = PcapngWriter::new(Vec::new(), Some("enp3s0-of-jane")).unwrap();
     let mut good = device_frame(1);
@@ -135,7 +135,7 @@ fn frames_of_others_and_damaged_ones_stay_at_home() {
 }
 
 #[test]
-fn devices_on_one_lan_stay_apart_and_none_is_named() {
+fn devices_on_one_lan_stay_apart() {
     let sandbox = Sandbox::new();
     let start: Timestamp = "2026-06-20T10:00:00Z".parse().unwrap();
     let mut settings = Settings::new(start, TimeZone::UTC);
@@ -196,7 +196,7 @@ fn options(options: &[(u16, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_capture_says_beside_its_frames_stays_at_home() {
+fn the_notes_of_a_capture_are_not_exported() {
     let sandbox = Sandbox::new();
     let mut frame = device_frame(1);
     frame[14 + 0x2E..14 + 0x32].copy_from_slice(&SERIAL.to_le_bytes());

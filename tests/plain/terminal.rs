@@ -23,7 +23,7 @@ fn at_a_terminal(sandbox: &Sandbox, arguments: &[&str], typed: &str) -> (ExitSta
 }
 
 #[test]
-fn init_asks_and_writes_what_was_answered() {
+fn init_writes_what_was_answered() {
     let sandbox = Sandbox::new();
     let arguments = ["init", "--for", "0", "--interface", "eth9", "--name", "17589669=Tank"];
     let (status, seen) = at_a_terminal(&sandbox, &arguments, "Shed\n\nhours.db\n");

@@ -173,7 +173,7 @@ fn shows(serial: u32, node: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_frame_on_the_wire_shows_on_the_page_within_a_second_and_again_after_a_restart() {
+fn a_frame_shows_on_the_page_within_a_second() {
     at_home(|mut site| async move {
         site.goto("/").await;
         site.until(&shows(SERIAL, "grid", "100 W")).await;
@@ -197,7 +197,7 @@ fn a_frame_on_the_wire_shows_on_the_page_within_a_second_and_again_after_a_resta
 }
 
 #[test]
-fn devices_and_periods_are_addresses_and_the_way_back_works() {
+fn the_back_button_works() {
     at_home(|mut site| async move {
         for _ in 0..3 {
             site.devices.send(&powers(SERIAL, 500, 0));
@@ -275,7 +275,7 @@ async fn press(site: &Site, key: &str) {
 }
 
 #[test]
-fn the_keyboard_alone_reaches_values_devices_periods_and_numbers() {
+fn the_keyboard_alone_reaches_everything() {
     const ENTER: &str = "\u{E007}";
     at_home(|mut site| async move {
         for _ in 0..3 {
@@ -314,7 +314,7 @@ fn the_keyboard_alone_reaches_values_devices_periods_and_numbers() {
 }
 
 #[test]
-fn it_fits_a_phone_and_the_dark_and_breaks_no_rule() {
+fn every_screen_is_accessible() {
     at_home(|mut site| async move {
         site.devices.send(&powers(SERIAL, -800, 2_345));
         let emulate = |site: &Site, command: &str, parameters: Value| {

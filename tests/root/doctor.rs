@@ -85,7 +85,7 @@ fn has_line(output: &Output, words: &[&str]) {
 }
 
 #[test]
-fn frames_are_shown_by_ethertype_sender_and_length_with_the_devices_that_they_name() {
+fn frames_are_shown_with_the_devices_they_name() {
     let Some(network) = Network::new() else { return };
     let link = || network.home.ip("-d link show dev eth0");
     let before = link();
@@ -123,7 +123,7 @@ fn record(length: u8, words: &[(usize, u16)]) -> Vec<u8> {
 }
 
 #[test]
-fn success_comes_first_and_the_values_just_read_last() {
+fn success_comes_first() {
     let Some(network) = Network::new() else { return };
     let [low, high] = [0x65a5, 0x010c];
     let powers = [(0x1E, 0xf422), (0x22, 3250), (0x2E, low), (0x30, high)];
@@ -165,7 +165,7 @@ fn each_serial_number_has_its_product() {
 }
 
 #[test]
-fn init_shows_products_and_lists_what_the_confirmed_decoders_read() {
+fn init_lists_the_devices_that_it_receives() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let arguments = ["init", "--yes", "--for", "1s", "--no-mqtt", "--name", "16042300=Car"];
@@ -203,7 +203,7 @@ fn copied(text: &str) -> String {
 }
 
 #[test]
-fn on_a_narrow_terminal_no_line_is_broken_and_commands_can_be_copied() {
+fn commands_can_be_copied_from_a_narrow_terminal() {
     let Some(network) = Network::new() else { return };
     for width in [50, 80, 120] {
         let terminal = Terminal::of_width(width);
@@ -229,7 +229,7 @@ fn on_a_narrow_terminal_no_line_is_broken_and_commands_can_be_copied() {
 }
 
 #[test]
-fn an_alternative_name_is_examined_as_its_interface_is() {
+fn an_alternative_name_is_examined() {
     let Some(network) = Network::new() else { return };
     if let Err(why) = network.home.try_ip("link property add dev eth0 altname enx020406081012") {
         return skip(&format!("no alternative names: {why}"));
@@ -239,7 +239,7 @@ fn an_alternative_name_is_examined_as_its_interface_is() {
 }
 
 #[test]
-fn of_hundreds_of_interfaces_those_that_matter_are_shown() {
+fn of_many_interfaces_those_that_matter_are_shown() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let cables: String = (0..150)
@@ -255,7 +255,7 @@ fn of_hundreds_of_interfaces_those_that_matter_are_shown() {
 }
 
 #[test]
-fn a_process_without_descriptors_does_not_call_an_interface_missing() {
+fn without_descriptors_no_interface_is_called_missing() {
     let Some(network) = Network::new() else { return };
     let Some(prlimit) = installed("prlimit") else { return };
     for limit in 3..12 {
@@ -282,7 +282,7 @@ fn other_traffic_alone_is_shown_with_what_to_do() {
 }
 
 #[test]
-fn an_interface_that_cannot_be_listened_on_is_explained_at_once() {
+fn an_unusable_interface_is_explained_at_once() {
     let Some(network) = Network::new() else { return };
     let at_once = |arguments: &str, words: &[&str]| {
         let start = Instant::now();
@@ -302,7 +302,7 @@ fn an_interface_that_cannot_be_listened_on_is_explained_at_once() {
 }
 
 #[test]
-fn without_permission_it_shows_the_interfaces_and_the_remedies() {
+fn without_permission_it_shows_the_remedies() {
     let Some(network) = Network::new() else { return };
     let Some(setpriv) = installed("setpriv") else { return };
     let program = Sandbox::new().program(&["doctor", "-i", "eth0"]);
@@ -323,7 +323,7 @@ fn without_permission_it_shows_the_interfaces_and_the_remedies() {
 }
 
 #[test]
-fn a_port_of_a_bridge_names_the_bridge_which_is_the_one_to_examine() {
+fn a_port_of_a_bridge_names_its_bridge() {
     let Some(network) = Network::new() else { return };
     if let Err(why) = network.home.try_ip("link add br0 type bridge") {
         return skip(&format!("no bridge: {why}"));
@@ -347,7 +347,7 @@ fn tagged(tags: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn devices_behind_vlan_tags_are_found_and_where_to_listen_is_said() {
+fn devices_behind_vlan_tags_are_found() {
     let Some(network) = Network::new() else { return };
     // One tag, as a trunk port has it, is taken off by the kernel.
     let single = tagged(&[0x81, 0x00, 0, 10]);
@@ -367,7 +367,7 @@ fn it_listens_for_half_a_minute_unless_told_otherwise() {
 }
 
 #[test]
-fn ctrl_c_ends_the_listening_and_shows_what_there_was() {
+fn ctrl_c_shows_what_was_received() {
     let Some(network) = Network::new() else { return };
     let mut running = Running(doctor(&network.home, "-i eth0 --for 1h").spawn().unwrap());
     let mut sender = network.world.sender("eth0");

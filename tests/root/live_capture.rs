@@ -124,7 +124,7 @@ fn other_traffic() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn no_frame_is_lost_at_20_000_a_second_and_other_traffic_stays_in_the_kernel() {
+fn no_frame_is_lost_at_20_000_a_second() {
     const MILLISECONDS: u32 = 10_000;
     const EACH: u32 = 20;
     let Some(network) = Network::new() else { return };
@@ -158,7 +158,7 @@ fn no_frame_is_lost_at_20_000_a_second_and_other_traffic_stays_in_the_kernel() {
 }
 
 #[test]
-fn an_interface_that_goes_down_or_is_replaced_is_heard_again_and_no_core_spins() {
+fn a_replaced_interface_is_heard_again() {
     let Some(network) = Network::new() else { return };
     let capture = Capture::start(&network.home, on("eth0"));
     let away = Duration::from_millis(1500);
@@ -208,7 +208,7 @@ fn a_missing_interface_is_waited_for() {
 }
 
 #[test]
-fn an_interface_that_is_down_at_the_start_is_waited_for() {
+fn an_interface_down_at_the_start_is_waited_for() {
     let Some(network) = Network::new() else { return };
     network.home.ip("link set eth0 down");
     let capture = Capture::start(&network.home, on("eth0"));
@@ -219,7 +219,7 @@ fn an_interface_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn what_the_kernel_drops_is_counted_across_a_reopening_and_what_it_queued_is_delivered() {
+fn kernel_drops_are_counted_across_a_reopening() {
     const SENT: u32 = 45_000;
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
@@ -265,7 +265,7 @@ fn what_the_kernel_drops_is_counted_across_a_reopening_and_what_it_queued_is_del
 }
 
 #[test]
-fn the_group_is_heard_through_a_card_that_filters_multicast() {
+fn the_group_passes_a_card_that_filters_multicast() {
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
     let mut mark = device_frame(99);
@@ -385,7 +385,7 @@ fn frames_behind_a_vlan_tag_are_heard() {
 }
 
 #[test]
-fn an_idle_capture_sleeps_and_a_stop_wakes_it() {
+fn a_stop_wakes_an_idle_capture() {
     let Some(network) = Network::new() else { return };
     for away in [false, true] {
         if away {
@@ -427,7 +427,7 @@ fn what_this_machine_sends_is_not_taken_for_a_device() {
 }
 
 #[test]
-fn a_bridge_is_heard_and_a_port_of_it_is_not() {
+fn a_bridge_is_heard_but_not_its_port() {
     let Some(network) = Network::new() else { return };
     if let Err(why) = network.home.try_ip("link add br0 type bridge") {
         return skip(&format!("no bridge: {why}"));
@@ -443,7 +443,7 @@ fn a_bridge_is_heard_and_a_port_of_it_is_not() {
 }
 
 #[test]
-fn an_interface_of_another_kind_is_refused_with_the_reason() {
+fn an_interface_of_another_kind_is_refused() {
     let Some(network) = Network::new() else { return };
     if let Err(why) = network.home.try_ip("tuntap add tun0 mode tun") {
         return skip(&format!("no tun device: {why}"));

@@ -131,7 +131,7 @@ fn holds_over_a_lost_interface(network: &Network, gateway: &Gateway) {
 }
 
 #[test]
-fn started_as_root_only_the_capture_may_listen_and_nothing_may_do_more() {
+fn started_as_root_only_the_capture_may_listen() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let gateway = live(&sandbox, &network.home, &[]);
@@ -141,7 +141,7 @@ fn started_as_root_only_the_capture_may_listen_and_nothing_may_do_more() {
 /// Starts the program as systemd does: no power from being root, the one capability as an ambient
 /// one.
 #[test]
-fn started_with_the_one_right_only_the_capture_keeps_it() {
+fn started_with_one_right_only_the_capture_keeps_it() {
     let Some(network) = Network::new() else { return };
     if installed("setpriv").is_none() {
         return;
@@ -160,7 +160,7 @@ fn started_with_the_one_right_only_the_capture_keeps_it() {
 }
 
 #[test]
-fn a_recording_and_a_simulated_household_take_no_privilege_at_all() {
+fn a_replay_takes_no_privilege() {
     let replay = format!("{{type: replay, path: \"{}\", speed: 1}}", example_day().display());
     for capture in [&replay[..], "{type: simulator, seed: 7, speed: 1}"] {
         let sandbox = Sandbox::new();

@@ -11,7 +11,7 @@ use support::gateway::{Sandbox, example_day, stderr, stdout};
 const STRANGER: u32 = 65_534;
 
 #[test]
-fn a_history_where_one_may_not_write_is_reported_and_exported_all_the_same() {
+fn a_read_only_history_can_be_reported() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "config.yaml",
@@ -40,7 +40,7 @@ fn a_history_where_one_may_not_write_is_reported_and_exported_all_the_same() {
 }
 
 #[test]
-fn a_check_finds_what_a_run_would_although_root_may_write_everywhere() {
+fn a_check_as_root_finds_what_a_run_would() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("history")).unwrap();
     fs::set_permissions(sandbox.path("history"), Permissions::from_mode(0o555)).unwrap();

@@ -144,7 +144,7 @@ fn files(sandbox: &Sandbox) -> Vec<PathBuf> {
 }
 
 #[test]
-fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_reads_them() {
+fn five_thousand_frames_a_second_are_all_saved() {
     const EACH: u32 = 5;
     const MILLISECONDS: u32 = 20_000;
     let Some(tshark) = installed("tshark") else { return };
@@ -198,7 +198,7 @@ fn five_thousand_frames_a_second_for_twenty_seconds_are_all_saved_and_tshark_rea
 }
 
 #[test]
-fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
+fn a_recording_on_a_full_disk_can_be_read() {
     let Some(tshark) = installed("tshark") else { return };
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
@@ -227,7 +227,7 @@ fn a_full_disk_ends_the_recording_with_74_and_files_that_can_be_read() {
 }
 
 #[test]
-fn whatever_ends_a_recording_the_file_has_what_was_heard() {
+fn whatever_ends_a_recording_the_file_is_whole() {
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
@@ -285,7 +285,7 @@ fn each_limit_ends_the_recording_by_itself() {
 }
 
 #[test]
-fn a_rotation_goes_on_in_a_new_file_and_loses_nothing_between() {
+fn a_rotation_loses_no_frame() {
     let Some(network) = Network::new() else { return };
     let mut sender = network.world.sender("eth0");
     for (rotate, most, pause) in [("4KiB", 4_096, 1), ("1s", u64::MAX, 12)] {
@@ -334,7 +334,7 @@ fn kinds() -> [(&'static str, Vec<u8>); 5] {
 }
 
 #[test]
-fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
+fn only_the_wanted_frames_are_saved() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let mut sender = network.world.sender("eth0");
@@ -366,7 +366,7 @@ fn only_what_is_wanted_is_saved_and_every_frame_is_either_known_or_not() {
 }
 
 #[test]
-fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
+fn a_terminal_shows_a_live_count_of_frames() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let mut terminal = Terminal::new();
@@ -396,7 +396,7 @@ fn a_terminal_shows_how_many_frames_there_are_as_they_come() {
 }
 
 #[test]
-fn an_interface_that_is_missing_or_replaced_is_waited_for() {
+fn a_missing_interface_is_waited_for() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let path = sandbox.path("eddi.pcapng");

@@ -113,7 +113,7 @@ fn stop(service: &mut Running) {
 }
 
 #[test]
-fn a_service_says_when_it_is_ready_how_it_goes_and_that_it_lives_though_the_network_is_silent() {
+fn systemd_is_told_the_state_of_the_service() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     sandbox.write(
@@ -188,7 +188,7 @@ impl Held {
 }
 
 #[test]
-fn a_capture_that_is_stuck_and_sinks_that_are_stuck_give_no_sign_of_life() {
+fn a_stuck_thread_gives_no_sign_of_life() {
     let sandbox = Sandbox::new();
     sandbox.write("config.yaml", SIMULATOR);
     // An abstract address, as systemd may give one too.
@@ -212,7 +212,7 @@ fn a_capture_that_is_stuck_and_sinks_that_are_stuck_give_no_sign_of_life() {
 }
 
 #[test]
-fn a_stream_whose_writer_has_nothing_to_say_is_no_hang() {
+fn a_silent_stream_is_not_stuck() {
     let sandbox = Sandbox::new();
     sandbox
         .write("config.yaml", "capture: {type: replay, path: \"-\"}\nsinks:\n  - {type: stdout}\n");

@@ -49,7 +49,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn a_decoder_written_in_yaml_alone_appears_in_every_output_alike() {
+fn a_decoder_in_yaml_appears_in_every_output() {
     let (Some(broker), Some(database)) = (Mosquitto::start(), Victoria::start()) else {
         return;
     };

@@ -58,7 +58,7 @@ fn until(what: &str, mut come: impl FnMut() -> bool) {
 }
 
 #[test]
-fn what_is_sent_later_is_what_was_sent_live_and_twice_changes_nothing() {
+fn what_is_sent_later_equals_what_was_sent_live() {
     let Some(server) = Victoria::start() else { return };
     let sandbox = sandbox(&server.url(), "");
     let output = sandbox.run(&["run", "-c", "config.yaml"]);
@@ -97,7 +97,7 @@ fn duplicates(sandbox: &Sandbox) -> i64 {
 }
 
 #[test]
-fn every_point_goes_out_in_the_order_of_time_with_its_tags_and_microseconds() {
+fn points_go_out_in_the_order_of_time() {
     let server = FakeServer::start(Mood::Wants("t"));
     let sandbox = sandbox(&server.url(), "");
     let output = send(&sandbox, "--sink attic");
@@ -137,7 +137,7 @@ fn short_days(sandbox: &Sandbox) {
 }
 
 #[test]
-fn dates_and_devices_can_be_chosen() {
+fn what_is_sent_can_be_limited() {
     let server = FakeServer::start(TAKES);
     let sandbox = sandbox(&server.url(), "");
     short_days(&sandbox);
@@ -163,7 +163,7 @@ fn dates_and_devices_can_be_chosen() {
 }
 
 #[test]
-fn too_large_a_batch_is_halved_and_a_point_that_cannot_be_read_left_out_and_said() {
+fn points_the_server_cannot_take_are_left_out() {
     let server = FakeServer::start(Mood::TakesAtMost(1_000));
     let sandbox = sandbox(&server.url(), "");
     short_days(&sandbox);
@@ -219,7 +219,7 @@ fn a_wrong_token_ends_it_at_once() {
 }
 
 #[test]
-fn a_signal_ends_it_and_the_rest_is_sent_from_the_date_that_it_names() {
+fn a_send_ended_by_a_signal_can_be_resumed() {
     let server = FakeServer::start(Mood::Slow(Duration::from_secs(2)));
     let sandbox = sandbox(&server.url(), "");
     short_days(&sandbox);

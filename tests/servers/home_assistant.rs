@@ -151,7 +151,7 @@ fn availability(list: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_devices_are_known_again_after_a_restart_of_either_side() {
+fn the_devices_survive_a_restart_of_either_side() {
     let Some(mut broker) = Mosquitto::start() else { return };
     let _house = House::of(&house(&broker, "", ""));
     let all_kept = |broker: &Mosquitto| {
@@ -179,7 +179,7 @@ fn the_devices_are_known_again_after_a_restart_of_either_side() {
 }
 
 #[test]
-fn what_is_switched_off_disappears_and_what_others_have_announced_stays() {
+fn only_what_is_switched_off_disappears() {
     let Some(broker) = Mosquitto::start() else { return };
     let foreign = json!({"o": {"name": "another"}, "cmps": {"a": {"p": "sensor"}}}).to_string();
     let listener = broker.listen();
@@ -218,7 +218,7 @@ fn what_is_switched_off_disappears_and_what_others_have_announced_stays() {
 }
 
 #[test]
-fn a_message_too_large_to_be_heard_does_not_keep_the_gateway_away() {
+fn a_message_too_large_does_not_end_the_connection() {
     let Some(broker) = Mosquitto::start() else { return };
     retain(&broker, &config_topic(EDDIS[0]), &"x".repeat(1 << 20));
     let listener = broker.listen();
@@ -230,7 +230,7 @@ fn a_message_too_large_to_be_heard_does_not_keep_the_gateway_away() {
 }
 
 #[test]
-fn clean_removes_everything_that_the_sinks_have_left_on_their_brokers() {
+fn clean_removes_everything_the_sinks_left() {
     let (Some(one), Some(other)) = (Mosquitto::start(), Mosquitto::start()) else { return };
     let foreign = ["homeassistant/device/other/config", "myenergi/42/temperature"];
     for topic in foreign {
@@ -270,7 +270,7 @@ fn clean_removes_everything_that_the_sinks_have_left_on_their_brokers() {
 }
 
 #[test]
-fn clean_says_what_it_could_not_do_and_does_the_rest() {
+fn clean_goes_on_after_a_failure() {
     let Some(broker) = Mosquitto::start() else { return };
     retain(&broker, "myenergi/bridge/state", "online");
     let sandbox = Sandbox::new();

@@ -123,7 +123,7 @@ fn assert_near(found: f64, expected: f64, share: f64) {
 }
 
 #[test]
-fn every_query_of_the_dashboard_finds_what_the_history_says() {
+fn the_dashboard_finds_what_the_history_says() {
     let Some(influxd) = Influxd::start() else { return };
     let recorded = Recorded::new();
     for lines in recorded.two_days() {
@@ -266,7 +266,7 @@ fn documented(language: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_queries_for_victoriametrics_find_what_the_history_says() {
+fn victoriametrics_finds_what_the_history_says() {
     let Some(server) = Victoria::start() else { return };
     let recorded = Recorded::new();
     for lines in recorded.two_days() {
@@ -343,7 +343,7 @@ fn whatever_a_device_is_called_an_influxdb_reads_it() {
 }
 
 #[test]
-fn whatever_a_device_is_called_victoriametrics_reads_it() {
+fn victoriametrics_reads_any_device_name() {
     let Some(server) = Victoria::start() else { return };
     server.write(&named_points());
     let samples = server.samples();

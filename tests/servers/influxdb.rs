@@ -162,7 +162,7 @@ fn the_example_day_arrives_point_for_point() {
 }
 
 #[test]
-fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
+fn a_server_away_for_a_while_has_every_point() {
     let Some(mut victoria) = Victoria::planned() else { return };
     let day = fs::read(example_day()).unwrap();
     let (first, rest) = day.split_at(day.len() / 2);
@@ -184,7 +184,7 @@ fn a_server_that_comes_late_or_goes_for_a_while_has_every_point_in_the_end() {
 }
 
 #[test]
-fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_seen_and_emptied() {
+fn what_waits_for_an_absent_server_can_be_purged() {
     let sandbox = Sandbox::new();
     let day = example_day();
     let url = format!("http://127.0.0.1:{}", free_port());
@@ -226,7 +226,7 @@ fn a_recording_whose_server_is_away_says_what_waits_where_and_the_queue_can_be_s
 }
 
 #[test]
-fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
+fn a_queue_at_its_limit_drops_the_oldest() {
     let sandbox = Sandbox::new();
     let day = example_day();
     let url = format!("http://127.0.0.1:{}", free_port());
@@ -255,7 +255,7 @@ fn a_queue_at_its_limit_drops_the_oldest_and_says_so() {
 }
 
 #[test]
-fn a_signal_stores_what_is_not_sent_and_nobody_else_may_touch_the_queue_before() {
+fn a_queue_in_use_cannot_be_purged() {
     let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let mut fed = Fed::start(&server.url(), "");
     let day = fs::read(example_day()).unwrap();

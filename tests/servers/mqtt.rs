@@ -103,7 +103,7 @@ fn by_topic(heard: Vec<Heard>) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames() {
+fn a_replayed_day_has_the_values_of_mqtt_energi() {
     let sandbox = Sandbox::new();
     let day = sandbox.path("day.pcapng");
     of_the_eddi(&day, 0..24);
@@ -111,7 +111,7 @@ fn a_replayed_day_has_every_value_that_mqtt_energi_publishes_for_the_same_frames
 }
 
 #[test]
-fn and_every_value_that_it_publishes_for_debugging_where_those_decoders_are_on() {
+fn experimental_values_are_those_of_mqtt_energi() {
     let sandbox = Sandbox::new();
     let hour = sandbox.path("hour.pcapng");
     // Of all packets, a day has too many values for one listener.
@@ -163,7 +163,7 @@ fn publishes_what_mqtt_energi_does(
 }
 
 #[test]
-fn a_replay_waits_for_its_broker_and_then_has_lost_nothing() {
+fn a_replay_waits_for_its_broker() {
     let Some(mut broker) = Mosquitto::stopped("allow_anonymous true\n") else { return };
     let sandbox = Sandbox::new();
     let mut gateway = Gateway::start(
@@ -220,7 +220,7 @@ fn heard(listener: &Listener, what: &str, is_it: impl Fn(&Heard) -> bool) {
 }
 
 #[test]
-fn home_assistant_is_told_everything_again_when_it_says_that_it_has_started() {
+fn home_assistant_is_told_everything_when_it_starts() {
     let Some(broker) = Mosquitto::start() else { return };
     let (sandbox, listener) = (Sandbox::new(), broker.listen());
     let _gateway = Gateway::start(&sandbox, &simulator(1, &mqtt(&broker, "")));
@@ -260,7 +260,7 @@ fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
 }
 
 #[test]
-fn an_outage_of_a_day_takes_no_memory_and_holds_up_no_other_sink() {
+fn an_outage_of_a_day_takes_no_memory() {
     let Some(broker) = Mosquitto::stopped("") else { return };
     // A broker that takes connections and never answers.
     let _silent = TcpListener::bind(("127.0.0.1", broker.port)).unwrap();

@@ -167,7 +167,7 @@ fn gateways_share_a_consumer() {
 }
 
 #[test]
-fn a_damaged_message_is_passed_over_and_counted() {
+fn a_damaged_message_is_skipped() {
     let Some(centre) = Centre::new(2) else { return };
     centre.publish(b"not a capture");
     let mut cut = PcapngWriter::new(Vec::new(), None).unwrap().into_inner();
@@ -261,7 +261,7 @@ fn a_centre_needs_no_more_than_its_consumer() {
 }
 
 #[test]
-fn a_second_consumer_applies_another_decoder_to_the_past() {
+fn a_second_consumer_decodes_the_past_differently() {
     let Some(centre) = Centre::new(10) else { return };
     for (consumer, decoders) in
         [("history", ""), ("research", ", experimental: {\"0x27\": true, \"0x36\": true}")]
@@ -279,7 +279,7 @@ fn a_second_consumer_applies_another_decoder_to_the_past() {
 }
 
 #[test]
-fn a_missing_consumer_is_named_with_the_command_that_makes_one() {
+fn a_missing_consumer_is_named_with_its_command() {
     let Some(centre) = Centre::new(1) else { return };
     let configuration = centre.configure("history", "");
     let command = "nats consumer add energi history --pull --ack explicit";

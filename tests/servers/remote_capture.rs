@@ -92,7 +92,7 @@ impl SshServer {
 }
 
 #[test]
-fn a_second_machine_s_recording_comes_through_ssh_and_again_after_the_server_was_away() {
+fn a_recording_through_ssh_survives_an_outage() {
     let Some(mut server) = SshServer::start() else { return };
     let Some(network) = Network::new() else { return };
     let record = format!(

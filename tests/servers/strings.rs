@@ -29,7 +29,7 @@ fn is_a_clean_log(log: &str) {
 }
 
 #[test]
-fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_log() {
+fn names_break_no_output() {
     let Some(broker) = Mosquitto::start() else { return };
     let (sandbox, listener) = (Sandbox::new(), broker.listen());
     let server = FakeServer::start(Mood::Takes(204));
@@ -83,7 +83,7 @@ fn names_and_labels_break_no_point_no_topic_no_announcement_and_no_line_of_the_l
 }
 
 #[test]
-fn a_topic_that_others_would_take_for_more_than_one_is_refused() {
+fn a_topic_with_a_wildcard_is_refused() {
     let sandbox = Sandbox::new();
     for topic in ["a/#", "+/b", "a\\nb", "a\\0b", "$SYS/a", "", "/a", "a/"] {
         for key in ["topic: ", "discovery: {prefix: "] {
@@ -99,7 +99,7 @@ fn a_topic_that_others_would_take_for_more_than_one_is_refused() {
 }
 
 #[test]
-fn paths_and_the_words_of_a_server_pose_as_no_event_and_steer_no_terminal() {
+fn foreign_text_forges_no_log_line() {
     let sandbox = Sandbox::new();
     let server =
         FakeServer::start(Mood::Refuses(503, "\u{1b}[2Jwait\\n2026 ERROR forged\r\u{9b}2J"));

@@ -95,7 +95,7 @@ fn an_influxdb_takes_an_enumeration_as_a_string_field() {
 }
 
 #[test]
-fn a_database_without_strings_takes_the_other_fields_of_such_a_point() {
+fn a_database_without_strings_takes_the_rest() {
     let Some(database) = Victoria::start() else { return };
     let day = Day::new();
     database.write(&day.points.join("\n"));

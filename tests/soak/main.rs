@@ -42,13 +42,13 @@ const STAGE: i64 = 2;
 const FLAT: u64 = 3 * 1024;
 
 #[test]
-fn a_day_of_faults_costs_no_reading_and_no_energy() {
+fn a_day_of_faults_costs_nothing() {
     soak(1);
 }
 
 #[test]
 #[ignore = "a month takes a while"]
-fn a_month_of_faults_costs_no_reading_and_no_energy() {
+fn a_month_of_faults_costs_nothing() {
     soak(30);
 }
 

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn device_frames_pass_bare_and_behind_vlan_tags() {
+    fn device_frames_pass_with_any_vlan_tags() {
         assert!(passes(&frame(&[0x88, 0xb5])));
         assert!(passes(&frame(&[0x81, 0, 0, 10, 0x88, 0xb5])));
         assert!(passes(&frame(&[0x88, 0xa8, 0, 10, 0x88, 0xb5])));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn of_others_the_header_may_pass_and_no_more() {
+    fn only_the_header_of_others_passes() {
         let ours = frame(&[0x88, 0xb5]);
         assert_eq!(through(&headers_of_others(), &ours), ours);
         let other = frame(&[0x81, 0, 0, 10, 0x81, 0, 0, 11, 0x08, 0x00]);

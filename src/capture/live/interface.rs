@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_exist_are_a_mistake_in_the_configuration() {
+    fn impossible_names_are_configuration_errors() {
         assert_eq!("".parse::<InterfaceName>(), Err(InterfaceNameError::Empty));
         assert!(matches!(
             "enx00e04c6800011".parse::<InterfaceName>(),

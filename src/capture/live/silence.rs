@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_without_a_frame_is_said_once_and_its_end_too() {
+    fn a_silent_minute_is_reported_once() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(start);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_away_is_not_said_to_be_silent_too() {
+    fn an_absent_interface_is_not_called_silent() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(start);

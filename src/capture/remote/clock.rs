@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_can_be_stay_and_others_are_shifted_and_keep_their_distances() {
+    fn impossible_times_are_shifted_together() {
         let address = RemoteAddress::Connect("router:3002".to_owned());
         let mut clock = RemoteClock::default();
         let mut time = |remote, now| clock.time(Some(at(remote)), at(now), &address);

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_and_comments_are_nothing_and_half_a_byte_is_wrong() {
+    fn only_whole_bytes_are_a_packet() {
         assert_eq!(parse("  # a comment", &mut Vec::new()), Some(&[][..]));
         assert_eq!(parse("", &mut Vec::new()), Some(&[][..]));
         assert_eq!(parse("cbd", &mut Vec::new()), None);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn dumps_of_other_programs_are_read_with_their_offsets() {
+    fn dumps_of_other_programs_are_read() {
         let bytes: Vec<u8> = (0x60..0x70).collect();
         for line in [
             "00000010: 6061 6263 6465 6667 6869 6a6b 6c6d 6e6f  `abcdefghijklmno",

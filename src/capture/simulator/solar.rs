@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_year_has_its_longest_and_its_shortest_day_in_june_and_december() {
+    fn the_days_are_longest_in_june() {
         let days: Vec<f64> = (1..=365).map(season).collect();
         let longest = (1..=365).max_by(|a, b| days[a - 1].total_cmp(&days[b - 1])).unwrap();
         let shortest = (1..=365).min_by(|a, b| days[a - 1].total_cmp(&days[b - 1])).unwrap();

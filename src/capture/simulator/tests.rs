@@ -49,7 +49,7 @@ fn i16_at(frame: &[u8], offset: u8) -> i32 {
 }
 
 #[test]
-fn a_day_is_146_160_frames_at_the_documented_rates_and_no_two_share_a_time() {
+fn a_day_has_146_160_frames_at_documented_rates() {
     let day = date(2026, 6, 20);
     let mut household = Household::new(settings(day));
     let mut counts = BTreeMap::new();
@@ -78,7 +78,7 @@ fn a_day_is_146_160_frames_at_the_documented_rates_and_no_two_share_a_time() {
 }
 
 #[test]
-fn a_zappi_and_a_harvi_send_what_the_decoders_read_and_leave_the_eddi_as_it_is() {
+fn other_devices_leave_the_eddi_as_it_is() {
     let day = date(2026, 6, 20);
     let end = midnight(day) + SignedDuration::from_hours(21);
     let frames = |settings: Settings| {
@@ -118,7 +118,7 @@ fn a_zappi_and_a_harvi_send_what_the_decoders_read_and_leave_the_eddi_as_it_is()
 }
 
 #[test]
-fn the_minute_history_is_the_average_of_the_minute_before() {
+fn the_minute_history_averages_the_minute_before() {
     let day = date(2026, 6, 20);
     let mut household = Household::new(settings(day));
     let mut sums = BTreeMap::new();
@@ -139,7 +139,7 @@ fn the_minute_history_is_the_average_of_the_minute_before() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_frames_and_another_seed_another_house() {
+fn the_seed_decides_the_frames() {
     let hour = |seed| {
         let mut household = Household::new(Settings { seed, ..settings(date(2026, 6, 20)) });
         let mut frames = Vec::new();
@@ -154,7 +154,7 @@ fn the_same_seed_gives_the_same_frames_and_another_seed_another_house() {
 }
 
 #[test]
-fn what_happens_depends_neither_on_the_frames_sent_nor_on_other_devices() {
+fn a_device_does_not_depend_on_other_devices() {
     let (first, end) = (date(2026, 3, 1), midnight(date(2026, 3, 4)));
     let truth = |settings: Settings| {
         let mut household = Household::new(settings);
@@ -216,7 +216,7 @@ fn confirmed_frames_say_what_is_true() {
 }
 
 #[test]
-fn powers_that_hold_for_two_seconds_add_up_to_the_truth_and_to_the_counter() {
+fn powers_add_up_to_the_truth() {
     let day = date(2026, 6, 20);
     let mut household = Household::new(settings(day));
     let mut sums = [Joules::default(); 4];
@@ -242,7 +242,7 @@ fn powers_that_hold_for_two_seconds_add_up_to_the_truth_and_to_the_counter() {
 }
 
 #[test]
-fn the_counter_begins_at_zero_at_the_devices_own_midnight_whatever_its_clock() {
+fn the_counter_begins_at_the_midnight_of_the_device() {
     for (ahead, minutes) in [(600, -10), (-600, 10), (0, 0)] {
         let mut household = Household::new(Settings {
             clock_ahead: SignedDuration::from_secs(ahead),
@@ -301,7 +301,7 @@ fn every_kind_of_day_comes_in_a_year() {
 }
 
 #[test]
-fn a_power_cut_silences_the_device_and_begins_its_counter_at_zero() {
+fn after_a_power_cut_the_counter_begins_at_zero() {
     let day = date(2026, 6, 20);
     let noon = midnight(day) + SignedDuration::from_hours(14);
     let restarts = vec![Restart { device: 0, time: noon }];
@@ -359,7 +359,7 @@ fn oddities_come_as_often_as_asked_for() {
 }
 
 #[test]
-fn a_simulation_that_begins_now_begins_with_the_next_second() {
+fn a_simulation_of_now_begins_with_the_next_second() {
     let start: Timestamp = "2026-06-20T11:02:03.4Z".parse().unwrap();
     let mut household = Household::new(Settings::new(start, london()));
     let (first, _) = household.next_frame().unwrap();
@@ -368,7 +368,7 @@ fn a_simulation_that_begins_now_begins_with_the_next_second() {
 }
 
 #[test]
-fn the_source_waits_for_its_frames_and_loses_none() {
+fn the_source_keeps_its_pace_without_loss() {
     let day = settings(date(2026, 6, 20));
     let mut expected = Household::new(day.clone());
     let mut source = SimulatorSource::new(day, Speed::Times(5.0));

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn walks_that_know_nothing_of_one_another_do_not_agree() {
+    fn independent_walks_do_not_agree() {
         let blocks = Blocks::new(&times(), 2_000_000);
         let ranks: Vec<_> = (0..40).map(|seed| blocks.ranks(&walk(seed))).collect();
         let mut squares = Vec::new();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_agrees_with_itself_scaled_rounded_and_under_spikes() {
+    fn a_walk_agrees_with_its_distorted_copy() {
         let blocks = Blocks::new(&times(), 2_000_000);
         let (walk, mut noise) = (walk(1), noise(2));
         let copy: Vec<f64> = walk
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rhythm_that_both_share_by_chance_shows_at_other_times_too() {
+    fn a_rhythm_shared_by_chance_shows_at_other_times() {
         // The same shape in every block of 25 rows, with a little of each series' own.
         let shape = |seed: u64| -> Vec<f64> {
             let mut noise = noise(seed);

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn scale_and_offset_come_back_as_the_round_numbers_they_are() {
+    fn a_line_is_found_in_round_numbers() {
         for (seed, (divide, add)) in [
             (10.0, 0.0),
             (1.0, -40.0),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn transient_zeros_and_wild_values_do_not_bend_the_line() {
+    fn impossible_values_do_not_bend_the_line() {
         let (mut raw, known) = sent(10.0, 0.0, 4);
         for row in (0..raw.len()).step_by(97) {
             raw[row] = if row % 2 == 0 { 0 } else { 2_000_000 };

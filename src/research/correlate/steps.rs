@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn two_changes_at_the_same_moments_are_much_and_one_is_little() {
+    fn two_simultaneous_changes_weigh_more_than_one() {
         let boost = switched(&[(1000, 1300)]);
         let met = switched(&[(1000, 1300)]).meet(&boost, 0, false);
         assert_eq!(met.hits, 2);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_hour_of_one_meets_a_busy_hour_of_the_other_by_chance() {
+    fn two_busy_hours_meet_by_chance() {
         let heater: Vec<_> = (0..40).map(|n| (3000 + 8 * n, 3004 + 8 * n)).collect();
         let noise: Vec<_> = (0..60).map(|n| (3001 + 5 * n, 3003 + 5 * n)).collect();
         let met = switched(&noise).meet(&switched(&heater), 0, false);

@@ -99,7 +99,7 @@ const HIDDEN: &[Hidden] = &[
 ];
 
 #[test]
-fn a_hidden_field_of_unknown_place_scale_and_offset_ranks_first_in_every_household() {
+fn a_hidden_field_ranks_first_in_every_household() {
     for_every_seed(|seed| {
         let mut random = Random::new(seed ^ 0xABCD);
         let (key, truth, raw, divide) = HIDDEN[usize::try_from(seed).unwrap() % HIDDEN.len()];
@@ -191,7 +191,7 @@ fn pure_noise_of_any_kind_is_never_significant() {
 }
 
 #[test]
-fn a_hidden_flag_is_found_by_the_moments_at_which_it_changes() {
+fn a_hidden_flag_is_found_by_its_changes() {
     for seed in [60, 2] {
         let mut noise = Noise::new(seed, usize::from(LENGTH) / 2);
         let (series, metrics) = day(seed, |body, state| {

@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_like_a_configuration_makes_the_loader_panic(text in yaml_like()) {
+    fn no_configuration_makes_the_loader_panic(text in yaml_like()) {
         if let Ok(config) = parse(&text) {
             prop_assert!(parse(&config.to_yaml().unwrap()).is_ok());
         }

@@ -12,7 +12,7 @@ use super::{
 };
 
 #[test]
-fn a_capture_cut_off_anywhere_gives_every_whole_packet_and_says_so() {
+fn a_truncated_capture_gives_every_whole_packet() {
     for file in [pcap(Order::Little, 0xa1b2_c3d4, 1_000_000, 1), ng(Order::Big)] {
         let mut most = 0;
         for cut in 1..file.len() {
@@ -35,7 +35,7 @@ fn a_capture_cut_off_anywhere_gives_every_whole_packet_and_says_so() {
 }
 
 #[test]
-fn a_gzipped_capture_cut_off_anywhere_gives_what_can_be_read() {
+fn a_truncated_gzip_gives_what_can_be_read() {
     let file = gzip(&ng(Order::Little));
     let mut most = 0;
     for cut in 1..file.len() {
@@ -48,7 +48,7 @@ fn a_gzipped_capture_cut_off_anywhere_gives_what_can_be_read() {
 }
 
 #[test]
-fn a_gzipped_capture_that_is_damaged_gives_everything_before_the_damage() {
+fn a_damaged_gzip_gives_everything_before_the_damage() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&ng(Order::Little)).unwrap();
     encoder.flush().unwrap();
@@ -61,7 +61,7 @@ fn a_gzipped_capture_that_is_damaged_gives_everything_before_the_damage() {
 }
 
 #[test]
-fn an_impossible_length_is_an_error_and_what_came_before_it_is_kept() {
+fn packets_before_an_impossible_length_are_kept() {
     let order = Order::Little;
     for size in [0, 4, 11, 13, 0x7fff_fff0, 0xffff_fffc] {
         for kind in [1_usize, 3, 6, 0x0bad_beef] {
@@ -81,7 +81,7 @@ fn an_impossible_length_is_an_error_and_what_came_before_it_is_kept() {
 }
 
 #[test]
-fn a_packet_of_an_interface_that_is_not_described_is_an_error() {
+fn a_packet_of_an_unknown_interface_is_an_error() {
     let file = [section(Order::Little), enhanced(Order::Little, 3, 0, &[0; 60])].concat();
     let (_, message) = data_error(file);
     assert!(message.contains("interface 3"), "{message}");

@@ -31,7 +31,7 @@ fn bytes(capture: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn what_any_interface_received_is_read_with_its_sender() {
+fn a_capture_of_any_interface_has_its_senders() {
     let (frame, payload) = (frame(), &frame()[14..]);
     let address = [&SENDER[..], &[0, 0]].concat();
     let sll = [&[0, 2, 0, 1, 0, 6][..], &address, &[0x88, 0xb5], payload].concat();
@@ -43,7 +43,7 @@ fn what_any_interface_received_is_read_with_its_sender() {
 }
 
 #[test]
-fn an_announced_frame_check_sequence_is_no_part_of_the_frame() {
+fn a_frame_check_sequence_is_no_part_of_a_frame() {
     let checked = [&frame()[..], &[0xde, 0xad, 0xbe, 0xef]].concat();
     // Two units of two bytes.
     assert_eq!(bytes(one_packet(0x2400_0001, &checked, 76)), frame());
@@ -65,7 +65,7 @@ fn an_announced_frame_check_sequence_is_no_part_of_the_frame() {
 }
 
 #[test]
-fn the_obsolete_packet_block_is_read_in_either_byte_order() {
+fn the_obsolete_packet_block_is_read() {
     for order in [Order::Little, Order::Big] {
         let mut file = section(order);
         file.extend(interface(order, 127, 6, 0));
@@ -87,7 +87,7 @@ fn the_obsolete_packet_block_is_read_in_either_byte_order() {
 }
 
 #[test]
-fn packets_that_are_not_read_are_counted_by_link_type_beside_those_that_are() {
+fn unread_packets_are_counted_by_link_type() {
     let order = Order::Little;
     let mut file = section(order);
     file.extend([interface(order, ETHERNET, 6, 0), interface(order, 281, 6, 0)].concat());
@@ -153,7 +153,7 @@ fn a_frame_that_the_capture_cut_knows_how_long_it_was() {
 }
 
 #[test]
-fn a_dump_with_offsets_is_one_frame_and_a_gap_in_it_is_an_error() {
+fn a_gap_in_a_dump_with_offsets_is_an_error() {
     let frame = frame();
     let dump = |frame: &[u8]| {
         let lines = frame.chunks(16).enumerate().map(|(row, bytes)| {

@@ -66,7 +66,7 @@ impl Clock {
 const DAY: DateTime = date(2031, 6, 20).to_datetime(time(0, 0, 0, 0));
 
 #[test]
-fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_and_nothing_else() {
+fn at_1970_nothing_is_stored_until_the_clock_is_right() {
     at_home(|network| {
         let boot = date(1970, 1, 1).at(0, 0, 12, 0);
         let Some(clock) = Clock::at(boot) else { return };
@@ -109,7 +109,7 @@ fn a_clock_at_1970_holds_back_the_history_and_the_points_until_it_is_set_right_a
 }
 
 #[test]
-fn an_encrypted_broker_is_reached_once_a_clock_at_1970_is_set_right() {
+fn an_encrypted_broker_is_reached_after_1970() {
     let Some(clock) = Clock::at(date(1970, 1, 1).at(0, 0, 12, 0)) else { return };
     let sandbox = Sandbox::new();
     let authority = Authority::new(&sandbox.path("authority"));
@@ -194,7 +194,7 @@ fn day_with_a_clock_off_by(off: Span, network: &Arc<Network>) -> Option<u32> {
 }
 
 #[test]
-fn a_clock_an_hour_fast_or_slow_for_a_while_costs_no_reading_and_no_energy() {
+fn a_clock_an_hour_off_for_a_while_costs_nothing() {
     for off in [1.hour().seconds(7), -1.hour().seconds(7)] {
         at_home(move |network| {
             let Some(samples) = day_with_a_clock_off_by(off, &network) else { return };
@@ -204,7 +204,7 @@ fn a_clock_an_hour_fast_or_slow_for_a_while_costs_no_reading_and_no_energy() {
 }
 
 #[test]
-fn a_clock_a_year_slow_for_a_while_costs_no_reading_of_other_times_and_no_energy() {
+fn a_clock_a_year_slow_for_a_while_costs_no_energy() {
     at_home(|network| {
         let off = -1.year().seconds(7);
         let Some(samples) = day_with_a_clock_off_by(off, &network) else { return };
@@ -213,7 +213,7 @@ fn a_clock_a_year_slow_for_a_while_costs_no_reading_of_other_times_and_no_energy
 }
 
 #[test]
-fn a_clock_a_year_fast_for_a_while_costs_samples_by_their_age_and_no_average_and_no_energy() {
+fn a_clock_a_year_fast_for_a_while_costs_only_samples() {
     at_home(|network| {
         let off = 1.year().seconds(7);
         let Some(samples) = day_with_a_clock_off_by(off, &network) else { return };

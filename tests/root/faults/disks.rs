@@ -12,7 +12,7 @@ use support::mosquitto::until;
 const ON_DISK: Wishes<'static> = Wishes { mqtt: "", influxdb: "", files: "disk/", command: None };
 
 #[test]
-fn a_full_disk_stops_neither_values_nor_lines_and_costs_no_history_and_no_point() {
+fn a_full_disk_costs_no_reading() {
     at_home(|network| {
         let sandbox = Sandbox::new();
         let Some(volume) = Disk::mount(sandbox.path("disk"), "size=64m") else { return };
@@ -39,7 +39,7 @@ fn a_full_disk_stops_neither_values_nor_lines_and_costs_no_history_and_no_point(
 }
 
 #[test]
-fn a_disk_that_is_read_only_at_the_start_is_said_and_used_once_it_can_be_written() {
+fn a_read_only_disk_is_used_once_writable() {
     at_home(|network| {
         let sandbox = Sandbox::new();
         let Some(volume) = Disk::mount(sandbox.path("disk"), "size=64m,ro") else { return };
@@ -68,7 +68,7 @@ fn lines_in(volume: &Disk) -> Vec<String> {
 }
 
 #[test]
-fn lines_on_a_full_disk_go_on_where_they_stopped_once_there_is_room() {
+fn lines_on_a_full_disk_go_on_where_they_stopped() {
     at_home(|network| {
         let sandbox = Sandbox::new();
         let Some(volume) = Disk::mount(sandbox.path("disk"), "size=4m") else { return };
@@ -97,7 +97,7 @@ fn lines_on_a_full_disk_go_on_where_they_stopped_once_there_is_room() {
 }
 
 #[test]
-fn lines_to_a_file_that_cannot_be_written_are_said_and_cost_the_others_nothing() {
+fn an_unwritable_output_costs_the_others_nothing() {
     at_home(|network| {
         let read_only = |command: &mut Command| {
             command.stdout(File::open(example_day()).unwrap());
@@ -115,7 +115,7 @@ fn lines_to_a_file_that_cannot_be_written_are_said_and_cost_the_others_nothing()
 }
 
 #[test]
-fn a_recording_on_a_read_only_disk_ends_at_once_and_says_why() {
+fn a_recording_on_a_read_only_disk_ends_at_once() {
     at_home(|_| {
         let sandbox = Sandbox::new();
         let Some(_disk) = Disk::mount(sandbox.path("disk"), "size=1m,ro") else { return };

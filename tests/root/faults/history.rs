@@ -45,7 +45,7 @@ impl Tampered {
 }
 
 #[test]
-fn a_history_on_a_slow_disk_costs_the_others_nothing_and_is_whole_in_the_end() {
+fn a_history_on_a_slow_disk_is_whole_in_the_end() {
     at_home(|network| {
         let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
         else {
@@ -68,7 +68,7 @@ fn a_history_on_a_slow_disk_costs_the_others_nothing_and_is_whole_in_the_end() {
 }
 
 #[test]
-fn a_history_that_somebody_else_locks_is_said_and_whole_in_the_end() {
+fn a_locked_history_is_whole_in_the_end() {
     at_home(|network| {
         let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
         else {
@@ -91,7 +91,7 @@ fn a_history_that_somebody_else_locks_is_said_and_whole_in_the_end() {
 }
 
 #[test]
-fn a_file_system_that_turns_read_only_is_said_and_nothing_is_lost() {
+fn a_disk_that_turns_read_only_costs_nothing() {
     at_home(|network| {
         let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
         else {

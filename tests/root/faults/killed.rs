@@ -35,7 +35,7 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn kills_anywhere_in_a_replay_corrupt_nothing_and_another_run_makes_everything_whole() {
+fn a_run_after_kills_makes_everything_whole() {
     let Some(broker) = Mosquitto::start() else { return };
     let listener = broker.listen();
     let day = example_day();

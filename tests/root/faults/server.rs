@@ -28,17 +28,17 @@ fn through(mood: Mood) {
 }
 
 #[test]
-fn a_server_that_hangs_costs_the_others_nothing_and_has_every_point_in_the_end() {
+fn a_server_that_hangs_has_every_point_in_the_end() {
     through(Mood::Hangs);
 }
 
 #[test]
-fn a_server_that_is_slow_costs_the_others_nothing_and_has_every_point_in_the_end() {
+fn a_slow_server_has_every_point_in_the_end() {
     through(Mood::Slow(Duration::from_millis(800)));
 }
 
 #[test]
-fn a_server_that_crashes_costs_the_others_nothing_and_has_every_point_in_the_end() {
+fn a_server_that_crashes_has_every_point_in_the_end() {
     at_home(|network| {
         let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &Wishes::default())
         else {

@@ -16,7 +16,7 @@ const QUICK: Wishes<'static> =
 const STILL: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_gateway_that_was_held_still_for_a_minute_has_every_frame_of_it_in_every_sink() {
+fn a_minute_of_sigstop_costs_no_frame() {
     at_home(|network| {
         let Some(mut gateway) = TestGateway::new(&network, Sandbox::new(), &QUICK) else { return };
         gateway.sends(1..20);

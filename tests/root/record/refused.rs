@@ -11,7 +11,7 @@ use support::process::installed;
 use super::{Recording, await_frame, files, send};
 
 #[test]
-fn what_cannot_work_is_said_before_anything_is_written() {
+fn what_cannot_work_is_reported_before_any_write() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let program = sandbox.path("").join("there.pcapng");
@@ -52,7 +52,7 @@ fn two_recordings_do_not_write_one_file() {
 }
 
 #[test]
-fn without_permission_the_mend_is_said_and_no_file_is_made() {
+fn without_permission_no_file_is_made() {
     let Some(network) = Network::new() else { return };
     let Some(setpriv) = installed("setpriv") else { return };
     let sandbox = Sandbox::new();

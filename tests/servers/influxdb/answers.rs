@@ -35,7 +35,7 @@ fn goes_on(mood: &Mood, recording: &[u8], poison: Option<i64>) {
 }
 
 #[test]
-fn whatever_a_server_answers_it_has_every_point_in_the_end_and_no_other_sink_notices() {
+fn every_point_arrives_whatever_the_server_answers() {
     let day = example_day();
     let decoded = Sandbox::new().run(&["decode", day.to_str().unwrap()]);
     let poison = time(stdout(&decoded).lines().nth(20).unwrap());
@@ -62,7 +62,7 @@ fn whatever_a_server_answers_it_has_every_point_in_the_end_and_no_other_sink_not
 }
 
 #[test]
-fn the_log_says_at_the_start_what_is_wrong_and_that_points_wait() {
+fn the_log_says_at_the_start_what_is_wrong() {
     let refusals = [
         (401, "unauthorized access", "token is wrong"),
         (403, "insufficient permissions for write", "may not write"),

@@ -12,7 +12,7 @@ use support::gateway::Sandbox;
 use support::process::Running;
 
 #[test]
-fn a_full_disk_is_said_and_capture_and_the_other_sinks_go_on() {
+fn the_other_sinks_go_on_with_a_full_disk() {
     let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let sandbox = Sandbox::new();
     let Some(volume) = Disk::mount(sandbox.path("disk"), "size=512k") else { return };

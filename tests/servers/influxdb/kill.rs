@@ -53,7 +53,7 @@ fn killed(mood: Option<Mood>) -> Duration {
 }
 
 #[test]
-fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
+fn kill_9_costs_at_most_a_flush_interval() {
     // A point of the day's first minute.
     let day = Sandbox::new().run(&["decode", example_day().to_str().unwrap()]);
     let time = time(stdout(&day).lines().nth(20).unwrap());
@@ -80,7 +80,7 @@ fn kill_9_costs_a_flush_interval_whatever_the_server_does() {
 }
 
 #[test]
-fn kill_9_while_the_queue_is_emptied_costs_nothing_at_all() {
+fn kill_9_while_the_queue_is_sent_costs_nothing() {
     let sandbox = Sandbox::new();
     let day = example_day();
     let port = free_port();

@@ -17,7 +17,7 @@ fn memory(fed: &Fed) -> (u64, u64) {
 }
 
 #[test]
-fn a_week_of_points_waits_and_is_delivered_in_the_memory_of_a_day() {
+fn a_week_of_points_takes_the_memory_of_a_day() {
     let server = FakeServer::start(Mood::Refuses(503, "unavailable"));
     let mut fed = Fed::start(&server.url(), "");
     let day = fs::read(example_day()).unwrap();
