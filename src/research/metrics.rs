@@ -236,12 +236,20 @@ mod tests {
         KnownMetric { metric: metric.clone(), serial: 1, times, values, interval, resolution }
     }
 
+    fn seconds(list: &[i64]) -> Vec<i64> {
+        list.iter().map(|second| second * 1_000_000).collect()
+    }
+
     #[test]
-    fn between_two_values_lies_a_straight_line_and_beyond_a_gap_nothing() {
+    fn between_two_values_lies_a_straight_line() {
         let known = known(&GRID_PWR, &[(0, 0.0), (2, 100.0), (4, 50.0), (100, 7.0)]);
-        let seconds = |list: &[i64]| list.iter().map(|s| s * 1_000_000).collect::<Vec<_>>();
         assert_eq!(known.at(&seconds(&[0, 1, 2, 3, 4]), 0), [0.0, 50.0, 100.0, 75.0, 50.0]);
         assert_eq!(known.at(&seconds(&[3, 4]), 2_000_000), [50.0, 100.0]);
+    }
+
+    #[test]
+    fn beyond_a_gap_a_value_is_unknown() {
+        let known = known(&GRID_PWR, &[(0, 0.0), (2, 100.0), (4, 50.0), (100, 7.0)]);
         let nothing = known.at(&seconds(&[-1, 50, 101]), 0);
         assert!(nothing.iter().all(|value| value.is_nan()), "{nothing:?}");
     }

@@ -38,26 +38,32 @@ fn every_manual_page_is_without_fault() {
     }
 }
 
-#[test]
-fn a_page_shows_what_the_command_takes_and_the_programs_own_what_is_around_it() {
-    let Some(man) = installed("man") else { return };
+/// The page of a command as `man` shows it, or nothing without that program.
+fn shown(command: &[&str]) -> Option<String> {
+    let man = installed("man")?;
     let sandbox = Sandbox::new();
-    let shown = |command: &[&str]| {
-        let page = sandbox.run(&[&["man"], command].concat());
-        assert!(page.status.success(), "{}", stderr(&page));
-        sandbox.write("page.1", &page.stdout);
-        let mut show = Command::new(&man);
-        show.args(["-l", "page.1"]).current_dir(sandbox.path("")).env("LC_ALL", "C.UTF-8");
-        show.env("MANPAGER", "cat").env("MANWIDTH", "100").env_remove("GROFF_SGR");
-        // Lines are filled up with blanks.
-        let shown = stdout(&show.output().unwrap());
-        shown.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    let backup = shown(&["history", "backup"]);
+    let page = sandbox.run(&[&["man"], command].concat());
+    assert!(page.status.success(), "{}", stderr(&page));
+    sandbox.write("page.1", &page.stdout);
+    let mut show = Command::new(man);
+    show.args(["-l", "page.1"]).current_dir(sandbox.path("")).env("LC_ALL", "C.UTF-8");
+    show.env("MANPAGER", "cat").env("MANWIDTH", "100").env_remove("GROFF_SGR");
+    // Lines are filled up with blanks.
+    let shown = stdout(&show.output().unwrap());
+    Some(shown.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn a_page_shows_what_its_command_takes() {
+    let Some(backup) = shown(&["history", "backup"]) else { return };
     for words in ["--force", "--db", "energi-gateway history backup", "energi-gateway-history(1)"] {
         assert!(backup.contains(words), "{words}: {backup}");
     }
-    let whole = shown(&[]);
+}
+
+#[test]
+fn the_first_page_shows_what_all_commands_share() {
+    let Some(whole) = shown(&[]) else { return };
     for words in [
         "EXIT STATUS",
         " 78 The ",
@@ -68,12 +74,16 @@ fn a_page_shows_what_the_command_takes_and_the_programs_own_what_is_around_it() 
     ] {
         assert!(whole.contains(words), "{words}: {whole}");
     }
-    let none = sandbox.run(&["man", "histroy"]);
+}
+
+#[test]
+fn the_page_of_an_unknown_command_is_an_error() {
+    let none = Sandbox::new().run(&["man", "histroy"]);
     assert_eq!(none.status.code(), Some(64));
 }
 
 #[test]
-fn each_shell_can_read_its_completions_and_bash_completes_with_them() {
+fn each_shell_can_read_its_completions() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish"] {
         let Some(program) = installed(shell) else { continue };
@@ -83,7 +93,13 @@ fn each_shell_can_read_its_completions_and_bash_completes_with_them() {
         let read = Command::new(program).arg("-n").arg(script).output().unwrap();
         assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {}", stderr(&read));
     }
+}
+
+#[test]
+fn bash_completes_a_command() {
     let Some(bash) = installed("bash") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.write("bash", sandbox.run(&["completions", "bash"]).stdout);
     let complete = "source ./bash; COMP_WORDS=(energi-gateway history ba) COMP_CWORD=2; \
                     function=$(complete -p energi-gateway | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
                     $function energi-gateway ba history; echo \"${COMPREPLY[@]}\"";

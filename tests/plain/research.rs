@@ -213,7 +213,7 @@ fn decoded(sandbox: &Sandbox, packet: &str, key: &str) -> Vec<(String, String)> 
 }
 
 #[test]
-fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
+fn a_series_from_outside_is_found_by_equality() {
     let sandbox = Sandbox::new();
     // Somebody's meter, in kW, over two hours of generation.
     let powers = decoded(&sandbox, "0x22", "gen_pwr");
@@ -231,7 +231,11 @@ fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
     assert_eq!(found[0]["offset"], "0x22", "{found}");
     assert_eq!(found[0]["scale"], 0.001, "{found}");
     assert_eq!(found[0]["key"], "meter", "{found}");
+}
 
+#[test]
+fn a_noted_state_is_found_by_its_bits() {
+    let sandbox = Sandbox::new();
     // The owner's notes of when the heater was on, a second late each.
     let flags = decoded(&sandbox, "0x20", "heater1");
     let mut notes = vec![(String::new(), String::new())];
@@ -254,10 +258,15 @@ fn a_series_from_outside_is_found_by_equality_and_a_noted_state_by_its_bits() {
     let zeros = |state: &str| bit["states"][state]["zeros"].as_u64().unwrap();
     let ones = |state: &str| bit["states"][state]["ones"].as_u64().unwrap();
     assert!(zeros("heating") * 20 < ones("heating") && ones("idle") * 20 < zeros("idle"), "{bit}");
+}
 
-    // Words are no numbers, and a file may be anything.
+#[test]
+fn a_series_that_cannot_be_used_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("meter.csv", "time,name,value\n2026-06-20T12:00:00Z,meter,1.5\n");
+    sandbox.write("notes.csv", "time,name,value\n2026-06-20T12:00:00Z,heater,idle\n");
     for (words, code) in [
-        (["correlate", "--series", "notes.json"], 65),
+        (["correlate", "--series", "notes.csv"], 65),
         (["bits", "--series", "no.csv"], 66),
         (["correlate", "--cloud", "meter.csv"], 65),
     ] {

@@ -420,7 +420,7 @@ fn a_missing_interface_is_waited_for() {
 }
 
 #[test]
-fn standard_output_is_a_capture_for_another_program_and_its_end_is_no_failure() {
+fn standard_output_is_a_capture() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let mut sender = network.world.sender("eth0");
@@ -430,7 +430,13 @@ fn standard_output_is_a_capture_for_another_program_and_its_end_is_no_failure() 
     recording.process.0.stdout.take().unwrap().read_to_end(&mut capture).unwrap();
     recording.ends_well();
     assert!(whole(&sandbox.write("read.pcapng", capture)).into_iter().eq(0..5));
+}
 
+#[test]
+fn a_closed_standard_output_is_no_failure() {
+    let Some(network) = Network::new() else { return };
+    let sandbox = Sandbox::new();
+    let mut sender = network.world.sender("eth0");
     let mut recording = Recording::start(&sandbox, &network.home, "-o -");
     drop(recording.process.0.stdout.take());
     send(&mut sender, 0..5);
@@ -438,7 +444,7 @@ fn standard_output_is_a_capture_for_another_program_and_its_end_is_no_failure() 
 }
 
 #[test]
-fn a_vlan_tag_is_recorded_and_what_the_recording_did_not_make_is_never_removed() {
+fn a_vlan_tag_is_recorded() {
     let Some(network) = Network::new() else { return };
     let sandbox = Sandbox::new();
     let recording = Recording::start(&sandbox, &network.home, "-o tagged.pcapng --frames 4");
@@ -461,7 +467,12 @@ fn a_vlan_tag_is_recorded_and_what_the_recording_did_not_make_is_never_removed()
         let Event::Packet(packet) = source.next().unwrap() else { panic!("a frame is missing") };
         assert_eq!(packet.bytes, expected);
     }
+}
 
+#[test]
+fn a_failed_recording_removes_only_its_own_file() {
+    let Some(network) = Network::new() else { return };
+    let sandbox = Sandbox::new();
     // Replacing it fails at once, and it is no file of this run.
     let device = sandbox.path("device.pcapng");
     std::os::unix::fs::symlink("/dev/full", &device).unwrap();

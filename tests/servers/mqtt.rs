@@ -235,7 +235,7 @@ fn home_assistant_is_told_everything_when_it_starts() {
 }
 
 #[test]
-fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
+fn a_clean_stop_says_offline() {
     let Some(broker) = Mosquitto::start() else { return };
     let (sandbox, listener) = (Sandbox::new(), broker.listen());
     let availability = |payload: &str| {
@@ -244,16 +244,20 @@ fn a_clean_stop_says_goodbye_and_a_kill_leaves_it_to_the_broker() {
             newest.is_some_and(|it| it.payload == payload)
         });
     };
-    let config = simulator(60, &mqtt(&broker, ""));
-    let mut gateway = Gateway::start(&sandbox, &config);
+    let mut gateway = Gateway::start(&sandbox, &simulator(60, &mqtt(&broker, "")));
     availability("online");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.ends().code(), Some(0), "{}", gateway.log());
     availability("offline");
     listener.wait_for(BRIDGE, "offline");
     assert_eq!(listener.of(BRIDGE), ["online", "offline"], "no last will besides");
+}
 
-    let gateway = Gateway::start(&sandbox, &config);
+#[test]
+fn after_a_kill_the_broker_says_offline() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let (sandbox, listener) = (Sandbox::new(), broker.listen());
+    let gateway = Gateway::start(&sandbox, &simulator(60, &mqtt(&broker, "")));
     listener.wait_for(BRIDGE, "online");
     gateway.signal(Signal::KILL);
     listener.wait_for(BRIDGE, "offline");

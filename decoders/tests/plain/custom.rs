@@ -91,17 +91,23 @@ fn every_type_is_read_to_its_limits() {
     }
 }
 
+/// Number of a byte, read as a configuration reads it.
+fn number_of(text: &str) -> Result<Hex<u8>, value::Error> {
+    let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
+    Hex::deserialize(text)
+}
+
 #[test]
-fn a_number_is_written_in_hex_or_as_it_is_and_without_a_sign() {
-    let read = |text: &str| {
-        let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
-        Hex::<u8>::deserialize(text)
-    };
+fn a_number_is_hexadecimal_or_decimal() {
     for (text, number) in [("0x2C", 0x2C), ("0X2c", 0x2C), ("44", 44), ("0xFF", 255)] {
-        assert_eq!(read(text), Ok(Hex(number)), "{text}");
+        assert_eq!(number_of(text), Ok(Hex(number)), "{text}");
     }
+}
+
+#[test]
+fn a_number_with_a_sign_or_too_large_is_refused() {
     for text in ["", "0x", "2C", "0x100", "256", "+44", "0x+2C", "-1", "0x2C "] {
-        let error = read(text).unwrap_err().to_string();
+        let error = number_of(text).unwrap_err().to_string();
         assert!(error.contains("8 bits"), "{error}");
     }
 }

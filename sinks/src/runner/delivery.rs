@@ -447,27 +447,40 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn pauses_grow_to_a_minute_and_what_has_to_be_changed_is_tried_once_a_minute() {
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// Pauses after so many failures with the same error.
+    async fn pauses(error: &DeliveryError, count: usize) -> Vec<Duration> {
         let directory = tempfile::tempdir().unwrap();
         let mut task = task(directory.path()).await;
-        let minute = Duration::from_mins(1);
-        let away = |retry_after| DeliveryError::Transient { message: "away".into(), retry_after };
-        let mut pauses = |error: DeliveryError, count: usize| -> Vec<Duration> {
-            task.backoff.reset();
-            (0..count).map(|_| task.failed(&error).unwrap()).collect()
-        };
-        let growing = pauses(away(None), 20);
+        (0..count).map(|_| task.failed(error).unwrap()).collect()
+    }
+
+    fn away(retry_after: Option<Duration>) -> DeliveryError {
+        DeliveryError::Transient { message: "away".into(), retry_after }
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_to_a_minute() {
+        let growing = pauses(&away(None), 20).await;
         assert!(growing[0] <= Duration::from_millis(500), "{growing:?}");
-        assert!(growing.iter().all(|pause| *pause <= minute), "{growing:?}");
+        assert!(growing.iter().all(|pause| *pause <= MINUTE), "{growing:?}");
         let last = &growing[10..];
-        assert!(last.iter().all(|pause| *pause >= minute / 2), "{growing:?}");
+        assert!(last.iter().all(|pause| *pause >= MINUTE / 2), "{growing:?}");
         assert!(last.iter().any(|pause| *pause != last[0]), "without jitter: {growing:?}");
+    }
+
+    #[tokio::test]
+    async fn what_has_to_be_changed_is_tried_once_a_minute() {
         for error in [DeliveryError::Permanent("no".into()), DeliveryError::Doubtful("a".into())] {
-            assert_eq!(pauses(error, 1), [minute]);
+            assert_eq!(pauses(&error, 1).await, [MINUTE]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_destination_sets_a_pause_of_up_to_a_minute() {
         let asked = Duration::from_secs(20);
-        assert_eq!(pauses(away(Some(asked)), 1), [asked], "as the destination asks");
-        assert_eq!(pauses(away(Some(10 * minute)), 1), [minute], "but never longer");
+        assert_eq!(pauses(&away(Some(asked)), 1).await, [asked]);
+        assert_eq!(pauses(&away(Some(10 * MINUTE)), 1).await, [MINUTE]);
     }
 }

@@ -243,13 +243,15 @@ authorization {
   ]
 }"#;
 
+/// The sink of a site at a server with these users.
+fn site(server: &Nats, user: &str, password: &str) -> Setup {
+    Setup::new(&json!(server.url()), &json!({"username": user, "password": password}))
+}
+
 #[tokio::test]
-async fn a_site_needs_no_more_than_its_subject_and_what_somebody_has_to_change_is_named() {
+async fn a_site_needs_no_more_than_its_subject() {
     let Some(server) = Nats::with(USERS) else { return };
-    let site = |user: &str, password: &str| {
-        Setup::new(&json!(server.url()), &json!({"username": user, "password": password}))
-    };
-    let home = site("home", "home");
+    let home = site(&server, "home", "home");
     for said in [home.refusal(0).await, home.probe().await.unwrap_err()] {
         assert!(said.contains("nats stream add"), "{said}");
     }
@@ -257,12 +259,17 @@ async fn a_site_needs_no_more_than_its_subject_and_what_somebody_has_to_change_i
     home.deliver(&frames(1..5)).await;
     assert_eq!(stored(&server), numbers(0..5), "what was refused is delivered");
     assert!(home.probe().await.unwrap().contains("a stream takes"));
+}
 
-    let wrong = site("home", "hunter2");
+#[tokio::test]
+async fn a_refused_user_is_told_what_to_change() {
+    let Some(server) = Nats::with(USERS) else { return };
+    server.add_stream("energi", "energi.*.frames", &json!({}));
+    let wrong = site(&server, "home", "hunter2");
     for said in [wrong.refusal(9).await, wrong.probe().await.unwrap_err()] {
         assert!(said.contains("let this user in") && !said.contains("hunter2"), "{said}");
     }
-    let other = site("other", "other");
+    let other = site(&server, "other", "other");
     for said in [other.refusal(9).await, other.probe().await.unwrap_err()] {
         assert!(said.contains("may not") && said.contains(SUBJECT), "{said}");
     }

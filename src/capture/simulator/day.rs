@@ -47,19 +47,28 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_fast_clock_begins_its_days_early_and_daylight_saving_makes_them_23_or_25_hours() {
+    /// The day in London that contains its noon, by a clock that many seconds fast.
+    fn by_a_clock_fast_by(seconds: i64, date: Date) -> Day {
         let london = TimeZone::get("Europe/London").unwrap();
-        for (day, hours) in
+        let noon = date.at(12, 0, 0, 0).to_zoned(london.clone()).unwrap().timestamp();
+        Day::containing(noon.as_second(), &london, seconds)
+    }
+
+    #[test]
+    fn a_day_has_23_24_or_25_hours() {
+        for (date, hours) in
             [(date(2026, 3, 29), 23), (date(2026, 6, 20), 24), (date(2026, 10, 25), 25)]
         {
-            let noon = day.at(12, 0, 0, 0).to_zoned(london.clone()).unwrap().timestamp();
-            let by_house = Day::containing(noon.as_second(), &london, 0);
-            let by_device = Day::containing(noon.as_second(), &london, 600);
-            assert_eq!((by_house.date, by_device.date), (day, day));
-            assert_eq!(by_house.ends - by_house.begins, hours * 3600);
-            assert_eq!(by_device.begins, by_house.begins - 600);
-            assert_eq!(by_device.ends, by_house.ends - 600);
+            let day = by_a_clock_fast_by(0, date);
+            assert_eq!((day.date, day.ends - day.begins), (date, hours * 3600));
         }
+    }
+
+    #[test]
+    fn a_fast_clock_begins_its_days_early() {
+        let date = date(2026, 6, 20);
+        let (house, device) = (by_a_clock_fast_by(0, date), by_a_clock_fast_by(600, date));
+        assert_eq!(device.date, date);
+        assert_eq!((device.begins, device.ends), (house.begins - 600, house.ends - 600));
     }
 }

@@ -281,7 +281,7 @@ fn values_are_repeated_once_home_assistant_listens() {
 }
 
 #[test]
-fn devices_are_announced_again_at_each_connect_and_when_home_assistant_has_started() {
+fn devices_are_announced_again_at_each_connect() {
     let mut house = HouseRules::default().build();
     house.sends(SERIAL, 0x22);
     let first = house.publishes();
@@ -289,7 +289,13 @@ fn devices_are_announced_again_at_each_connect_and_when_home_assistant_has_start
     house.announcer.connected(std::iter::empty(), house.now);
     assert_eq!(house.announcer.due(), Some(house.now), "at once");
     assert_eq!(house.publishes(), first);
+}
 
+#[test]
+fn devices_are_announced_when_home_assistant_starts() {
+    let mut house = HouseRules::default().build();
+    house.sends(SERIAL, 0x22);
+    house.publishes();
     for (payload, announced) in [("offline", 0), ("online", 1)] {
         house.announcer.hear("homeassistant/status", payload.as_bytes(), false, house.now);
         assert!(house.announcer.due().is_none_or(|due| due > house.now), "others answer too");

@@ -70,8 +70,12 @@ fn a_device_restarted_at_noon_keeps_its_morning() {
 }
 
 #[test]
-fn a_counter_that_stays_at_zero_is_a_day_of_zero_and_no_points_are_no_day() {
+fn a_counter_that_stays_at_zero_is_a_day_of_zero() {
     assert_eq!(diverted(&[steadily((-24.0, 0), (26.0, 0))]), Some(0));
+}
+
+#[test]
+fn a_day_without_points_is_unknown() {
     assert_eq!(diverted(&[]), None);
     assert_eq!(diverted(&[steadily((-40.0, 0), (-1.0, 3_000))]), None);
 }
@@ -306,7 +310,7 @@ fn a_clock_an_hour_slow_for_a_while_adds_nothing() {
 }
 
 #[test]
-fn a_day_has_23_24_or_25_hours_and_some_have_no_midnight() {
+fn a_day_has_23_24_or_25_hours() {
     let cases = [
         ("Europe/London", date(2025, 3, 30), 23),
         ("Europe/London", date(2025, 10, 26), 25),
@@ -319,6 +323,10 @@ fn a_day_has_23_24_or_25_hours_and_some_have_no_midnight() {
         let hours = window.end.duration_since(window.start).as_hours();
         assert_eq!(hours, 50 + length + 3, "{zone} {date}");
     }
+}
+
+#[test]
+fn a_date_at_an_end_of_the_calendar_is_unknown() {
     for end in [Date::MIN, Date::MAX] {
         assert_eq!(day(end, &london(), &[]).diverted, None);
     }

@@ -8,14 +8,13 @@ use support::logs::Logs;
 use super::place::{Place, readings, set};
 
 #[tokio::test]
-async fn a_server_may_ask_for_a_name_and_a_password_and_take_no_compressed_points() {
+async fn a_server_may_ask_for_a_name_with_a_password() {
     let fake = FakeServer::start(Mood::Takes(204));
     let mut place = Place::new(fake.url());
     let file = place.directory.path().join("password");
     std::fs::write(&file, "\u{feff}secret\r\n").unwrap();
     place.config.username = Some("energi".to_owned());
     place.config.password_file = Some(file);
-    place.config.gzip = false;
     let readings = readings(10);
     let mut sink = place.open().await;
     sink.write(&readings).await.unwrap();
@@ -24,7 +23,6 @@ async fn a_server_may_ask_for_a_name_and_a_password_and_take_no_compressed_point
     let headers = &fake.requests()[0].headers;
     // What `printf energi:secret | base64` says.
     assert_eq!(headers["authorization"], "Basic ZW5lcmdpOnNlY3JldA==");
-    assert_eq!(headers.get("content-encoding"), None);
 
     fake.mood(Mood::Refuses(401, "unauthorized"));
     let mut sink = place.open().await;
@@ -35,7 +33,20 @@ async fn a_server_may_ask_for_a_name_and_a_password_and_take_no_compressed_point
 }
 
 #[tokio::test]
-async fn a_proxy_is_used_where_one_is_asked_for_and_named_in_errors() {
+async fn points_go_uncompressed_where_that_is_configured() {
+    let fake = FakeServer::start(Mood::Takes(204));
+    let mut place = Place::new(fake.url());
+    place.config.gzip = false;
+    let readings = readings(10);
+    let mut sink = place.open().await;
+    sink.write(&readings).await.unwrap();
+    sink.close().await.unwrap();
+    assert_eq!(set(fake.taken()), place.lines(&readings));
+    assert_eq!(fake.requests()[0].headers.get("content-encoding"), None);
+}
+
+#[tokio::test]
+async fn a_proxy_is_used_where_one_is_configured() {
     let proxy = FakeServer::start(Mood::Takes(204));
     let mut place = Place::new("http://influx.invalid:8086".to_owned());
     place.config.proxy = ProxyConfig::Address(proxy.url());
@@ -46,10 +57,15 @@ async fn a_proxy_is_used_where_one_is_asked_for_and_named_in_errors() {
     assert_eq!(set(proxy.taken()), place.lines(&readings));
     let target = &proxy.requests()[0].target;
     assert!(target.starts_with("http://influx.invalid:8086/api/v2/write?"), "{target}");
+}
 
-    proxy.mood(Mood::Refuses(407, "who are you"));
+#[tokio::test]
+async fn the_error_of_a_proxy_names_the_proxy() {
+    let proxy = FakeServer::start(Mood::Refuses(407, "who are you"));
+    let mut place = Place::new("http://influx.invalid:8086".to_owned());
+    place.config.proxy = ProxyConfig::Address(proxy.url());
     let mut sink = place.open().await;
-    sink.write(&readings).await.unwrap();
+    sink.write(&readings(10)).await.unwrap();
     let said = sink.close().await.unwrap_err().to_string();
     assert!(said.contains(&proxy.url()), "{said}");
 }

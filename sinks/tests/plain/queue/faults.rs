@@ -20,7 +20,7 @@ async fn refusal(directory: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_a_queue_or_a_newer_one_is_refused_and_left_alone() {
+async fn a_file_that_is_no_database_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let file = options(directory.path()).path;
     std::fs::write(&file, "my notes, longer than a header of a hundred bytes. ".repeat(3)).unwrap();
@@ -28,16 +28,24 @@ async fn a_file_that_is_not_a_queue_or_a_newer_one_is_refused_and_left_alone() {
     assert!(refusal(directory.path()).await.contains("not a SQLite"));
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert_eq!(files(directory.path()), std::slice::from_ref(&file));
+}
 
-    std::fs::remove_file(&file).unwrap();
+#[tokio::test]
+async fn a_database_that_is_no_queue_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = options(directory.path()).path;
     let history = Connection::open(&file).unwrap();
     history.pragma_update(None, "application_id", energi_sinks::sqlite::APPLICATION_ID).unwrap();
     history.execute_batch("CREATE TABLE reading (a)").unwrap();
     drop(history);
     assert!(refusal(directory.path()).await.contains("another program"));
     assert!(queue::status(&file).unwrap_err().to_string().contains("another program's"));
+}
 
-    std::fs::remove_file(&file).unwrap();
+#[tokio::test]
+async fn a_queue_of_a_newer_release_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = options(directory.path()).path;
     DiskQueue::open(options(directory.path())).await.unwrap().close().await.unwrap();
     let newer = Connection::open(&file).unwrap();
     let found: i32 = newer.pragma_query_value(None, "application_id", |row| row.get(0)).unwrap();

@@ -95,7 +95,7 @@ async fn a_newer_history_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_a_directory_and_a_missing_directory_are_refused() {
+async fn a_read_only_file_is_refused() {
     let place = Place::new();
     place.store(&[]).await;
     let mut permissions = std::fs::metadata(place.path()).unwrap().permissions();
@@ -103,11 +103,18 @@ async fn a_read_only_file_a_directory_and_a_missing_directory_are_refused() {
     std::fs::set_permissions(place.path(), permissions).unwrap();
     let text = place.refusal().await;
     assert!(text.contains("energi.db is read-only"), "{text}");
+}
 
+#[tokio::test]
+async fn a_directory_is_refused() {
     let place = Place::new();
     std::fs::create_dir(place.path()).unwrap();
     assert!(place.refusal().await.contains("directory"));
+}
 
+#[tokio::test]
+async fn a_missing_directory_is_refused_with_the_command() {
+    let place = Place::new();
     let config =
         SqliteConfig { path: place.directory.path().join("no/where.db"), ..place.config() };
     let Err(SinkError::Permanent(text)) = config.open(&place.context()).await else {

@@ -26,7 +26,7 @@ async fn only_requests_that_mean_this_machine_are_answered() {
 }
 
 #[tokio::test]
-async fn every_answer_keeps_scripts_and_frames_of_others_out() {
+async fn no_answer_can_be_read_or_framed_by_other_sites() {
     let site = Site::open(json!({"origins": ["https://dash.example"]})).await;
     for target in ["/", "/api/v1/devices", "/nothing", "/assets/page.js"] {
         let answer = site.get_with(target, "Origin: https://evil.example\r\n").await;
@@ -41,8 +41,11 @@ async fn every_answer_keeps_scripts_and_frames_of_others_out() {
     let listed = site.get_with("/api/v1/devices", "Origin: https://dash.example\r\n").await;
     assert!(listed.head.contains("access-control-allow-origin: https://dash.example"));
     assert!(listed.head.contains("access-control-expose-headers: link"));
-    // What the network says is text, not markup.
-    let mut site = site;
+}
+
+#[tokio::test]
+async fn a_name_is_text_rather_than_markup() {
+    let mut site = Site::open(json!({})).await;
     site.lives().await;
     let page = site.get("/").await.body;
     assert!(page.contains("Hot &lt;water&gt;") && !page.contains("Hot <water>"), "{page}");
@@ -69,7 +72,7 @@ async fn a_password_guards_everything_but_the_health() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_brings_users_names_and_a_path() {
+async fn a_trusted_proxy_needs_no_password() {
     let site = Site::open(json!({
         "username": "me", "password": "p", "trusted_proxy": ["127.0.0.1"],
     }))
@@ -80,7 +83,10 @@ async fn a_trusted_proxy_brings_users_names_and_a_path() {
     assert_eq!(page.status, 200);
     assert!(page.head.contains("frame-ancestors 'self'"), "{}", page.head);
     assert!(page.body.contains("\"/api/ingress/t/assets/page.js"), "{}", page.body);
+}
 
+#[tokio::test]
+async fn a_path_counts_only_from_a_trusted_proxy() {
     let stranger = Site::open(json!({"trusted_proxy": ["192.0.2.1"]})).await;
     let page = stranger.get_with("/", "X-Ingress-Path: /api/ingress/t\r\n").await;
     assert!(!page.body.contains("ingress"), "{}", page.body);
@@ -167,9 +173,12 @@ async fn hostile_clients_cost_the_others_nothing() {
     assert_eq!(site.get("/healthz").await.status, 200);
 }
 
-#[tokio::test]
-async fn settings_that_would_not_protect_are_refused_and_an_open_page_is_warned_of() {
-    let read = |options| serde_json::from_value::<WebConfig>(options).unwrap();
+fn config(options: serde_json::Value) -> WebConfig {
+    serde_json::from_value(options).unwrap()
+}
+
+#[test]
+fn settings_that_would_not_protect_are_refused() {
     for (options, key) in [
         (json!({"username": "me"}), "username"),
         (json!({"password": "p"}), "password"),
@@ -178,14 +187,18 @@ async fn settings_that_would_not_protect_are_refused_and_an_open_page_is_warned_
         (json!({"origins": ["*"]}), "origins[0]"),
         (json!({"max_clients": 0}), "max_clients"),
     ] {
-        let problems = read(options.clone()).validate();
+        let problems = config(options.clone()).validate();
         assert!(problems.iter().any(|problem| problem.key == key), "{options}: {problems:?}");
     }
+}
+
+#[test]
+fn a_page_open_to_the_network_is_warned_of() {
     let everywhere = json!({"listen": "0.0.0.0:8088"});
-    assert!(read(everywhere.clone()).warnings()[0].contains("password"));
-    assert!(read(json!({})).warnings().is_empty());
+    assert!(config(everywhere).warnings()[0].contains("password"));
+    assert!(config(json!({})).warnings().is_empty());
     let guarded = json!({"listen": "0.0.0.0:8088", "username": "me", "password": "p"});
-    assert!(read(guarded).warnings().is_empty());
+    assert!(config(guarded).warnings().is_empty());
 }
 
 #[tokio::test]

@@ -4,22 +4,34 @@ use serde_json::{Value, json};
 
 use super::{HouseRules, Message, SERIAL, announcement, confirmed, custom, ids};
 
-#[test]
-fn announcements_survive_a_restart_and_those_of_decoders_switched_off_are_taken_back() {
-    let plan = || HouseRules { experimental: &[0x27, 0x36], ..HouseRules::default() };
-    let mut house = plan().build();
+/// Rules of a house with two experimental decoders.
+fn two_decoders() -> HouseRules<'static> {
+    HouseRules { experimental: &[0x27, 0x36], ..HouseRules::default() }
+}
+
+/// Announcements that such a house leaves on its broker.
+fn left_behind() -> Vec<Message> {
+    let mut house = two_decoders().build();
     for length in [0x22, 0x27, 0x36] {
         house.sends(SERIAL, length);
     }
-    let kept = house.publishes();
+    house.publishes()
+}
 
-    let mut same = plan().build();
+#[test]
+fn announcements_survive_a_restart() {
+    let kept = left_behind();
+    let mut same = two_decoders().build();
     same.recalls(&kept);
     assert_eq!(same.publishes(), kept, "although only one packet was heard so far");
     assert_eq!(same.announcer.unheard().collect::<Vec<_>>(), [SERIAL]);
     same.sends(SERIAL, 0x22);
     assert_eq!(same.announcer.unheard().count(), 0);
+}
 
+#[test]
+fn entities_of_a_decoder_switched_off_are_taken_back() {
+    let kept = left_behind();
     let mut less = HouseRules { experimental: &[0x36], ..HouseRules::default() }.build();
     less.recalls(&kept);
     let messages = less.publishes();
