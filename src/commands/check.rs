@@ -68,7 +68,10 @@ fn verdict(config: &Config) -> String {
 fn describe(config: &Config) -> Result<(), Failure> {
     say("capture", &Ok(config.capture.to_string()))?;
     for sink in &config.sinks {
-        say(&format!("sink {}", sink.name), &Ok(sink.config.type_name().to_owned()))?;
+        let kind = sink.config.type_name();
+        let what =
+            if sink.name == kind { "sink".to_owned() } else { format!("sink {}", sink.name) };
+        say(&what, &Ok(kind.to_owned()))?;
     }
     Ok(())
 }

@@ -18,11 +18,12 @@ fn a_valid_configuration_is_confirmed_in_a_few_lines() {
         ["config.yaml: ok", "2 sinks"],
         ["timezone", "Europe/London"],
         ["capture", "eth7"],
-        ["sink stdout", "stdout"],
+        ["sink", "stdout"],
         ["sink history", "sqlite"],
     ]) {
         assert!(words.iter().all(|word| line.contains(word)), "{line}");
     }
+    assert_eq!(text.matches("stdout").count(), 1, "a name that is the type: {text}");
 }
 
 #[test]
