@@ -1,6 +1,6 @@
 //! A live view of the devices: a sink that keeps the newest values, and two ways to show them.
 //!
-//! On a terminal [`screen`] draws powers as bars, the state, the energy of today and the age of the
+//! On a terminal [`screen`] draws powers as bars, the state, the energy and the age of the
 //! last frame. Elsewhere [`lines`] prints one line a device every interval of capture time.
 
 pub(crate) mod lines;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use energi_decoders::Reading;
 use energi_sinks::current::{CurrentDevice, CurrentValues};
-use energi_sinks::energy::{FlowKwh, TodaysFlows};
+use energi_sinks::energy::TodaysFlows;
 use energi_sinks::runner::AT_ONCE;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use jiff::tz::TimeZone;
@@ -48,11 +48,8 @@ impl WatchedDevices {
     }
 
     /// Serial number, newest values and today's energy of each device.
-    fn devices(&self) -> impl Iterator<Item = (u32, &CurrentDevice, FlowKwh)> {
-        self.values.devices().map(|(serial, device)| {
-            let flows = self.flows.get(&serial).map(TodaysFlows::kwh).unwrap_or_default();
-            (serial, device, flows)
-        })
+    fn devices(&self) -> impl Iterator<Item = (u32, &CurrentDevice, Option<&TodaysFlows>)> {
+        self.values.devices().map(|(serial, device)| (serial, device, self.flows.get(&serial)))
     }
 }
 

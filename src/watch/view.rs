@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use energi_decoders::{Class, Value};
 use energi_sinks::current::{CurrentDevice, CurrentValue};
-use energi_sinks::energy::FlowKwh;
+use energi_sinks::energy::TodaysFlows;
 use indicatif::HumanCount;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -27,18 +27,24 @@ pub(super) fn name(names: &BTreeMap<u32, String>, serial: u32) -> Cow<'_, str> {
 }
 
 /// The state, powers and energy of a device, each as a few words.
-pub(super) fn summary(device: &CurrentDevice, flows: FlowKwh) -> impl Iterator<Item = String> {
+pub(super) fn summary(
+    device: &CurrentDevice,
+    flows: Option<&TodaysFlows>,
+) -> impl Iterator<Item = String> {
     let state = device.state().map(|state| state.word().to_owned());
     let powers = powers(device)
         .map(move |(key, power)| format!("{} {}", label(device, key, power), with_unit(power)));
-    let energies = energies(device, flows).map(|(label, text)| format!("{label} {text}"));
+    let energies = energies(device, flows).map(|energy| {
+        let Energy { label, number, since } = energy;
+        format!("{label} {number}{since}")
+    });
     state.into_iter().chain(powers).chain(energies)
 }
 
 /// The lines of one device, `width` columns wide.
 pub(super) fn device(
     device: &CurrentDevice,
-    flows: FlowKwh,
+    flows: Option<&TodaysFlows>,
     age: Option<Duration>,
     width: usize,
     coloured: bool,
@@ -59,9 +65,10 @@ pub(super) fn device(
         }
         lines.push(Line::from(spans));
     }
-    for (label, text) in energies(device, flows) {
+    for Energy { label, number, since } in energies(device, flows) {
         let label = clipped(&label, LABEL - 1);
-        lines.push(Line::raw(format!("{label:LABEL$}{text:>NUMBER$}")));
+        let since = if LABEL + NUMBER + since.len() <= width { &*since } else { "" };
+        lines.push(Line::raw(format!("{label:LABEL$}{number:>NUMBER$}{since}")));
     }
     let mut state = Vec::new();
     if let Some(word) = device.state() {
@@ -112,23 +119,35 @@ fn words(device: &CurrentDevice) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Energy of today by the device's own counters and by its powers: a name and a number each.
-fn energies(
-    device: &CurrentDevice,
-    flows: FlowKwh,
-) -> impl Iterator<Item = (Cow<'_, str>, String)> {
-    let counters = device
-        .values()
-        .filter(|(_, current)| current.class == Class::EnergyToday)
-        .map(|(_, current)| (current.label.as_str().into(), with_unit(current)));
-    let flows = [
-        ("Imported today", flows.import),
-        ("Exported today", flows.export),
-        ("Generated today", flows.generation),
-    ];
-    let flows = flows
-        .into_iter()
-        .filter_map(|(label, kwh)| Some((label.into(), format!("{:.2} kWh", kwh?))));
+/// An energy of a device.
+struct Energy<'a> {
+    label: Cow<'a, str>,
+    number: String,
+    /// Time from which it counts, where that is not the label's.
+    since: String,
+}
+
+/// Energy by the device's own counters, which know the day, and by its powers, which count from the
+/// start of the view or from midnight.
+fn energies<'a>(
+    device: &'a CurrentDevice,
+    flows: Option<&TodaysFlows>,
+) -> impl Iterator<Item = Energy<'a>> {
+    let counters = device.values().filter(|(_, current)| current.class == Class::EnergyToday).map(
+        |(_, current)| Energy {
+            label: current.label.as_str().into(),
+            number: with_unit(current),
+            since: String::new(),
+        },
+    );
+    let kwh = flows.map(TodaysFlows::kwh).unwrap_or_default();
+    let since = flows.and_then(TodaysFlows::since);
+    let since = since.map_or_else(String::new, |time| time.strftime(" since %H:%M").to_string());
+    let flows = [("Imported", kwh.import), ("Exported", kwh.export), ("Generated", kwh.generation)];
+    let flows = flows.into_iter().filter_map(move |(label, kwh)| {
+        let number = format!("{:.2} kWh", kwh?);
+        Some(Energy { label: label.into(), number, since: since.clone() })
+    });
     counters.chain(flows)
 }
 
@@ -177,7 +196,7 @@ mod tests {
         let mut values = CurrentValues::default();
         values.update(&reading);
         let age = Some(Duration::from_secs(3));
-        device(values.device(7).unwrap(), FlowKwh::default(), age, width, false)
+        device(values.device(7).unwrap(), None, age, width, false)
             .iter()
             .map(ToString::to_string)
             .collect()

@@ -30,6 +30,17 @@ fn a_device_is_a_line_every_interval_of_capture_time() {
 }
 
 #[test]
+fn energy_has_the_time_from_which_it_counts() {
+    let day = "examples/captures/eddi-day.pcapng.gz";
+    let output = watch(&[day, "--speed", "max", "--interval", "30m"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut eddi = text.lines().filter(|line| line.contains("17589669"));
+    let (first, last) = (eddi.next().unwrap(), eddi.last().unwrap());
+    assert!(first.contains(" kWh since 23:00"), "the start of the capture: {first}");
+    assert!(last.contains(" kWh since 00:00"), "midnight: {last}");
+}
+
+#[test]
 fn a_capture_that_does_not_exist_is_named() {
     let output = watch(&["no-such.pcapng"]);
     assert_eq!(output.status.code(), Some(66));

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use energi_decoders::Reading;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::flow::{Flows, held, milliwatt_hours};
 
@@ -34,6 +34,8 @@ pub struct TodaysFlows {
     date: Option<Date>,
     /// Day from its midnight to the next, in microseconds.
     day: Range<i64>,
+    /// Time from which the day is counted.
+    begun: Option<Timestamp>,
     flows: Flows,
     grid: PowerMeter,
     generation: PowerMeter,
@@ -57,6 +59,7 @@ impl TodaysFlows {
             timezone,
             date: None,
             day: 0..0,
+            begun: None,
             flows: Flows::default(),
             grid: PowerMeter::default(),
             generation: PowerMeter::default(),
@@ -102,6 +105,13 @@ impl TodaysFlows {
         self.date
     }
 
+    /// Returns since when today is counted: midnight, where a power held over that, else the first
+    /// reading of today. `None` before the first power.
+    #[must_use]
+    pub fn since(&self) -> Option<Zoned> {
+        self.begun.map(|time| time.to_zoned(self.timezone.clone()))
+    }
+
     /// Energy of today up to the last reading.
     #[must_use]
     pub fn kwh(&self) -> FlowKwh {
@@ -119,7 +129,14 @@ impl TodaysFlows {
 impl TodaysFlows {
     fn begin_day(&mut self, time: Timestamp) {
         let date = time.to_zoned(self.timezone.clone()).date();
-        let [begin, end] = midnights(date, &self.timezone).map(Timestamp::as_microsecond);
+        let [midnight, next] = midnights(date, &self.timezone);
+        let [begin, end] = [midnight, next].map(Timestamp::as_microsecond);
+        let is_held = [&self.grid, &self.generation].into_iter().any(|meter| {
+            meter.last.is_some_and(|(since, _)| {
+                since < begin && held(since, Some(time.as_microsecond()), &(begin..end)) > 0
+            })
+        });
+        self.begun = Some(if is_held { midnight } else { time });
         (self.date, self.day, self.flows) = (Some(date), begin..end, Flows::default());
         for meter in [&mut self.grid, &mut self.generation] {
             (meter.counted, meter.is_known) = (begin, false);
