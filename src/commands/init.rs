@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use energi_decoders::Product;
 use energi_sinks::settings::{Period, Secret};
+use rustix::fs::Access;
 
 use crate::capture::live::{InterfaceName, program};
 use crate::config::{self, Config, scalar};
@@ -148,8 +149,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let text = format!("{file}: exists already; --force replaces it");
         return Err(Failure::message(Exit::Io, text));
     }
+    // Before anybody waits or answers, and again without the rights of root.
+    can_write(&args.output)?;
     let asks = !args.yes && prompt::is_possible();
     let reports = listen(args)?;
+    can_write(&args.output)?;
     let answers = answers(args, asks, &reports)?;
     let yaml = yaml(&answers);
     let config = config::parse(&yaml, &args.output, &|_| None)
@@ -370,37 +374,46 @@ fn quoted(text: &str) -> String {
     serde_json::Value::String(config::escape(text)).to_string()
 }
 
+/// Returns an error if a file cannot be written at `path`. Nothing is created.
+fn can_write(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let place = if path.exists() { path } else { folder.unwrap_or(Path::new(".")) };
+    rustix::fs::access(place, Access::WRITE_OK).map_err(|error| failed(path, &error.into()))
+}
+
+/// Failure to write the file at `path`.
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    let (exit, what) = match error.kind() {
+        ErrorKind::AlreadyExists => {
+            (Exit::Io, "there is a file already; remove it, or name another".to_owned())
+        }
+        // A gateway started as root keeps no right over the folders of other users.
+        ErrorKind::PermissionDenied => {
+            let what = format!(
+                "cannot be written: {error}; name a file in a folder of the user who runs this \
+                 command. With sudo, that user is root: `doctor` says how to do without"
+            );
+            (Exit::Permission, what)
+        }
+        _ => (Exit::Io, format!("cannot be written: {error}")),
+    };
+    Failure::message(exit, format_args!("{}: {what}", path.display()))
+}
+
 /// Writes the password, then the configuration.
 fn write(args: &Args, answers: &Answers, yaml: &str) -> Result<(), Failure> {
-    let failed = |path: &Path, error: io::Error| {
-        let (exit, what) = match error.kind() {
-            ErrorKind::AlreadyExists => {
-                (Exit::Io, "there is a file already; remove it, or name another".to_owned())
-            }
-            // A gateway started as root keeps no right over the folders of other users.
-            ErrorKind::PermissionDenied => {
-                let what = format!(
-                    "cannot be written: {error}; name a file in a folder of the user who runs this \
-                     command. With sudo, that user is root: `doctor` says how to do without"
-                );
-                (Exit::Permission, what)
-            }
-            _ => (Exit::Io, format!("cannot be written: {error}")),
-        };
-        Failure::message(exit, format_args!("{}: {what}", path.display()))
-    };
     if let Some(Broker { password: Some(password), password_file: Some(file), .. }) =
         &answers.broker
     {
         if args.force {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(failed(file, error));
+                    return Err(failed(file, &error));
                 }
                 _ => {}
             }
         }
-        config::write_secret(file, password).map_err(|error| failed(file, error))?;
+        config::write_secret(file, password).map_err(|error| failed(file, &error))?;
     }
     let mut options = OpenOptions::new();
     options.write(true);
@@ -412,7 +425,7 @@ fn write(args: &Args, answers: &Answers, yaml: &str) -> Result<(), Failure> {
     options
         .open(&args.output)
         .and_then(|mut file| file.write_all(yaml.as_bytes()))
-        .map_err(|error| failed(&args.output, error))
+        .map_err(|error| failed(&args.output, &error))
 }
 
 /// Tries the broker, and says what it answers; that it does not is no failure of the command.

@@ -36,6 +36,15 @@ fn init_writes_what_was_answered() {
 }
 
 #[test]
+fn init_asks_nothing_if_it_cannot_write() {
+    let sandbox = Sandbox::new();
+    let arguments = ["init", "--for", "0", "--interface", "eth9", "-o", "missing/config.yaml"];
+    let (status, seen) = at_a_terminal(&sandbox, &arguments, "Shed\n\nhours.db\n");
+    assert_eq!(status.code(), Some(74), "{seen}");
+    assert!(seen.contains("missing/config.yaml") && !seen.contains("label"), "{seen}");
+}
+
+#[test]
 fn what_cannot_be_undone_is_asked_first() {
     let sandbox = Sandbox::new();
     let capture = example_day();
