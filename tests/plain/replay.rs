@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
 use support::gateway::{Sandbox, example_day, root, stderr, stdout};
-use support::process::Running;
+use support::process::{Running, installed};
 
 const EMPTY: &str = "nothing on standard output, nor an error beside the word of it";
 
@@ -206,6 +206,33 @@ fn kill_9_costs_the_history_at_most_five_seconds() {
     let again = sandbox.run(&["run"]);
     assert!(again.status.success(), "{}", stderr(&again));
     assert!(count(&open(&sandbox), "sample") > 150_000);
+}
+
+#[test]
+fn the_advice_on_a_damaged_history_saves_it() {
+    if installed("sqlite3").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("config.yaml", replay(example_day().to_str().unwrap(), "max", SQLITE));
+    assert!(sandbox.run(&["run"]).status.success());
+    let stored = count(&open(&sandbox), "reading");
+    let mut bytes = fs::read(sandbox.path("energi.db")).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xA5);
+    sandbox.write("energi.db", bytes);
+    // Not closed in order: the file is looked through.
+    sandbox.write("energi.db-wal", [0; 100]);
+    let said = stderr(&sandbox.run(&["run"]));
+    let (_, command) = said.split_once("try: ").unwrap_or_else(|| panic!("{said}"));
+    let command = command.lines().next().unwrap();
+    let output = Command::new("sh").args(["-c", command]).current_dir(sandbox.path("")).output();
+    let saved = Connection::open(sandbox.path("saved.db")).unwrap();
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('reading', 'daily_energy')";
+    let tables: i64 = saved.query_row(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 2, "{command}: {}", stderr(&output.unwrap()));
+    assert!(count(&saved, "daily_energy") > 0);
+    assert!(count(&saved, "reading") > stored / 2);
 }
 
 #[test]

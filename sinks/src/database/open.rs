@@ -99,7 +99,8 @@ impl DatabaseFile {
         let aside = self.move_aside()?;
         error!(
             "{}: the database is damaged ({damage}); it was moved to {}, and {} continues in a new \
-             one. To save what it contains, try: sqlite3 '{1}' .recover",
+             one. To save what it contains, try: \
+             sqlite3 '{1}' .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 saved.db",
             self.path.display(),
             aside.display(),
             self.schema.holds
