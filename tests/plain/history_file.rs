@@ -90,7 +90,7 @@ impl Household {
         let keys = format!("[\"{key}\"]");
         let rows: [(&str, &[&dyn rusqlite::ToSql]); 4] = [
             ("INSERT OR IGNORE INTO device (serial) VALUES (?)", &[&serial]),
-            ("INSERT OR IGNORE INTO shape (keys) VALUES (?)", &[&keys]),
+            ("INSERT OR IGNORE INTO shape (keys, packet) VALUES (?, 0x22)", &[&keys]),
             (
                 "INSERT OR IGNORE INTO field SELECT id, ?1, '$[0]' FROM shape WHERE keys = ?2",
                 &[&key, &keys],

@@ -11,6 +11,7 @@ pub mod fake_server;
 pub mod gate;
 pub mod gateway;
 pub mod golden;
+pub mod history;
 pub mod http;
 pub mod influxd;
 pub mod logs;

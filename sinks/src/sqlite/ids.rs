@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use energi_decoders::{Field, Layout, Value};
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use energi_decoders::{Field, Reading, Value};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::rollup::compute::{Counts, Sample};
 use super::rollup::metrics::{GENERATION, GRID, METRICS, SLOTS, slot_of};
+
+/// The shapes, each with the one of an older release that may have the same readings.
+const SHAPES: &str = "SELECT s.id, s.packet, s.keys, o.id FROM shape s LEFT JOIN shape o
+    ON o.keys = s.keys AND o.packet IS NULL AND s.packet IS NOT NULL";
 
 /// More tallies than this are looked up in the database again.
 const MOST_TALLIES: usize = 10_000;
@@ -24,19 +28,27 @@ pub(super) struct Ids {
 pub(super) struct Shape {
     /// The number in the database.
     pub(super) id: i64,
+    /// The number under which an older release, which kept no packet, stored the same readings.
+    pub(super) older: Option<i64>,
+    /// The packet-length byte; `None` for such readings.
+    packet: Option<u8>,
     keys: Vec<String>,
     /// The confirmed metric that each value is of.
     slots: Vec<Option<usize>>,
 }
 
 impl Shape {
-    fn new(id: i64, keys: Vec<String>) -> Self {
+    /// Reads a row of [`SHAPES`].
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let keys: String = row.get(2)?;
+        let keys: Vec<String> = serde_json::from_str(&keys).unwrap_or_default();
         let slots = keys.iter().map(|key| slot_of(key)).collect();
-        Self { id, keys, slots }
+        Ok(Self { id: row.get(0)?, older: row.get(3)?, packet: row.get(1)?, keys, slots })
     }
 
-    fn is_of(&self, layout: &Layout) -> bool {
-        self.keys.iter().map(String::as_str).eq(layout.fields.iter().map(Field::key))
+    fn is_of(&self, reading: &Reading) -> bool {
+        let keys = || reading.layout().fields.iter().map(Field::key);
+        self.packet == Some(reading.packet()) && self.keys.iter().map(String::as_str).eq(keys())
     }
 
     /// Returns whether any of its values is of a confirmed metric.
@@ -66,12 +78,9 @@ impl Shape {
 impl Ids {
     /// Reads the shapes that the database has.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut select = connection.prepare("SELECT id, keys FROM shape")?;
-        let shapes = select.query_map([], |row| {
-            let keys: String = row.get(1)?;
-            Ok(Shape::new(row.get(0)?, serde_json::from_str(&keys).unwrap_or_default()))
-        })?;
-        Ok(Self { shapes: shapes.collect::<Result<_, _>>()?, ..Self::default() })
+        let mut select = connection.prepare(SHAPES)?;
+        let shapes = select.query_map([], Shape::read)?.collect::<Result<_, _>>()?;
+        Ok(Self { shapes, ..Self::default() })
     }
 
     /// The number of a device.
@@ -89,18 +98,17 @@ impl Ids {
         Ok(id)
     }
 
-    /// The shape of the readings of `layout`.
+    /// The shape of a reading.
     pub(super) fn shape(
         &mut self,
         connection: &Connection,
-        layout: &Layout,
+        reading: &Reading,
     ) -> rusqlite::Result<&Shape> {
-        let known = self.shapes.iter().position(|shape| shape.is_of(layout));
+        let known = self.shapes.iter().position(|shape| shape.is_of(reading));
         let index = if let Some(index) = known {
             index
         } else {
-            let keys = layout.fields.iter().map(|field| field.key().to_owned()).collect();
-            self.shapes.push(add_shape(connection, keys)?);
+            self.shapes.push(add_shape(connection, reading)?);
             self.shapes.len() - 1
         };
         Ok(&self.shapes[index])
@@ -142,13 +150,16 @@ impl Ids {
     }
 }
 
-fn add_shape(connection: &Connection, keys: Vec<String>) -> rusqlite::Result<Shape> {
+fn add_shape(connection: &Connection, reading: &Reading) -> rusqlite::Result<Shape> {
+    let keys: Vec<&str> = reading.layout().fields.iter().map(Field::key).collect();
     let text = serde_json::Value::from(keys.clone()).to_string();
-    let id = connection.prepare("INSERT INTO shape (keys) VALUES (?1)")?.insert([text])?;
+    let id = connection
+        .prepare("INSERT INTO shape (keys, packet) VALUES (?1, ?2)")?
+        .insert((text, reading.packet()))?;
     let mut insert =
         connection.prepare("INSERT INTO field (shape, key, path) VALUES (?1, ?2, ?3)")?;
     for (index, key) in keys.iter().enumerate() {
         insert.execute((id, key, format!("$[{index}]")))?;
     }
-    Ok(Shape::new(id, keys))
+    connection.query_row(&format!("{SHAPES} WHERE s.id = ?1"), [id], Shape::read)
 }

@@ -4,6 +4,7 @@
 //! `minute`; plain SQL that an old sqlite3 command line (3.34) runs. The rest may change with a
 //! migration.
 
+use energi_decoders::{Field, packets};
 use rusqlite::Transaction;
 
 use super::rollup::metrics::METRICS;
@@ -16,9 +17,12 @@ pub const APPLICATION_ID: i32 = 0x656e_7267;
 pub(super) const ZONE_KEY: &str = "timezone";
 
 /// The schema that this release writes (`PRAGMA user_version`).
-pub const VERSION: i32 = 3;
+pub const VERSION: i32 = 4;
 
-const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta, pending];
+/// The first version that keeps the packet of a reading.
+pub(super) const PACKETS_SINCE: i32 = 4;
+
+const MIGRATIONS: [Migration; VERSION as usize] = [create, parts_and_meta, pending, add_packets];
 
 /// The history's.
 pub(super) static SCHEMA: Schema = Schema {
@@ -94,9 +98,43 @@ fn pending(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// Adds the packet to each list of keys, and lets lists of several packets be the same.
+fn add_packets(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "ALTER TABLE shape RENAME TO older_shape;
+         CREATE TABLE shape (id INTEGER PRIMARY KEY, keys TEXT NOT NULL, packet INTEGER,
+             UNIQUE (keys, packet));",
+    )?;
+    let mut insert =
+        transaction.prepare("INSERT INTO shape (id, keys, packet) VALUES (?1, ?2, ?3)")?;
+    let mut select = transaction.prepare("SELECT id, keys FROM older_shape")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, keys): (i64, String) = (row.get(0)?, row.get(1)?);
+        insert.execute((id, &keys, packet_of(&keys)))?;
+    }
+    drop(rows);
+    transaction.execute_batch("DROP TABLE older_shape")
+}
+
+/// The one packet whose records have these keys, a JSON array; `None` where there are several, as of
+/// a decoder that reads records of any length.
+pub(super) fn packet_of(keys: &str) -> Option<u8> {
+    let keys: Vec<&str> = serde_json::from_str(keys).ok()?;
+    // Keys of a declared decoder begin with its packet.
+    if let Some((packet, _)) = keys.first()?.strip_prefix("0x")?.split_once('/') {
+        return u8::from_str_radix(packet, 16).ok();
+    }
+    let layout = packets::all()
+        .find(|layout| layout.fields.iter().map(Field::key).eq(keys.iter().copied()))?;
+    layout.length
+}
+
 /// - `reading`: a row a record as decoded, `vals` its values as a JSON array in the order of
 ///   `shape.keys`, null where one was withheld. `time` is in ms, `us` the microseconds beyond. The
 ///   whole row is the key, so that the same capture twice adds nothing.
+/// - `shape`: a list of keys; since version 4 a row for each packet that has it. `packet` is null
+///   where readings of before are from several packets.
 /// - `field`: `shape` unpacked, for the view.
 /// - `minute_sum`: sums of raw numbers of a minute, `tally` says of how many.
 /// - `energy_quarter`: mWh of a quarter of an hour, `quarter` counts them since 1970; since version

@@ -179,6 +179,10 @@ fn insert(
         "INSERT INTO reading (device, time, us, shape, vals) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO NOTHING",
     )?;
+    let mut find = transaction.prepare_cached(
+        "UPDATE OR IGNORE reading SET shape = ?4
+         WHERE device = ?1 AND time = ?2 AND us = ?3 AND shape = ?6 AND vals = ?5",
+    )?;
     let mut point = transaction.prepare_cached(
         "INSERT INTO energy_point (device, time, energy) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET energy = excluded.energy WHERE excluded.energy > energy",
@@ -189,11 +193,16 @@ fn insert(
     for reading in batch {
         let Some(time) = reading.time else { continue };
         let device = ids.device(transaction, reading.serial)?;
-        let shape = ids.shape(transaction, reading.layout())?;
+        let shape = ids.shape(transaction, reading)?;
         let micros = time.as_microsecond();
         values::write(&mut text, reading);
         let (ms, us) = (micros.div_euclid(1000), micros.rem_euclid(1000));
-        if insert.execute((device, ms, us, shape.id, &text))? > 0 {
+        // The packet of a reading that an older release stored is known now.
+        let is_found = match shape.older {
+            Some(older) => find.execute((device, ms, us, shape.id, &text, older))? > 0,
+            None => false,
+        };
+        if !is_found && insert.execute((device, ms, us, shape.id, &text))? > 0 {
             let is_confirmed = !reading.experimental();
             let has_power = is_confirmed && shape.has_power();
             pending.mark(transaction, device, micros)?;

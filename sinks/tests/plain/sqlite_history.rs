@@ -5,6 +5,7 @@
 mod energy;
 mod faults;
 mod files;
+mod packets;
 mod place;
 mod samples;
 mod stored;

@@ -11,7 +11,7 @@ use energi_decoders::Value;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::super::schema::SCHEMA;
+use super::super::schema::{PACKETS_SINCE, SCHEMA, packet_of};
 use super::super::values;
 use crate::database::{Identity, ReadError, Refusal, open_for_reading};
 
@@ -22,6 +22,8 @@ pub struct StoredReading {
     pub time: Timestamp,
     /// The device's serial number.
     pub serial: u32,
+    /// The packet-length byte; `None` where an older release stored the reading without it.
+    pub packet: Option<u8>,
     keys: Arc<[String]>,
     values: Vec<Option<Value>>,
 }
@@ -39,7 +41,16 @@ impl StoredReading {
 pub struct StoredReadings {
     connection: Connection,
     devices: Vec<StoredDevice>,
-    shapes: HashMap<i64, Arc<[String]>>,
+    /// True if the history keeps packets.
+    packets: bool,
+    shapes: HashMap<i64, StoredShape>,
+}
+
+/// Meaning of the values of a row.
+#[derive(Debug, Clone)]
+struct StoredShape {
+    packet: Option<u8>,
+    keys: Arc<[String]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,14 +86,15 @@ impl StoredReadings {
     /// wrote it that this one does not know.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let connection = open_for_reading(path)?;
-        if SCHEMA.identify(&connection)? == Identity::Empty {
-            return Err(ReadError::Data(Refusal::OtherProgram.to_string()));
-        }
+        let packets = match SCHEMA.identify(&connection)? {
+            Identity::Empty => return Err(ReadError::Data(Refusal::OtherProgram.to_string())),
+            Identity::Ours(version) => version >= PACKETS_SINCE,
+        };
         let devices = connection
             .prepare("SELECT id, serial FROM device ORDER BY serial")?
             .query_map([], |row| Ok(StoredDevice { id: row.get(0)?, serial: row.get(1)? }))?
             .collect::<Result<_, _>>()?;
-        Ok(Self { connection, devices, shapes: HashMap::new() })
+        Ok(Self { connection, devices, packets, shapes: HashMap::new() })
     }
 
     /// Keeps to these devices; all of them where none is given.
@@ -179,10 +191,20 @@ impl StoredReadings {
         let mut last = None;
         while let Some(row) = rows.next()? {
             let place = PageEnd::of(row)?;
+            let shape = match self.shapes.get(&place.shape) {
+                Some(shape) => shape.clone(),
+                // A gateway may add one at any time.
+                None => {
+                    let shape = shape(&self.connection, place.shape, self.packets)?;
+                    self.shapes.insert(place.shape, shape.clone());
+                    shape
+                }
+            };
             page.push(StoredReading {
                 time: timestamp(place.time, place.us)?,
                 serial: device.serial,
-                keys: keys(&self.connection, &mut self.shapes, place.shape)?,
+                packet: shape.packet,
+                keys: shape.keys,
                 values: values::read(&place.vals).map_err(|error| damaged(&error))?,
             });
             last = Some(place);
@@ -205,22 +227,15 @@ impl PageEnd {
     }
 }
 
-/// The keys of a shape. A gateway may add one at any time.
-fn keys(
-    connection: &Connection,
-    shapes: &mut HashMap<i64, Arc<[String]>>,
-    shape: i64,
-) -> Result<Arc<[String]>, ReadError> {
-    if let Some(keys) = shapes.get(&shape) {
-        return Ok(Arc::clone(keys));
-    }
-    let text: String = connection
-        .prepare_cached("SELECT keys FROM shape WHERE id = ?1")?
-        .query_row([shape], |row| row.get(0))?;
+fn shape(connection: &Connection, id: i64, packets: bool) -> Result<StoredShape, ReadError> {
+    let packet = if packets { "packet" } else { "NULL" };
+    let (text, packet): (String, Option<u8>) = connection.query_row(
+        &format!("SELECT keys, {packet} FROM shape WHERE id = ?1"),
+        [id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     let keys: Vec<String> = serde_json::from_str(&text).map_err(|error| damaged(&error))?;
-    let keys: Arc<[String]> = keys.into();
-    shapes.insert(shape, Arc::clone(&keys));
-    Ok(keys)
+    Ok(StoredShape { packet: packet.or_else(|| packet_of(&text)), keys: keys.into() })
 }
 
 fn timestamp(ms: i64, us: i64) -> Result<Timestamp, ReadError> {
