@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic"))]
 
+#[cfg(all(feature = "queue", feature = "sqlite"))]
+pub mod backfill;
 pub mod channel;
 #[cfg(feature = "sqlite")]
 pub mod chart;

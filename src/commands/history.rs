@@ -52,7 +52,7 @@ pub enum HistoryAction {
     /// Remove a device, or its data from before a date; stop the gateway first
     Forget(ForgetArgs),
     /// Send samples to another sink, also while the gateway is running
-    #[cfg(feature = "influxdb")]
+    #[cfg(any(feature = "influxdb", feature = "postgres"))]
     Send(SendArgs),
 }
 
@@ -105,11 +105,12 @@ pub struct ForgetArgs {
 }
 
 /// Arguments of `history send`.
-#[cfg(feature = "influxdb")]
+#[cfg(any(feature = "influxdb", feature = "postgres"))]
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Samples that InfluxDB already has do not change: a sample that is sent twice is stored once. Dates are \
-local dates in the configuration's time zone.
+    after_help = "An influxdb or postgres sink can be named. Samples that the server already has do not change: a sample \
+that is sent twice is stored once. A postgres sink receives the daily energy, too. Dates are local dates in the configuration's time \
+zone.
 
 Example:
   energi-gateway history send --sink influxdb --from 2026-06"
@@ -155,7 +156,7 @@ pub fn run(args: &HistoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
         }
         HistoryAction::Export(args) => export(args, out),
         HistoryAction::Forget(args) => forget(args, out),
-        #[cfg(feature = "influxdb")]
+        #[cfg(any(feature = "influxdb", feature = "postgres"))]
         HistoryAction::Send(args) => send(args, out),
     }
 }
@@ -219,26 +220,32 @@ fn forget(args: &ForgetArgs, out: &mut dyn Write) -> Result<(), Failure> {
     )
 }
 
-#[cfg(feature = "influxdb")]
+#[cfg(any(feature = "influxdb", feature = "postgres"))]
 fn send(args: &SendArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    use energi_sinks::sqlite::DaySelection;
+
     use crate::platform::exit::Exit;
 
     let config = super::configuration(args.location.config.as_deref())?;
     let db = args.location.find()?.path;
     let dates = args.dates.resolve(&config.timezone)?;
-    let selection = history::SendSelection {
-        time: dates.time(&config.timezone)?,
-        serials: args.serial.clone(),
-    };
-    let Some(sent) = history::send(&db, selection, &config, &args.sink)? else {
+    let time = dates.time(&config.timezone)?;
+    let days = DaySelection { from: dates.from, to: dates.to, serials: args.serial.clone() };
+    let selection = history::SendSelection { days, time };
+    let Some(sent) = history::send(&db, &selection, &config, &args.sink)? else {
         tracing::warn!("{}: no sample to send{}", db.display(), dates.describe());
         return Ok(());
     };
-    let (points, from, to) = (sent.points, sent.dates.start(), sent.dates.end());
-    say(out, format_args!("{}: {points} points sent, {from} to {to}", args.sink))?;
+    let (accepted, from, to) = (&sent.accepted, sent.dates.start(), sent.dates.end());
+    say(out, format_args!("{}: {accepted} sent, {from} to {to}", args.sink))?;
+    if sent.left_out > 0 {
+        let (count, why) = (sent.left_out, sent.left_out_because);
+        tracing::warn!("{}: {count} readings were left out: {why}", args.sink);
+    }
     if sent.refused > 0 {
-        let refused = sent.refused;
-        let said = format_args!("{}: {refused} points were refused for good; see above", args.sink);
+        let (refused, items) = (sent.refused, accepted.items);
+        let said =
+            format_args!("{}: {refused} {items} were refused for good; see above", args.sink);
         return Err(Failure::message(Exit::Data, said));
     }
     Ok(())

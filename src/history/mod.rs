@@ -4,7 +4,7 @@ mod backup;
 mod error;
 mod export;
 mod forget;
-#[cfg(feature = "influxdb")]
+#[cfg(any(feature = "influxdb", feature = "postgres"))]
 mod send;
 mod vacuum;
 
@@ -17,8 +17,8 @@ pub use error::HistoryError;
 pub(crate) use export::io_error;
 pub use export::{SampleSelection, export};
 pub use forget::forget;
-#[cfg(feature = "influxdb")]
-pub use send::{SendSelection, send};
+#[cfg(any(feature = "influxdb", feature = "postgres"))]
+pub use send::{Accepted, SendReport, SendSelection, send};
 pub use vacuum::vacuum;
 
 /// Opens the history at `path` for reading; a gateway may be writing to it.

@@ -263,10 +263,14 @@ fn a_history_is_sent_while_the_gateway_writes_it() {
 
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code() {
-    let sandbox = sandbox("http://127.0.0.1:9", "  - {type: stdout}\n");
+    let nats = "  - {type: nats, url: \"nats://127.0.0.1:9\", subject: energi.home.frames}\n";
+    let nats = if cfg!(feature = "nats") { nats } else { "" };
+    let sandbox = sandbox("http://127.0.0.1:9", &format!("  - {{type: stdout}}\n{nats}"));
     for (options, code, said) in [
-        ("--sink stdout", 64, "an influxdb sink"),
+        ("--sink stdout", 64, "influxdb or postgres sink"),
         ("--sink loft", 64, ": attic"),
+        #[cfg(feature = "nats")]
+        ("--sink nats", 64, "takes frames"),
         ("--sink attic --from 2026-06-21 --to 2026-06-20", 64, "is after"),
         ("--sink attic --from yesterday", 64, "not a date"),
         ("--sink attic --db missing.db", 66, "missing.db: "),

@@ -1,5 +1,5 @@
-//! Deliveries of the sinks to real servers: Mosquitto, VictoriaMetrics, InfluxDB, and replicated
-//! servers of many sites.
+//! Deliveries of the sinks to real servers: Mosquitto, VictoriaMetrics, InfluxDB, PostgreSQL, and
+//! replicated servers of many sites.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -7,6 +7,8 @@ mod custom_decoder;
 mod fleet;
 mod forged;
 mod history_send;
+#[cfg(feature = "postgres")]
+mod history_to_postgres;
 mod home_assistant;
 mod influx_queries;
 mod influxdb;

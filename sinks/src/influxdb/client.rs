@@ -76,11 +76,6 @@ impl InfluxdbClient {
         }
     }
 
-    /// Encodes points of a history.
-    pub fn encoder(&self) -> &LineEncoder {
-        &self.encoder
-    }
-
     async fn write(&self, lines: &[u8]) -> WriteResponse {
         let client = match self.client().await {
             Ok(client) => client,
@@ -162,6 +157,19 @@ impl Encoder for InfluxdbClient {
             }
             refused => refused.into_result(0, server).map(|_| String::new()),
         }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl crate::backfill::Backfill for InfluxdbClient {
+    const LEFT_OUT: &'static str = "they have no value";
+
+    fn encode_stored(&self, readings: &[crate::sqlite::StoredReading]) -> Payload {
+        let mut points = Payload::default();
+        for reading in readings {
+            self.encoder.point(reading.serial, reading.time, reading.fields(), &mut points);
+        }
+        points
     }
 }
 

@@ -1,12 +1,11 @@
 //! A connection to the server, and what is done with it.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use energi_decoders::Reading;
 use energi_decoders::json::Json;
+use energi_decoders::{Reading, Value};
 use futures_util::SinkExt;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
@@ -17,11 +16,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::info;
 
 use super::config::PostgresConfig;
-use super::daily::DailyEnergy;
+use super::daily::{self, DailyEnergy};
 use super::failure::failure;
+use crate::backfill::Backfill;
+use crate::energy::EnergyDay;
 use crate::queue::Payload;
 use crate::runner::{Encoder, Receipt, SendError};
 use crate::sink::Context;
+use crate::sqlite::StoredReading;
 use crate::tls::authorities;
 
 /// The schema that this release writes.
@@ -110,6 +112,24 @@ impl PostgresClient {
         self.in_time(client.batch_execute(STAGING)).await
     }
 
+    /// Takes the connection that is ready for readings, or makes one.
+    async fn take(&self, slot: &mut Option<Client>) -> Result<Client, SendError> {
+        match slot.take() {
+            Some(client) if !client.is_closed() => Ok(client),
+            _ => {
+                let mut client = self.connect().await?;
+                self.prepare(&mut client).await?;
+                Ok(client)
+            }
+        }
+    }
+
+    /// A line of `COPY`: the site and a reading as JSON.
+    fn line(&self, json: &str) -> String {
+        let site = self.site.as_deref().map_or_else(|| "\\N".to_owned(), escape);
+        format!("{site}\t{}\n", escape(json))
+    }
+
     /// Checks that this release knows the schema.
     fn judge(&self, found: i32) -> Result<(), SendError> {
         if found > VERSION {
@@ -123,7 +143,7 @@ impl PostgresClient {
     }
 
     /// Copies the history's days, if it is time.
-    async fn copy_daily(&self, client: &mut Client, now: bool) {
+    async fn copy_daily(&self, client: &Client, now: bool) {
         if let Some(daily) = &self.daily {
             let limit = self.config.timeout.duration();
             daily.copy(client, self.site.as_deref(), self.config.server(), limit, now).await;
@@ -151,31 +171,17 @@ impl Encoder for PostgresClient {
         self.config.server()
     }
 
-    /// A line of `COPY`: the site and the reading as JSON.
     fn encode(&self, readings: &[Arc<Reading>]) -> Payload {
-        let site = self.site.as_deref().map_or_else(|| "\\N".to_owned(), escape);
-        let mut lines = String::new();
-        for reading in readings {
-            let json = escape(&Json(reading).to_string());
-            // Writing to a text does not fail.
-            let _infallible = writeln!(lines, "{site}\t{json}");
-        }
-        lines.into()
+        let line = |reading: &Arc<Reading>| self.line(&Json(reading).to_string());
+        readings.iter().map(line).collect::<String>().into()
     }
 
     async fn send(&self, payload: &Payload) -> Result<Receipt, SendError> {
         let mut slot = self.connection.lock().await;
-        let mut client = match slot.take() {
-            Some(client) if !client.is_closed() => client,
-            _ => {
-                let mut client = self.connect().await?;
-                self.prepare(&mut client).await?;
-                client
-            }
-        };
+        let mut client = self.take(&mut slot).await?;
         let stored = self.in_time(store(&mut client, &payload.data)).await;
         if stored.is_ok() {
-            self.copy_daily(&mut client, false).await;
+            self.copy_daily(&client, false).await;
         }
         // After any other failure the server may have changed: the next try begins with a look.
         if let Ok(()) | Err(SendError::Invalid(_) | SendError::TooLarge(_)) = stored {
@@ -205,10 +211,43 @@ impl Encoder for PostgresClient {
     }
 
     async fn close(&self) {
-        if let Some(client) = &mut *self.connection.lock().await {
+        if let Some(client) = &*self.connection.lock().await {
             self.copy_daily(client, true).await;
         }
     }
+}
+
+#[async_trait]
+impl Backfill for PostgresClient {
+    const LEFT_OUT: &'static str = "an older release stored them without their packet, which is part \
+                                    of the primary key";
+
+    const TAKES_DAYS: bool = true;
+
+    fn encode_stored(&self, readings: &[StoredReading]) -> Payload {
+        let json = readings.iter().filter_map(stored_json);
+        json.map(|json| self.line(&json)).collect::<String>().into()
+    }
+
+    async fn send_days(&self, days: &[EnergyDay]) -> Result<(), SendError> {
+        let mut slot = self.connection.lock().await;
+        let client = self.take(&mut slot).await?;
+        self.in_time(daily::upsert(&client, self.site.as_deref(), days)).await?;
+        *slot = Some(client);
+        Ok(())
+    }
+}
+
+/// The members of a reading that [`INSERT`] takes, as [`Json`] writes them; `None` where the packet is
+/// not known.
+fn stored_json(reading: &StoredReading) -> Option<String> {
+    let (time, serial, packet) = (reading.time, reading.serial, reading.packet?);
+    let field = |(key, value): (&str, Value)| format!(r#""{key}":{}"#, value.quoted());
+    let fields: Vec<_> = reading.fields().map(field).collect();
+    let fields = fields.join(",");
+    Some(format!(
+        r#"{{"time":"{time:.6}","serial":{serial},"packet":"0x{packet:02X}","fields":{{{fields}}}}}"#
+    ))
 }
 
 /// Query whether the role may add readings.

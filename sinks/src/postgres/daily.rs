@@ -1,16 +1,18 @@
-//! The daily energy of a SQLite history, copied row by row where a row has changed.
+//! Days of energy of a SQLite history as rows of a table.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use jiff::civil::Date;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 
 use super::failure::failure;
+use crate::energy::{Energy, EnergyDay};
 use crate::runner::Outage;
+use crate::sqlite::{DaySelection, History};
 
 /// Interval at which the history is looked into.
 const EVERY: Duration = Duration::from_mins(10);
@@ -18,20 +20,20 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Time to wait after a failure.
 const AFTER_A_FAILURE: Duration = Duration::from_mins(1);
 
-/// Time to wait for the history's writer.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// The role needs no more than this on its own rows, and a row that is the same stays as it is.
+/// All days in one statement: one for each would take a journey to the server each. The role needs no
+/// more than this on its own rows.
 const UPSERT: &str = "
     INSERT INTO daily_energy
         (serial, date, diverted_kwh, import_kwh, export_kwh, generation_kwh, complete, site)
-    VALUES ($1, ($2::text)::date, $3, $4, $5, $6, $7, $8)
+    SELECT serial, date::date, diverted, import, export, generation, complete, $8::text
+    FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
+        $7::boolean[]) AS day (serial, date, diverted, import, export, generation, complete)
     ON CONFLICT (serial, date) DO UPDATE SET
         diverted_kwh = excluded.diverted_kwh, import_kwh = excluded.import_kwh,
         export_kwh = excluded.export_kwh, generation_kwh = excluded.generation_kwh,
         complete = excluded.complete, site = excluded.site";
 
-/// A history, and what the server has of it.
+/// A history whose days are copied where they have changed.
 #[derive(Debug)]
 pub(super) struct DailyEnergy {
     history: PathBuf,
@@ -42,15 +44,9 @@ pub(super) struct DailyEnergy {
 struct DailyState {
     /// Time of the next look.
     next: Instant,
-    sent: HashMap<(i64, String), DailyRow>,
+    /// Days that the server has.
+    sent: HashMap<(u32, Date), EnergyDay>,
     outage: Outage,
-}
-
-/// Diverted, import, export, generation in kWh, and whether the day is complete.
-#[derive(Debug, Clone, PartialEq)]
-struct DailyRow {
-    kwh: [Option<f64>; 4],
-    complete: bool,
 }
 
 impl DailyEnergy {
@@ -64,7 +60,7 @@ impl DailyEnergy {
     /// tried again.
     pub(super) async fn copy(
         &self,
-        client: &mut Client,
+        client: &Client,
         site: Option<&str>,
         server: &str,
         limit: Duration,
@@ -91,52 +87,42 @@ impl DailyEnergy {
     async fn copy_changes(
         &self,
         state: &mut DailyState,
-        client: &mut Client,
+        client: &Client,
         site: Option<&str>,
         server: &str,
     ) -> Result<(), String> {
         let history = self.history.clone();
-        let rows = tokio::task::spawn_blocking(move || read(&history)).await;
-        let rows = rows.map_err(|died| died.to_string())?;
-        let mut rows = rows.map_err(|error| format!("{}: {error}", self.history.display()))?;
-        rows.retain(|key, row| state.sent.get(key) != Some(row));
-        upsert(client, site, &rows).await.map_err(|error| failure(server, &error).to_string())?;
-        state.sent.extend(rows);
+        let read = tokio::task::spawn_blocking(move || {
+            History::open_beside_writer(&history)?.days(&DaySelection::default())
+        });
+        let days = read.await.map_err(|died| died.to_string())?;
+        let mut days = days.map_err(|error| format!("{}: {error}", self.history.display()))?;
+        days.retain(|day| state.sent.get(&(day.serial, day.date)) != Some(day));
+        upsert(client, site, &days).await.map_err(|error| failure(server, &error).to_string())?;
+        state.sent.extend(days.into_iter().map(|day| ((day.serial, day.date), day)));
         Ok(())
     }
 }
 
-fn read(history: &Path) -> rusqlite::Result<HashMap<(i64, String), DailyRow>> {
-    // Through SQLite alone, which knows of the connection that this process may write with: to close
-    // a file handle of the history's would take the locks of that connection.
-    let history = Connection::open_with_flags(history, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    history.busy_timeout(BUSY)?;
-    let mut statement = history.prepare(
-        "SELECT serial, date, diverted_kwh, import_kwh, export_kwh, generation_kwh, complete
-         FROM daily_energy",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let kwh = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
-        Ok(((row.get(0)?, row.get(1)?), DailyRow { kwh, complete: row.get(6)? }))
-    })?;
-    rows.collect()
-}
-
-async fn upsert(
-    client: &mut Client,
+/// Stores days in the place of those of the same devices and dates.
+pub(super) async fn upsert(
+    client: &Client,
     site: Option<&str>,
-    rows: &HashMap<(i64, String), DailyRow>,
+    days: &[EnergyDay],
 ) -> Result<(), tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    let statement = transaction.prepare(UPSERT).await?;
-    for ((serial, date), DailyRow { kwh: [diverted, import, export, generation], complete }) in rows
-    {
-        transaction
-            .execute(
-                &statement,
-                &[serial, date, diverted, import, export, generation, complete, &site],
-            )
-            .await?;
-    }
-    transaction.commit().await
+    let kwh = |of: fn(&Energy) -> Option<f64>| -> Vec<Option<f64>> {
+        days.iter().map(|day| of(&day.energy)).collect()
+    };
+    let serials: Vec<i64> = days.iter().map(|day| day.serial.into()).collect();
+    let dates: Vec<String> = days.iter().map(|day| day.date.to_string()).collect();
+    let (diverted, import) = (kwh(|energy| energy.diverted), kwh(|energy| energy.import));
+    let (export, generation) = (kwh(|energy| energy.export), kwh(|energy| energy.generation));
+    let complete: Vec<bool> = days.iter().map(|day| day.complete).collect();
+    client
+        .execute(
+            UPSERT,
+            &[&serials, &dates, &diverted, &import, &export, &generation, &complete, &site],
+        )
+        .await
+        .map(drop)
 }

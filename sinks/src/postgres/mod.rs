@@ -15,7 +15,7 @@ mod failure;
 use async_trait::async_trait;
 
 use crate::queue;
-use crate::runner::{Encoder, Queued, QueuedOptions};
+use crate::runner::{Dispatcher, Encoder, Queued, QueuedOptions};
 use crate::settings::{Problem, QueueOptions};
 use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
 
@@ -63,5 +63,13 @@ impl SinkConfig for PostgresConfig {
 
     fn is_remote(&self) -> bool {
         true
+    }
+}
+
+impl PostgresConfig {
+    /// A way to the server for readings of the past, past the queue: they are on a disk already.
+    pub fn backfill(&self, context: &Context) -> Dispatcher<PostgresClient> {
+        let config = Self { history: None, ..self.clone() };
+        Dispatcher::new(context.name.clone(), PostgresClient::new(config, context), ITEMS)
     }
 }

@@ -77,7 +77,7 @@ pub struct Dispatcher<E> {
     sink: String,
     encoder: E,
     /// Name of the items in messages.
-    pub(super) items: &'static str,
+    items: &'static str,
     /// True if the destination has ever taken an item.
     proven: AtomicBool,
     reminders: Mutex<Reminders>,
@@ -88,6 +88,11 @@ impl<E: Encoder> Dispatcher<E> {
     pub fn new(sink: impl Into<String>, encoder: E, items: &'static str) -> Self {
         let (proven, reminders) = (AtomicBool::new(false), Mutex::default());
         Self { sink: sink.into(), encoder, items, proven, reminders }
+    }
+
+    /// Name of the items in messages.
+    pub fn items(&self) -> &'static str {
+        self.items
     }
 
     /// The encoder.

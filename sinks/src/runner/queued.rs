@@ -276,7 +276,7 @@ impl<E: Encoder> Queued<E> {
 
     fn waiting(&self) -> String {
         let (waiting, file) = (self.queue.waiting(), self.queue.path().display());
-        format!("{waiting} {} wait in {file}", self.dispatcher.items)
+        format!("{waiting} {} wait in {file}", self.dispatcher.items())
     }
 }
 

@@ -1,14 +1,16 @@
 mod reader;
 
+use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
+use std::sync::Arc;
 
 use energi_sinks::SinkError;
-use energi_sinks::influxdb::{InfluxdbClient, InfluxdbConfig};
-use energi_sinks::queue::Payload;
+use energi_sinks::backfill::Backfill;
+use energi_sinks::energy::EnergyDay;
 use energi_sinks::registry::AnyConfig;
-use energi_sinks::runner::{Backoff, DeliveryReport, Dispatcher};
-use energi_sinks::sqlite::StoredReadings;
+use energi_sinks::runner::{Backoff, Dispatcher};
+use energi_sinks::sqlite::{DaySelection, StoredReadings};
 use indicatif::HumanCount;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -26,116 +28,210 @@ use reader::{Batch, Reader};
 /// Attempts to send a batch before a command that somebody waits for gives up: about 40 s.
 const TRIES: u64 = 8;
 
-/// Selection of samples to send.
+/// Days of a request.
+const DAYS: usize = 5_000;
+
+/// Selection of what is sent.
 #[derive(Debug, Clone, Default)]
 pub struct SendSelection {
-    /// Range of times, without its end; `None` for all.
+    /// The devices and the local dates.
+    pub days: DaySelection,
+    /// Time from the first of these dates to the last, without its end; `None` for all.
     pub time: Option<Range<Timestamp>>,
-    /// The devices; all where none is named.
-    pub serials: Vec<u32>,
 }
 
-/// Points that were sent.
+/// Result of a history that was sent.
 #[derive(Debug)]
 pub struct SendReport {
-    /// The local dates of the first sample and of the last.
+    /// The first local date and the last.
     pub dates: RangeInclusive<Date>,
-    /// Number of points that the server accepted.
-    pub points: u64,
-    /// Number of points that the server rejected.
+    /// What the server accepted.
+    pub accepted: Accepted,
+    /// Number of readings that the server rejected.
     pub refused: u64,
+    /// Number of readings that have no place at the server.
+    pub left_out: u64,
+    /// Reason why they have none.
+    pub left_out_because: &'static str,
 }
 
-/// Sends the samples of the history at `db` to the `influxdb` sink called `name`, as that sink
-/// sends them itself; `None` where there is none to send. The memory it takes does not depend on
-/// their number.
+/// Amount that a server accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Number of readings.
+    pub readings: u64,
+    /// Name of the readings at this server.
+    pub items: &'static str,
+    /// Number of days of energy, each of a device.
+    pub days: usize,
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.readings, self.items)?;
+        if self.days > 0 {
+            write!(f, " and {} rows of daily energy", self.days)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends what the history at `db` holds to the sink called `name`, as that sink sends it itself;
+/// `None` where there is nothing to send. The memory it takes does not depend on the number of
+/// readings.
 ///
 /// # Errors
 /// [`Failure`] where the history cannot be read, where there is no such sink, where its server does
-/// not take points, and after a signal; it says from which date to go on.
+/// not take readings, and after a signal; it says from which date to go on.
 pub fn send(
     db: &Path,
-    wanted: SendSelection,
+    wanted: &SendSelection,
     config: &Config,
     name: &str,
 ) -> Result<Option<SendReport>, Failure> {
-    let target = target(config, name)?;
+    let history = Source { db, wanted, config, name };
     let context = config.context(name);
-    let unread = |error| HistoryError::read(db, error);
-    let reader = Reader {
-        history: StoredReadings::open(db).map_err(unread)?.of(&wanted.serials),
-        time: wanted.time.unwrap_or(Timestamp::MIN..Timestamp::MAX),
-        timezone: config.timezone.clone(),
-    };
-    let Some(dates) = reader.dates().map_err(unread)? else { return Ok(None) };
-    let runtime = runtime::create()?;
-    runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        let backfill = target.backfill(&context).await;
-        let encoder = backfill.encoder().encoder().clone();
-        let batches = reader.start(encoder).map_err(|error| Failure::new(Exit::Io, error))?;
-        let status = StatusLine::new();
-        let sent = SendReport { dates, points: 0, refused: 0 };
-        let mut sending = Sending { db, name, backfill, status, sent, date: None };
-        let result = tokio::select! {
-            biased;
-            () = signals.next() => Err(Failure::message(Exit::Unavailable, "stopped by a signal")),
-            result = sending.all(batches) => result,
-        };
-        result.map_err(|failure| sending.not_all(&failure)).map(|()| Some(sending.sent))
+    let sink = config.sinks.iter().find(|sink| sink.name == name);
+    runtime::create()?.block_on(async {
+        match sink.map(|sink| &sink.config) {
+            #[cfg(feature = "influxdb")]
+            Some(AnyConfig::Influxdb(sink)) => history.send_to(sink.backfill(&context).await).await,
+            #[cfg(feature = "postgres")]
+            Some(AnyConfig::Postgres(sink)) => history.send_to(sink.backfill(&context)).await,
+            other => Err(not_served(config, name, other).into()),
+        }
     })
 }
 
-/// The sink called `name`.
-fn target<'c>(config: &'c Config, name: &str) -> Result<&'c InfluxdbConfig, HistoryError> {
-    let mut influxdb = Vec::new();
-    for sink in &config.sinks {
-        match &sink.config {
-            AnyConfig::Influxdb(config) if sink.name == name => return Ok(config),
-            AnyConfig::Influxdb(_) => influxdb.push(sink.name.as_str()),
-            _ => {}
-        }
-    }
-    let has = match &influxdb[..] {
-        [] => "has none".to_owned(),
-        names => format!("has: {}", names.join(", ")),
+/// Explains that a sink is not one that a history can be sent to.
+fn not_served(config: &Config, name: &str, sink: Option<&AnyConfig>) -> HistoryError {
+    let why = match sink.map(AnyConfig::type_name) {
+        Some("nats") => " a nats sink takes frames, which a history does not hold;",
+        _ => "",
     };
-    Err(HistoryError::Usage(format!(
-        "--sink {name}: give the name of an influxdb sink; the configuration {has}"
-    )))
+    let served = ["influxdb", "postgres"];
+    let sinks = config.sinks.iter().filter(|sink| served.contains(&sink.config.type_name()));
+    let names: Vec<_> = sinks.map(|sink| sink.name.as_str()).collect();
+    let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    HistoryError::Usage(format!(
+        "--sink {name}:{why} give the name of an {} sink, of which the configuration has: {has}",
+        served.join(" or ")
+    ))
 }
 
-/// Points on their way.
-struct Sending<'a> {
+/// A history to be sent.
+struct Source<'a> {
+    db: &'a Path,
+    wanted: &'a SendSelection,
+    config: &'a Config,
+    name: &'a str,
+}
+
+impl Source<'_> {
+    async fn send_to<C: Backfill>(
+        &self,
+        backfill: Dispatcher<C>,
+    ) -> Result<Option<SendReport>, Failure> {
+        let Self { db, wanted, config, name } = *self;
+        let unread = |error| HistoryError::read(db, error);
+        let days = if C::TAKES_DAYS {
+            super::open(db)?.days(&wanted.days).map_err(unread)?
+        } else {
+            Vec::new()
+        };
+        let reader = Reader {
+            history: StoredReadings::open(db).map_err(unread)?.of(&wanted.days.serials),
+            time: wanted.time.clone().unwrap_or(Timestamp::MIN..Timestamp::MAX),
+            timezone: config.timezone.clone(),
+        };
+        let readings = reader.dates().map_err(unread)?;
+        let ends = readings.iter().flat_map(|dates| [*dates.start(), *dates.end()]);
+        let dates = ends.chain(days.iter().map(|day| day.date));
+        let (Some(first), Some(last)) = (dates.clone().min(), dates.max()) else {
+            return Ok(None);
+        };
+        let mut signals = Signals::listen()?;
+        let accepted = Accepted { readings: 0, items: backfill.items(), days: 0 };
+        let backfill = Arc::new(backfill);
+        let batches =
+            reader.start(Arc::clone(&backfill)).map_err(|error| Failure::new(Exit::Io, error))?;
+        let mut sending = Sending {
+            db,
+            name,
+            backfill,
+            status: StatusLine::new(),
+            readings: readings.unwrap_or(first..=last),
+            report: SendReport {
+                dates: first..=last,
+                accepted,
+                refused: 0,
+                left_out: 0,
+                left_out_because: C::LEFT_OUT,
+            },
+            date: first,
+        };
+        let result = tokio::select! {
+            biased;
+            () = signals.next() => Err(Failure::message(Exit::Unavailable, "stopped by a signal")),
+            result = sending.all(&days, batches) => result,
+        };
+        result.map_err(|failure| sending.not_all(&failure)).map(|()| Some(sending.report))
+    }
+}
+
+/// A history on its way.
+struct Sending<'a, C> {
     db: &'a Path,
     name: &'a str,
-    backfill: Dispatcher<InfluxdbClient>,
+    backfill: Arc<Dispatcher<C>>,
     status: Option<StatusLine>,
-    sent: SendReport,
-    /// The date whose points are being sent.
-    date: Option<Date>,
+    /// The local dates of the first reading and of the last.
+    readings: RangeInclusive<Date>,
+    report: SendReport,
+    /// The date whose readings are being sent.
+    date: Date,
 }
 
-impl Sending<'_> {
-    async fn all(&mut self, mut batches: mpsc::Receiver<reader::Item>) -> Result<(), Failure> {
+impl<C: Backfill> Sending<'_, C> {
+    /// Sends the days, then the readings: a command that goes on from a later date has all days of
+    /// before.
+    async fn all(
+        &mut self,
+        days: &[EnergyDay],
+        mut batches: mpsc::Receiver<reader::Item>,
+    ) -> Result<(), Failure> {
+        let unsent = |error| Failure::new(Exit::Unavailable, error);
+        for days in days.chunks(DAYS) {
+            let encoder = self.backfill.encoder();
+            let sent = self.patiently(async || Ok(encoder.send_days(days).await?)).await;
+            sent.map_err(unsent)?;
+            self.report.accepted.days += days.len();
+        }
         while let Some(batch) = batches.recv().await {
-            let Batch { date, points } =
+            let Batch { date, payload, left_out } =
                 batch.map_err(|error| HistoryError::read(self.db, error))?;
-            self.date = Some(date);
-            self.show(date);
-            let report = self.deliver(points).await;
-            let report = report.map_err(|error| Failure::new(Exit::Unavailable, error))?;
-            self.sent.refused += (report.dead_letters.len() + report.rejected) as u64;
-            self.sent.points += report.delivered as u64;
+            self.date = date;
+            self.show();
+            self.report.left_out += left_out as u64;
+            if payload.is_empty() {
+                continue;
+            }
+            let sent = self.patiently(async || self.backfill.deliver(payload.clone()).await).await;
+            let sent = sent.map_err(unsent)?;
+            self.report.refused += (sent.dead_letters.len() + sent.rejected) as u64;
+            self.report.accepted.readings += sent.delivered as u64;
         }
         Ok(())
     }
 
-    /// Sends a batch, and again while the trouble may pass by itself.
-    async fn deliver(&mut self, points: Payload) -> Result<DeliveryReport, SinkError> {
+    /// Tries to send something, and again while the trouble may pass by itself.
+    async fn patiently<T>(
+        &self,
+        attempt: impl AsyncFn() -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
         let mut backoff = Backoff::default();
         loop {
-            match self.backfill.deliver(points.clone()).await {
+            match attempt().await {
                 Err(SinkError::Transient { message: trouble, .. })
                     if backoff.tries() + 1 < TRIES =>
                 {
@@ -149,21 +245,21 @@ impl Sending<'_> {
         }
     }
 
-    fn show(&self, date: Date) {
+    fn show(&self) {
         let Some(status) = &self.status else { return };
-        let (first, last) = (*self.sent.dates.start(), *self.sent.dates.end());
+        let (first, last) = (*self.readings.start(), *self.readings.end());
         let days = |since: Date| since.duration_until(last).as_hours() / 24 + 1;
-        let done = 100 - 100 * days(date) / days(first).max(1);
-        status.show(format!("{date}, {done} %: {} points", HumanCount(self.sent.points)));
+        let done = 100 - 100 * days(self.date) / days(first).max(1);
+        let Accepted { readings, items, .. } = self.report.accepted;
+        status.show(format!("{}, {done} %: {} {items}", self.date, HumanCount(readings)));
     }
 
     /// The failure with how far it came.
     fn not_all(&self, failure: &Failure) -> Failure {
-        let points = self.sent.points;
-        let go_on = match self.date {
-            Some(date) => format!("{points} points were sent; continue with --from {date}"),
-            None => "nothing was sent".to_owned(),
-        };
-        Failure::message(failure.exit, format_args!("{failure}; {go_on}"))
+        let (accepted, date) = (&self.report.accepted, self.date);
+        Failure::message(
+            failure.exit,
+            format_args!("{failure}; {accepted} were sent; continue with --from {date}"),
+        )
     }
 }

@@ -2,33 +2,37 @@
 
 use std::io;
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 use std::thread;
 
-use energi_sinks::influxdb::line_protocol::LineEncoder;
+use energi_sinks::backfill::Backfill;
 use energi_sinks::queue::Payload;
+use energi_sinks::runner::Dispatcher;
 use energi_sinks::sqlite::{ReadError, StoredReadings};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-/// Points of a request: what `InfluxData` finds best.
-const POINTS: usize = 5_000;
+/// Readings of a request: what `InfluxData` finds best.
+const READINGS: usize = 5_000;
 
 /// Number of batches that are read ahead.
 const AHEAD: usize = 2;
 
-/// Points of one local date.
+/// Readings of one local date.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) date: Date,
-    pub(super) points: Payload,
+    pub(super) payload: Payload,
+    /// Number of readings that have no place at the server.
+    pub(super) left_out: usize,
 }
 
 /// Batch from the thread: after an error, nothing.
 pub(super) type Item = Result<Batch, ReadError>;
 
-/// A history on its way to points.
+/// A history that is read.
 pub(super) struct Reader {
     pub(super) history: StoredReadings,
     pub(super) time: Range<Timestamp>,
@@ -48,10 +52,13 @@ impl Reader {
     }
 
     /// Begins to read, oldest date first. Dropping the receiver ends it.
-    pub(super) fn start(self, encoder: LineEncoder) -> io::Result<mpsc::Receiver<Item>> {
+    pub(super) fn start<C: Backfill>(
+        self,
+        backfill: Arc<Dispatcher<C>>,
+    ) -> io::Result<mpsc::Receiver<Item>> {
         let (batches, receiver) = mpsc::channel(AHEAD);
         thread::Builder::new().name("history".to_owned()).spawn(move || {
-            if let Err(error) = self.read(&encoder, &batches) {
+            if let Err(error) = self.read(backfill.encoder(), &batches) {
                 // Nobody minds once the receiver has gone.
                 let _ = batches.blocking_send(Err(error));
             }
@@ -61,7 +68,7 @@ impl Reader {
 
     fn read(
         mut self,
-        encoder: &LineEncoder,
+        encoder: &impl Backfill,
         batches: &mpsc::Sender<Item>,
     ) -> Result<(), ReadError> {
         let mut from = self.time.start;
@@ -73,16 +80,13 @@ impl Reader {
             }
             let mut pages = self.history.pages(first..end);
             loop {
-                let page = self.history.next(&mut pages, POINTS)?;
+                let page = self.history.next(&mut pages, READINGS)?;
                 if page.is_empty() {
                     break;
                 }
-                let mut points = Payload::default();
-                for reading in &page {
-                    let fields = reading.fields();
-                    encoder.point(reading.serial, reading.time, fields, &mut points);
-                }
-                if batches.blocking_send(Ok(Batch { date, points })).is_err() {
+                let payload = encoder.encode_stored(&page);
+                let left_out = page.len() - payload.items;
+                if batches.blocking_send(Ok(Batch { date, payload, left_out })).is_err() {
                     return Ok(());
                 }
             }
