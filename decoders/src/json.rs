@@ -19,13 +19,17 @@ impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(reading) = self;
         let origin = Origin { time: reading.time, serial: Some(reading.serial), mac: reading.mac };
-        write!(f, "{origin}")?;
+        origin.fmt(f)?;
         let (packet, experimental) = (reading.packet(), reading.experimental());
         write!(f, r#""packet":"0x{packet:02X}","experimental":{experimental},"fields":{{"#)?;
-        let mut separator = "";
+        // Without format strings, which are most of the time that a replay prints for.
+        let mut separator = "\"";
         for (field, value) in reading.fields() {
-            write!(f, r#"{separator}"{}":{}"#, field.key(), value.quoted())?;
-            separator = ",";
+            f.write_str(separator)?;
+            f.write_str(field.key())?;
+            f.write_str("\":")?;
+            value.quoted().fmt(f)?;
+            separator = ",\"";
         }
         f.write_str("}}")
     }
@@ -46,7 +50,7 @@ pub struct UnknownJson<'a> {
 impl fmt::Display for UnknownJson<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (packet, record_type) = (self.record.length(), self.record.record_type());
-        write!(f, "{}", Origin { time: self.time, mac: self.mac, serial: None })?;
+        Origin { time: self.time, mac: self.mac, serial: None }.fmt(f)?;
         write!(f, r#""packet":"0x{packet:02X}","record_type":"0x{record_type:04X}","raw":"0x"#)?;
         for byte in self.record.bytes() {
             write!(f, "{byte:02X}")?;

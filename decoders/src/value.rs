@@ -74,9 +74,9 @@ impl fmt::Display for Value {
         match *self {
             // Display never writes an exponent, and writes a whole float without a decimal.
             Self::Float(value) if value.fract() == 0.0 => write!(f, "{value}.0"),
-            Self::Float(value) => write!(f, "{value}"),
-            Self::Integer(value) => write!(f, "{value}"),
-            Self::Flag(value) => write!(f, "{value}"),
+            Self::Float(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Flag(value) => f.write_str(if value { "true" } else { "false" }),
             Self::Choice(choice) => f.write_str(choice.word()),
         }
     }
