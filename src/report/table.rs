@@ -1,9 +1,9 @@
 //! Reports for people.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::iter;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, LineStyle, Table};
 use energi_sinks::energy::{EnergyDay, PeriodLength, PeriodTotal, grouped, totals, without_energy};
 use jiff::civil::Date;
 
@@ -12,6 +12,15 @@ use crate::terminal::wrapped;
 
 /// Stands where a value is unknown.
 const UNKNOWN: &str = "–";
+
+/// Lines of the heading.
+const HEADING: usize = 2;
+
+/// Columns of space between two texts.
+const GAP: usize = 3;
+
+/// Heading of the money that was saved.
+const SAVED: [&str; HEADING] = ["Saved", ""];
 
 /// The narrowest and the widest bar of a whole, in columns.
 const BAR: std::ops::RangeInclusive<usize> = 8..=40;
@@ -72,7 +81,7 @@ struct DeviceTable<'a> {
 /// A column: its heading and its text for a total, and when it is dropped on a narrow terminal, the
 /// highest first.
 struct Column<'a> {
-    heading: &'static str,
+    heading: [&'static str; HEADING],
     dropped: u8,
     text: Box<dyn Fn(&PeriodTotal) -> String + 'a>,
 }
@@ -84,91 +93,62 @@ impl DeviceTable<'_> {
             Some(name) => writeln!(out, "{name} ({})", first.serial)?,
             None => writeln!(out, "Device {}", first.serial)?,
         }
+        let names = self.names(device);
+        let name_width = widest(&names);
+        let mut lines: Vec<_> = names.iter().map(|name| format!(" {name:name_width$}")).collect();
+        let mut width = 1 + name_width;
+        let bars = if self.bars { GAP + BAR.start() } else { 0 };
         let sum = sum(first, device);
         let mut columns = self.columns(device);
         columns.sort_by_key(|column| column.dropped);
-        let mut names: Vec<String> = device.iter().map(|total| self.name(total)).collect();
-        names.push(if device.iter().any(|total| self.is_marked(total)) {
-            "Total *".to_owned()
-        } else {
-            "Total".to_owned()
-        });
-        let mut cells: Vec<Vec<String>> = Vec::new();
-        for column in &columns {
-            let mut texts: Vec<String> = device.iter().map(|total| (column.text)(total)).collect();
-            texts.push(self.total_text(column, &sum));
-            cells.push(texts);
-        }
-        let mut widths: Vec<usize> = columns
-            .iter()
-            .zip(&cells)
-            .map(|(column, texts)| {
-                let lines = column.heading.lines().map(str::to_owned).chain(texts.iter().cloned());
-                lines.map(|line| line.chars().count()).max().unwrap_or(0) + 2
-            })
-            .collect();
-        let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 2;
-        let bar_width = if self.bars { BAR.start() + 3 } else { 0 };
-        // A column of space lies between two columns.
-        let needed =
-            |widths: &[usize]| name_width + bar_width + widths.iter().sum::<usize>() + widths.len();
-        while widths.len() > 1 && self.width.is_some_and(|width| needed(&widths) > width) {
-            widths.pop();
-        }
-        let room = self.width.map_or(*BAR.end(), |width| {
-            (width + BAR.start()).saturating_sub(needed(&widths)).clamp(*BAR.start(), *BAR.end())
-        });
-        columns.truncate(widths.len());
-        cells.truncate(widths.len());
-        self.print(device, &names, &columns, &cells, room, out)
-    }
-
-    fn print(
-        &self,
-        device: &[PeriodTotal],
-        names: &[String],
-        columns: &[Column<'_>],
-        cells: &[Vec<String>],
-        room: usize,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let mut table = Table::new();
-        table.load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
-        let first = match self.length {
-            PeriodLength::Day => "Date",
-            PeriodLength::Week => "Week",
-            PeriodLength::Month => "Month",
-            PeriodLength::Year => "Year",
-        };
-        let mut heading = vec![first];
-        heading.extend(columns.iter().map(|column| column.heading));
-        if self.bars {
-            heading.push("");
-        }
-        table.set_header(heading);
-        let most = device.iter().filter_map(|total| total.energy.diverted).fold(0.0, f64::max);
-        for (row, name) in names.iter().enumerate() {
-            let mut line = vec![Cell::new(name)];
-            let texts = cells.iter().map(|texts| texts.get(row).map_or("", String::as_str));
-            line.extend(texts.map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
-            if self.bars {
-                let diverted = device.get(row).and_then(|total| total.energy.diverted);
-                line.push(Cell::new(bar(diverted.unwrap_or(0.0), most, room)));
+        for (index, column) in columns.iter().enumerate() {
+            let texts = self.texts(column, device, &sum);
+            let room = GAP + widest(&texts);
+            if index > 0 && self.width.is_some_and(|most| width + room + bars + 1 > most) {
+                break;
             }
-            table.add_row(line);
+            append(&mut lines, &texts, room);
+            width += room;
         }
-        for column in table.column_iter_mut().skip(1).take(columns.len()) {
-            column.set_cell_alignment(CellAlignment::Right);
+        if self.bars {
+            let room = self.width.map_or(*BAR.end(), |most| most.saturating_sub(width + GAP + 1));
+            let bars = bars_of(device, room.clamp(*BAR.start(), *BAR.end()));
+            width += widest(&bars);
+            append(&mut lines, &bars, 0);
         }
-        let lines: Vec<String> = table.lines().collect();
-        let rule = lines.iter().find(|line| line.starts_with('─'));
-        for (index, line) in lines.iter().enumerate() {
-            if let Some(rule) = rule.filter(|_| index + 1 == lines.len()) {
+        let rule = "─".repeat(width + 1);
+        let total = lines.len() - 1;
+        for (row, line) in lines.iter().enumerate() {
+            if row == HEADING || row == total {
                 writeln!(out, "{rule}")?;
             }
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+
+    /// The first column: its heading, the periods and the total.
+    fn names(&self, device: &[PeriodTotal]) -> Vec<String> {
+        let heading = match self.length {
+            PeriodLength::Day => "Date",
+            PeriodLength::Week => "Week",
+            PeriodLength::Month => "Month",
+            PeriodLength::Year => "Year",
+        };
+        let is_marked = device.iter().any(|total| self.is_marked(total));
+        let total = if is_marked { "Total *" } else { "Total" };
+        let mut names = vec![heading.to_owned(), String::new()];
+        names.extend(device.iter().map(|total| self.name(total)));
+        names.push(total.to_owned());
+        names
+    }
+
+    /// Another column: its heading, its text for each period and for all of them.
+    fn texts(&self, column: &Column<'_>, device: &[PeriodTotal], sum: &PeriodTotal) -> Vec<String> {
+        let mut texts: Vec<_> = column.heading.map(str::to_owned).into();
+        texts.extend(device.iter().map(|total| (column.text)(total)));
+        texts.push(self.total_text(column, sum));
+        texts
     }
 
     /// The columns that the device has something for.
@@ -179,19 +159,19 @@ impl DeviceTable<'_> {
             text,
         };
         let mut columns = vec![
-            column("Diverted\nkWh", 0, Box::new(|total| kwh(total.energy.diverted))),
-            column("Import\nkWh", 1, Box::new(|total| kwh(total.energy.import))),
-            column("Export\nkWh", 2, Box::new(|total| kwh(total.energy.export))),
-            column("Generation\nkWh", 3, Box::new(|total| kwh(total.energy.generation))),
+            column(["Diverted", "kWh"], 0, Box::new(|total| kwh(total.energy.diverted))),
+            column(["Import", "kWh"], 1, Box::new(|total| kwh(total.energy.import))),
+            column(["Export", "kWh"], 2, Box::new(|total| kwh(total.energy.export))),
+            column(["Generation", "kWh"], 3, Box::new(|total| kwh(total.energy.generation))),
         ];
         if device.iter().any(|total| total.energy.self_sufficiency().is_some()) {
             columns.push(column(
-                "Self-con-\nsumption",
+                ["Self-con-", "sumption"],
                 5,
                 Box::new(|total| percent(total.energy.self_consumption())),
             ));
             columns.push(column(
-                "Self-suf-\nficiency",
+                ["Self-suf-", "ficiency"],
                 6,
                 Box::new(|total| percent(total.energy.self_sufficiency())),
             ));
@@ -199,15 +179,15 @@ impl DeviceTable<'_> {
         if self.style.tariff.is_some() {
             let savings = &self.style.savings;
             columns.push(Column {
-                heading: "Saved",
+                heading: SAVED,
                 dropped: 4,
                 text: Box::new(|total| money(savings.of(total.serial, total.period))),
             });
         }
         if self.length != PeriodLength::Day {
-            columns.push(column("Days", 7, Box::new(|total| total.days.to_string())));
+            columns.push(column(["Days", ""], 7, Box::new(|total| total.days.to_string())));
             columns.push(column(
-                "Complete\ndays",
+                ["Complete", "days"],
                 8,
                 Box::new(|total| total.complete_days.to_string()),
             ));
@@ -217,7 +197,7 @@ impl DeviceTable<'_> {
 
     /// Text of a column in the last row.
     fn total_text(&self, column: &Column<'_>, sum: &PeriodTotal) -> String {
-        if column.heading != "Saved" {
+        if column.heading != SAVED {
             return (column.text)(sum);
         }
         let saved = money(self.style.savings.by_device().get(&sum.serial).copied());
@@ -243,6 +223,17 @@ impl DeviceTable<'_> {
     }
 }
 
+/// Adds a column to the lines, aligned to the right in `room`.
+fn append(lines: &mut [String], texts: &[String], room: usize) {
+    for (line, text) in lines.iter_mut().zip(texts) {
+        let _infallible = write!(line, "{text:>room$}");
+    }
+}
+
+fn widest(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.chars().count()).max().unwrap_or(0)
+}
+
 fn sum(first: &PeriodTotal, device: &[PeriodTotal]) -> PeriodTotal {
     PeriodTotal {
         energy: device.iter().map(|total| total.energy).sum(),
@@ -262,6 +253,14 @@ fn percent(share: Option<f64>) -> String {
 
 fn money(amount: Option<f64>) -> String {
     amount.map_or_else(|| UNKNOWN.to_owned(), |amount| grouped(amount, 2))
+}
+
+/// Bars of the diverted energy beside the periods, in `width` columns and a gap.
+fn bars_of(device: &[PeriodTotal], width: usize) -> Vec<String> {
+    let diverted = || device.iter().map(|total| total.energy.diverted.unwrap_or(0.0));
+    let most = diverted().fold(0.0, f64::max);
+    let bars = diverted().map(|diverted| format!("{:GAP$}{}", "", bar(diverted, most, width)));
+    iter::repeat_n(String::new(), HEADING).chain(bars).collect()
 }
 
 /// A bar of `width` columns where `value` is `most`, to the eighth of a column.

@@ -17,18 +17,14 @@ pub use today::{FlowKwh, TodaysFlows};
 #[must_use]
 pub fn grouped(value: f64, decimals: usize) -> String {
     // Adding zero makes a negative zero positive.
-    let text = format!("{:.decimals$}", value + 0.0);
-    let (sign, text) = text.strip_prefix('-').map_or(("", &text[..]), |text| ("-", text));
-    let (whole, rest) = text
-        .split_once('.')
-        .map_or((text, String::new()), |(whole, rest)| (whole, format!(".{rest}")));
-    let groups: Vec<&str> = whole
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).unwrap_or_default())
-        .collect();
-    format!("{sign}{}{rest}", groups.join(","))
+    let mut text = format!("{:.decimals$}", value + 0.0);
+    let sign = usize::from(text.starts_with('-'));
+    let mut group = text.find('.').unwrap_or(text.len());
+    while group > sign + 3 {
+        group -= 3;
+        text.insert(group, ',');
+    }
+    text
 }
 
 #[cfg(test)]
