@@ -13,7 +13,7 @@ use support::gateway::{Sandbox, stderr, stdout};
 use support::history::drop_packets;
 use support::postgres::Postgres;
 
-/// Frames of a household, some hours from an evening on.
+/// Frames of a household from the evening of one day into the next.
 const FRAMES: usize = 12_000;
 
 const CONFIGURATION: &str = "site: home
@@ -34,7 +34,7 @@ impl Home {
     /// None: the test has been skipped.
     fn new() -> Option<Self> {
         let home = Self { server: Postgres::start()?, sandbox: Sandbox::new() };
-        let mut settings = Settings::new("2026-06-20T21:00:00Z".parse().unwrap(), TimeZone::UTC);
+        let mut settings = Settings::new("2026-06-20T23:40:00Z".parse().unwrap(), TimeZone::UTC);
         settings.of(&[Product::Eddi, Product::Zappi, Product::Harvi]);
         let mut household = Household::new(settings);
         let file = File::create(home.sandbox.path("household.pcapng")).unwrap();
@@ -81,7 +81,7 @@ impl Home {
         Connection::open(self.sandbox.path("energi.db")).unwrap()
     }
 
-    fn count(&self, sql: &str) -> u64 {
+    fn count(&self, sql: &str) -> i64 {
         self.history().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{Refusal, StoreError};
 
-/// A step from one version of a schema to the next.
+/// A change of a database's tables.
 pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Identity of a kind of database.
@@ -12,8 +12,9 @@ pub(crate) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 pub(crate) struct Schema {
     /// Marks it (`PRAGMA application_id`).
     pub(crate) application_id: i32,
-    /// Each takes a database from the version that is its index (`PRAGMA user_version`) to the
-    /// next.
+    /// Creates the tables of the present version in an empty file.
+    pub(crate) create: Migration,
+    /// The steps from version 1 (`PRAGMA user_version`) to 2, to 3 and so on.
     pub(crate) migrations: &'static [Migration],
     /// Bytes of a page in a new file.
     pub(crate) page_size: u32,
@@ -32,8 +33,9 @@ pub(crate) enum Identity {
 
 impl Schema {
     /// The version that this release writes.
-    fn version(&self) -> i32 {
-        i32::try_from(self.migrations.len()).unwrap_or(i32::MAX)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a few")]
+    pub(crate) const fn version(&self) -> i32 {
+        self.migrations.len() as i32 + 1
     }
 
     /// Says whose database `connection` has open.
@@ -66,13 +68,15 @@ impl Schema {
             return Ok(());
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found = match self.identify(&transaction)? {
-            Identity::Empty => 0,
+        match self.identify(&transaction)? {
+            Identity::Empty => (self.create)(&transaction)?,
             identity if identity == present => return Ok(()),
-            Identity::Ours(version) => usize::try_from(version).unwrap_or_default(),
-        };
-        for migration in self.migrations.iter().skip(found) {
-            migration(&transaction)?;
+            Identity::Ours(version) => {
+                let done = usize::try_from(version - 1).unwrap_or_default();
+                for migration in self.migrations.iter().skip(done) {
+                    migration(&transaction)?;
+                }
+            }
         }
         transaction.pragma_update(None, "application_id", self.application_id)?;
         transaction.pragma_update(None, "user_version", self.version())?;

@@ -17,7 +17,7 @@ pub use read::{ReadError, open_beside_writer, open_existing, open_for_reading};
 pub(crate) use error::{Refusal, StoreError};
 #[cfg(feature = "queue")]
 pub(crate) use lock::holder;
-pub(crate) use migrate::{Identity, Migration, Schema};
+pub(crate) use migrate::{Identity, Schema};
 #[cfg(any(test, feature = "queue"))]
 pub(crate) use open::DatabaseFile;
 pub(crate) use trial::try_out;

@@ -17,7 +17,10 @@ fn status(time: &str, length: u8) -> Readings {
     payload[0x18] = length;
     payload[0x1A..0x1C].copy_from_slice(&0x3510_u16.to_le_bytes());
     payload[0x1E..0x22].copy_from_slice(&SERIAL.to_le_bytes());
-    payload[0x30..0x38].copy_from_slice(&[0x08, 0x21, 2, 1, 0xF4, 0x01, 0xD2, 0x00]);
+    // An entry for each CT, from the second channel on.
+    for (ct, channel) in payload[0x30..].chunks_mut(8).zip([0x21, 0x31]) {
+        ct.copy_from_slice(&[0x08, channel, 2, 1, 0xF4, 0x01, 0xD2, 0x00]);
+    }
     let frame = Frame::parse_payload(&payload).unwrap();
     let record = frame.records().next().unwrap();
     let table = DecoderTable::built_in();
