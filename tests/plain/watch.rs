@@ -35,7 +35,7 @@ fn energy_has_the_time_from_which_it_counts() {
     let output = watch(&[day, "--speed", "max", "--interval", "30m"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let mut eddi = text.lines().filter(|line| line.contains("17589669"));
-    let (first, last) = (eddi.next().unwrap(), eddi.last().unwrap());
+    let (first, last) = (eddi.next().unwrap(), eddi.next_back().unwrap());
     assert!(first.contains(" kWh since 23:00"), "the start of the capture: {first}");
     assert!(last.contains(" kWh since 00:00"), "midnight: {last}");
 }

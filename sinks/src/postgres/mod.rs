@@ -68,6 +68,7 @@ impl SinkConfig for PostgresConfig {
 
 impl PostgresConfig {
     /// A way to the server for readings of the past, past the queue: they are on a disk already.
+    #[must_use]
     pub fn backfill(&self, context: &Context) -> Dispatcher<PostgresClient> {
         let config = Self { history: None, ..self.clone() };
         Dispatcher::new(context.name.clone(), PostgresClient::new(config, context), ITEMS)

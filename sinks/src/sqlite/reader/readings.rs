@@ -191,14 +191,13 @@ impl StoredReadings {
         let mut last = None;
         while let Some(row) = rows.next()? {
             let place = PageEnd::of(row)?;
-            let shape = match self.shapes.get(&place.shape) {
-                Some(shape) => shape.clone(),
+            let shape = if let Some(shape) = self.shapes.get(&place.shape) {
+                shape.clone()
+            } else {
                 // A gateway may add one at any time.
-                None => {
-                    let shape = shape(&self.connection, place.shape, self.packets)?;
-                    self.shapes.insert(place.shape, shape.clone());
-                    shape
-                }
+                let shape = shape(&self.connection, place.shape, self.packets)?;
+                self.shapes.insert(place.shape, shape.clone());
+                shape
             };
             page.push(StoredReading {
                 time: timestamp(place.time, place.us)?,
