@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::entry::{ENTRIES, EntryHead, EntrySelector, STATUS_TYPE};
@@ -15,6 +14,7 @@ use crate::field::{Confidence, Field, Raw};
 use crate::layout::{Layout, RecordTypes, Rules, SERIAL, Trust};
 use crate::metric::{ANY, Class, Metric};
 use crate::product::Product;
+use crate::scalar;
 
 /// A number that may be written as `"0x2C"` or as 44.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,37 +34,23 @@ impl<T: fmt::UpperHex> Serialize for Hex<T> {
 
 impl<'de, T: TryFrom<u64>> Deserialize<'de> for Hex<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(HexVisitor(std::marker::PhantomData))
+        let bits = size_of::<T>() * 8;
+        let expecting = format!("a number of {bits} bits such as \"0x2C\" or 44");
+        scalar::read(deserializer, &expecting, Self::parse)
     }
 }
 
-struct HexVisitor<T>(std::marker::PhantomData<T>);
-
-impl<T: TryFrom<u64>> Visitor<'_> for HexVisitor<T> {
-    type Value = Hex<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = size_of::<T>() * 8;
-        write!(f, "a number of {bits} bits such as \"0x2C\" or 44")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        T::try_from(number)
-            .map(Hex)
-            .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+impl<T: TryFrom<u64>> Hex<T> {
+    /// Reads `0x2C` or `44`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
             Some(digits) => (digits, 16),
             None => (text, 10),
         };
         // A sign would pass for part of the number.
-        let number = Some(digits).filter(|digits| !digits.starts_with('+'));
-        match number.and_then(|digits| u64::from_str_radix(digits, radix).ok()) {
-            Some(number) => self.visit_u64(number),
-            None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-        }
+        let number = Some(digits).filter(|digits| !digits.starts_with('+'))?;
+        T::try_from(u64::from_str_radix(number, radix).ok()?).ok().map(Self)
     }
 }
 
@@ -146,39 +132,18 @@ impl Serialize for DeclaredHead {
 
 impl<'de> Deserialize<'de> for DeclaredHead {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(HeadVisitor)
-    }
-}
-
-struct HeadVisitor;
-
-impl Visitor<'_> for HeadVisitor {
-    type Value = DeclaredHead;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the first byte of an entry such as \"0x08\", or \"0x?3\" for any kind of size 3",
-        )
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        let head = u8::try_from(number).ok().filter(|head| head & 0x0F > 0);
-        head.map(|head| DeclaredHead(EntryHead::Exact(head)))
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        if let Some(digit) = text.strip_prefix("0x?") {
-            let size = u8::from_str_radix(digit, 16).ok().filter(|size| (1..=0x0F).contains(size));
-            if let Some(size) = size.filter(|_| digit.len() == 1 && digit != "+") {
-                return Ok(DeclaredHead(EntryHead::Size(size)));
-            }
-        }
-        let head = HexVisitor::<u8>(std::marker::PhantomData).visit_str::<E>(text);
-        let Ok(Hex(head)) = head else {
-            return Err(E::invalid_value(de::Unexpected::Str(text), &self));
-        };
-        self.visit_u64(head.into())
+        let expecting =
+            "the first byte of an entry such as \"0x08\", or \"0x?3\" for any kind of size 3";
+        scalar::read(deserializer, expecting, |text| {
+            let head = match text.strip_prefix("0x?") {
+                Some(size) if size.len() == 1 => {
+                    EntryHead::Size(Hex::parse(&format!("0x{size}"))?.0)
+                }
+                Some(_) => return None,
+                None => EntryHead::Exact(Hex::parse(text)?.0),
+            };
+            (head.size() > 0).then_some(DeclaredHead(head))
+        })
     }
 }
 

@@ -27,6 +27,7 @@ pub mod metric;
 pub mod packets;
 pub mod product;
 pub mod reading;
+pub mod scalar;
 pub mod switch;
 pub mod table;
 pub mod value;

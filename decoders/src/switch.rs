@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::custom::Hex;
 use crate::layout::Trust;
 use crate::packets;
+use crate::scalar;
 
 /// Switch of built-in experimental decoders: the start of their keys, a length byte or a name. Only
 /// those that exist can be made.
@@ -63,12 +64,10 @@ impl FromStr for Switch {
     type Err = SwitchError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let length =
-            Hex::<u8>::deserialize(de::value::StrDeserializer::<de::value::Error>::new(text));
-        let wanted = |switch: &Self| match (switch, &length) {
-            (Self::Length(length), Ok(Hex(given))) => length == given,
-            (Self::Name(name), _) => *name == text,
-            (Self::Length(_), Err(_)) => false,
+        let length = Hex::parse(text).map(|Hex(length)| length);
+        let wanted = |switch: &Self| match switch {
+            Self::Length(own) => length == Some(*own),
+            Self::Name(name) => *name == text,
         };
         let all = Self::all();
         all.iter().copied().find(wanted).ok_or_else(|| SwitchError {
@@ -86,17 +85,7 @@ impl Serialize for Switch {
 
 impl<'de> Deserialize<'de> for Switch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Form in YAML: text, or a number such as 39.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(u64),
-            Text(String),
-        }
-        let text = match Written::deserialize(deserializer)? {
-            Written::Number(number) => number.to_string(),
-            Written::Text(text) => text,
-        };
+        let text = scalar::read(deserializer, "a decoder", |text| Some(text.to_owned()))?;
         text.parse().map_err(de::Error::custom)
     }
 }

@@ -1,8 +1,6 @@
 //! Speed of recorded or simulated time.
 
-use std::fmt;
-
-use serde::de::{self, Unexpected, Visitor};
+use energi_decoders::scalar;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Speed of recorded or simulated time.
@@ -30,39 +28,11 @@ impl Serialize for Speed {
 
 impl<'de> Deserialize<'de> for Speed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpeedVisitor)
-    }
-}
-
-struct SpeedVisitor;
-
-impl Visitor<'_> for SpeedVisitor {
-    type Value = Speed;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "`max`, 1 (as recorded) or another number above 0, such as 60 (a minute a second)",
-        )
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "nobody minds the last digit of 2^53")]
-    fn visit_u64<E: de::Error>(self, times: u64) -> Result<Speed, E> {
-        self.visit_f64(times as f64)
-    }
-
-    fn visit_f64<E: de::Error>(self, times: f64) -> Result<Speed, E> {
-        if times.is_finite() && times > 0.0 {
-            Ok(Speed::Times(times))
-        } else {
-            Err(E::invalid_value(Unexpected::Float(times), &self))
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Speed, E> {
-        match text.parse() {
-            Ok(times) => self.visit_f64(times),
-            Err(_) if text == "max" => Ok(Speed::Max),
-            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
-        }
+        let expecting =
+            "`max`, 1 (as recorded) or another number above 0, such as 60 (a minute a second)";
+        scalar::read(deserializer, expecting, |text| match text.parse() {
+            Ok(times) => (f64::is_finite(times) && times > 0.0).then_some(Self::Times(times)),
+            Err(_) => (text == "max").then_some(Self::Max),
+        })
     }
 }

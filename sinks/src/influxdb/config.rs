@@ -1,10 +1,9 @@
 //! Configuration of an `influxdb` sink.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use energi_decoders::scalar;
 use reqwest::{NoProxy, Proxy, Url};
-use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::settings::{Period, Problem, QueueConfig, Secret, check_pair};
@@ -80,29 +79,12 @@ impl Default for ProxyConfig {
 
 impl<'de> Deserialize<'de> for ProxyConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ProxyVisitor)
-    }
-}
-
-/// Visitor with an error that names both forms, which serde's for untagged enums does not.
-struct ProxyVisitor;
-
-impl Visitor<'_> for ProxyVisitor {
-    type Value = ProxyConfig;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false or the address of a proxy such as http://proxy:3128")
-    }
-
-    fn visit_bool<E: de::Error>(self, environment: bool) -> Result<ProxyConfig, E> {
-        Ok(ProxyConfig::Environment(environment))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<ProxyConfig, E> {
-        // A variable of the environment is text.
-        Ok(text
-            .parse()
-            .map_or_else(|_| ProxyConfig::Address(text.to_owned()), ProxyConfig::Environment))
+        // The error names both forms, which serde's for untagged enums does not.
+        let expecting = "true, false or the address of a proxy such as http://proxy:3128";
+        scalar::read(deserializer, expecting, |text| {
+            let environment = text.parse().map(Self::Environment);
+            Some(environment.unwrap_or_else(|_| Self::Address(text.to_owned())))
+        })
     }
 }
 

@@ -1,8 +1,6 @@
 //! Messages to publish.
 
-use std::fmt;
-
-use serde::de::{self, Unexpected, Visitor};
+use energi_decoders::scalar;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A message to publish.
@@ -59,31 +57,11 @@ impl Serialize for QoS {
 
 impl<'de> Deserialize<'de> for QoS {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(QosVisitor)
-    }
-}
-
-struct QosVisitor;
-
-impl Visitor<'_> for QosVisitor {
-    type Value = QoS;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("0 (at most once) or 1 (at least once)")
-    }
-
-    fn visit_u64<E: de::Error>(self, level: u64) -> Result<QoS, E> {
-        match level {
-            0 => Ok(QoS::AtMostOnce),
-            1 => Ok(QoS::AtLeastOnce),
-            other => Err(E::invalid_value(Unexpected::Unsigned(other), &self)),
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, level: &str) -> Result<QoS, E> {
-        match level.parse() {
-            Ok(level) => self.visit_u64(level),
-            Err(_) => Err(E::invalid_value(Unexpected::Str(level), &self)),
-        }
+        let expecting = "0 (at most once) or 1 (at least once)";
+        scalar::read(deserializer, expecting, |level| match level {
+            "0" => Some(Self::AtMostOnce),
+            "1" => Some(Self::AtLeastOnce),
+            _ => None,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{self, Unexpected, Visitor};
+use energi_decoders::scalar;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration: a whole number of seconds, or with a unit as in `500ms`, `10s`, `5m`, `2h`, `30d`.
@@ -75,12 +75,6 @@ pub struct Size(u64);
 const SIZE_UNITS: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl Size {
-    /// Makes a size of so many bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: u64) -> Self {
-        Self(bytes)
-    }
-
     /// Makes a size of so many units of 1024 × 1024 bytes.
     #[must_use]
     pub const fn from_mib(mib: u64) -> Self {
@@ -123,39 +117,17 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
-struct AmountVisitor<T> {
-    expecting: &'static str,
-    parse: fn(&str) -> Option<T>,
-}
-
-impl<T> Visitor<'_> for AmountVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expecting)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        (self.parse)(&number.to_string())
-            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        (self.parse)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-}
-
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "a duration such as 500ms, 10s, 5m, 2h or 30d (36500d at most)";
-        deserializer.deserialize_any(AmountVisitor { expecting, parse: Self::parse })
+        scalar::read(deserializer, expecting, Self::parse)
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "a size in bytes or such as 64KiB, 256MiB or 2GiB";
-        deserializer.deserialize_any(AmountVisitor { expecting, parse: Self::parse })
+        scalar::read(deserializer, expecting, Self::parse)
     }
 }
 
