@@ -1,10 +1,9 @@
 //! The list of sink types: one line a sink.
 
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{self, DeserializeSeed, Deserializer};
+use serde::{Deserialize, Serialize};
 
 use crate::sink::SinkConfig;
 
@@ -79,7 +78,7 @@ macro_rules! sinks {
                 self,
                 deserializer: D,
             ) -> Result<AnyConfig, D::Error> {
-                match self.0.name() {
+                match self.0 {
                     $(
                         #[cfg(feature = $name)]
                         $name => <$config>::deserialize(deserializer).map(AnyConfig::$variant),
@@ -101,93 +100,20 @@ sinks! {
     Web "web" => crate::web::WebConfig,
 }
 
-/// Reads the keys that a type of sink has of its own; `type` and `name` belong to all of them, and
-/// the caller must have taken them out.
+/// Reads the keys that a sink of this type has of its own; `type` and `name` belong to all of them,
+/// and the caller must have taken them out.
 #[derive(Debug, Clone, Copy)]
-pub struct KeysOf(pub SinkType);
-
-/// The name of a type of sink that this program was built with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SinkType(&'static str);
-
-impl SinkType {
-    /// Types of sink that this program was built with.
-    pub fn built() -> impl Iterator<Item = Self> {
-        BUILT.iter().copied().map(Self)
-    }
-
-    /// The name in YAML.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-impl Serialize for SinkType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for SinkType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(SinkTypeVisitor)
-    }
-}
-
-struct SinkTypeVisitor;
-
-impl Visitor<'_> for SinkTypeVisitor {
-    type Value = SinkType;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a type of sink: {}", BUILT.join(", "))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<SinkType, E> {
-        if let Some(name) = BUILT.iter().find(|name| **name == text) {
-            return Ok(SinkType(name));
-        }
-        if TYPES.contains(&text) {
-            return Err(E::custom(format_args!(
-                "this program was built without `{text}`; build it with `--features {text}`"
-            )));
-        }
-        Err(E::unknown_variant(text, BUILT))
-    }
-}
+pub struct KeysOf(pub &'static str);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sink_type(name: &str) -> Result<SinkType, String> {
-        let name: de::value::StrDeserializer<'_, de::value::Error> =
-            de::IntoDeserializer::into_deserializer(name);
-        SinkType::deserialize(name).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_sink_that_does_not_exist_is_told_those_that_do() {
-        let error = sink_type("sqlight").unwrap_err();
-        assert!(BUILT.iter().all(|name| error.contains(name)), "{error}");
-    }
-
-    #[test]
-    fn a_sink_left_out_of_the_build_says_how_to_get_it() {
-        for name in TYPES {
-            match sink_type(name) {
-                Ok(found) => assert!(BUILT.contains(&found.name())),
-                Err(error) => assert!(error.contains(&format!("--features {name}")), "{error}"),
-            }
-        }
-    }
-
     #[cfg(feature = "sqlite")]
     #[test]
     fn the_keys_of_a_sink_are_its_own() {
         let read = |json: &str| {
-            let keys = KeysOf(sink_type("sqlite").unwrap());
+            let keys = KeysOf("sqlite");
             keys.deserialize(&mut serde_json::Deserializer::from_str(json))
         };
         let AnyConfig::Sqlite(config) = read(r#"{"flush_interval": 2}"#).unwrap() else {

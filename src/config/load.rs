@@ -8,16 +8,16 @@ use jiff::tz::TimeZone;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use tracing::debug;
 
-use energi_sinks::registry::{BUILT, KeysOf, SinkType};
+use energi_sinks::registry::{BUILT, KeysOf, TYPES};
 use energi_sinks::settings::{Period, Problem, Tariff};
 
 use super::env::Environment;
 use super::error::{ConfigErrors, Fault};
-use super::place::{Part, Place, locate};
+use super::place::{Part, below, locate, reached};
 use super::reader::Reader;
-use super::sections::{CaptureType, Zone};
+use super::sections::Zone;
 use super::tree::{self, Node};
-use super::wrong::{Wrong, list, nearest, unknown_key};
+use super::wrong::{Wrong, list, nearest, unknown_key, unknown_word};
 use super::{Capture, Config, Decoders, Devices, SinkEntry};
 
 /// A longer file is not a configuration.
@@ -128,56 +128,44 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// Reads every section; one that cannot be read has its default here and a fault in the list.
     fn config(&mut self) -> Option<Config> {
-        let top = Place::default();
         let Node::Map(entries) = self.tree else {
-            self.wrong(&top, &Wrong::Value("expected a mapping (`key: value`)".to_owned()), &[]);
+            self.refuse("", "expected a mapping (`key: value`)");
             return None;
         };
         for (key, _) in entries.iter().filter(|(key, _)| !SECTIONS.contains(&key.as_str())) {
-            self.wrong(&top.key(key), &Wrong::UnknownKey(&SECTIONS), &[]);
+            self.note(key, Part::Key, unknown_key(key, SECTIONS.into_iter()));
         }
-        let site: Result<Option<String>, Noted> = self.optional("site");
-        if let Ok(Some(site)) = &site
-            && site.trim().is_empty()
-        {
-            self.refuse(&top, vec![Problem::new("site", "write a label or leave the key out")]);
+        let site: Option<String> = self.optional("site");
+        if site.as_ref().is_some_and(|site| site.trim().is_empty()) {
+            self.refuse("site", "write a label or leave the key out");
         }
-        let timezone = self.optional("timezone");
+        let (timezone, warnings) = zone_in_force(self.optional("timezone"));
         let shutdown_timeout = self.optional("shutdown_timeout");
-        let tariff: Result<Option<Tariff>, Noted> = self.optional("tariff");
-        if let Ok(Some(tariff)) = &tariff {
-            self.refuse(&top.key("tariff"), tariff.validate());
-        }
+        let tariff: Option<Tariff> = self.optional("tariff");
+        self.refuse_all("tariff", tariff.as_ref().map(Tariff::validate).unwrap_or_default());
         let capture = self.capture();
-        let devices: Result<Option<Devices>, Noted> = self.optional("devices");
-        if let Ok(Some(devices)) = &devices {
-            self.refuse(&top.key("devices"), devices.validate());
-        }
-        let decoders: Result<Option<Decoders>, Noted> = self.optional("decoders");
-        if let Ok(Some(decoders)) = &decoders
-            && let Err(problems) = decoders.table()
-        {
-            self.refuse(&top.key("decoders"), problems);
-        }
-        let sinks = self.sinks();
-        let (timezone, warnings) = zone_in_force(timezone.ok()?);
+        let devices: Devices = self.optional("devices").unwrap_or_default();
+        self.refuse_all("devices", devices.validate());
+        let decoders: Decoders = self.optional("decoders").unwrap_or_default();
+        self.refuse_all("decoders", decoders.table().err().unwrap_or_default());
         Some(Config {
             file: PathBuf::new(),
-            site: site.ok()?,
+            site,
             timezone,
-            shutdown_timeout: shutdown_timeout.ok()?.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
-            tariff: tariff.ok()?,
+            shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            tariff,
+            sinks: self.sinks(),
             capture: capture?,
-            devices: devices.ok()?.unwrap_or_default(),
-            decoders: decoders.ok()?.unwrap_or_default(),
-            sinks,
+            devices,
+            decoders,
             warnings,
         })
     }
 
     fn capture(&mut self) -> Option<Capture> {
-        let place = Place::default().key("capture");
+        const PLACE: &str = "capture";
         let types = [
             "live",
             #[cfg(feature = "nats")]
@@ -186,55 +174,50 @@ impl Loader<'_> {
             "replay",
             "simulator",
         ];
-        let Some(node) = self.tree.get("capture") else {
+        let Some(node) = self.tree.get(PLACE) else {
             let types = list(types.into_iter());
             let problem = format!("the key is missing; it defines where frames come from: {types}");
-            self.refuse(&place, vec![Problem::new("", problem)]);
+            self.refuse(PLACE, problem);
             return None;
         };
-        let capture_type = self.type_of(&place, node, types.into_iter())?;
-        let own = node.without(&["type"]);
+        let capture_type = self.type_of(PLACE, node, &types, &["nats"])?;
+        let hidden = &["type"];
+        let own = node.without(hidden);
         let capture = match capture_type {
-            CaptureType::Live => self.read(&place, &own, &["type"], PhantomData).map(Capture::Live),
+            "live" => self.read(PLACE, &own, hidden).map(Capture::Live),
             #[cfg(feature = "nats")]
-            CaptureType::Nats => self.read(&place, &own, &["type"], PhantomData).map(Capture::Nats),
-            CaptureType::Remote => {
-                self.read(&place, &own, &["type"], PhantomData).map(Capture::Remote)
-            }
-            CaptureType::Replay => {
-                self.read(&place, &own, &["type"], PhantomData).map(Capture::Replay)
-            }
-            CaptureType::Simulator => {
-                self.read(&place, &own, &["type"], PhantomData).map(Capture::Simulator)
-            }
+            "nats" => self.read(PLACE, &own, hidden).map(Capture::Nats),
+            "remote" => self.read(PLACE, &own, hidden).map(Capture::Remote),
+            "replay" => self.read(PLACE, &own, hidden).map(Capture::Replay),
+            _ => self.read(PLACE, &own, hidden).map(Capture::Simulator),
         }?;
-        self.refuse(&place, capture.validate());
+        self.refuse_all(PLACE, capture.validate());
         Some(capture)
     }
 
     fn sinks(&mut self) -> Vec<SinkEntry> {
-        let place = Place::default().key("sinks");
-        let nodes = match self.tree.get("sinks") {
+        const PLACE: &str = "sinks";
+        let nodes = match self.tree.get(PLACE) {
             Some(Node::List(nodes)) => &nodes[..],
             Some(_) => {
-                self.refuse(&place, vec![Problem::new("", "expected a list: `- type: stdout`")]);
+                self.refuse(PLACE, "expected a list: `- type: stdout`");
                 return Vec::new();
             }
             None => &[],
         };
         if nodes.is_empty() {
             let problem = "no sink is listed, so readings would go nowhere; list `- type: stdout`";
-            self.refuse(&place, vec![Problem::new("", problem)]);
+            self.refuse(PLACE, problem);
         }
         let mut sinks: Vec<SinkEntry> = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
-            let place = place.index(index);
+            let place = format!("{PLACE}[{index}]");
             let Some(entry) = self.sink(&place, node) else { continue };
             let name = &entry.name;
             if sinks.iter().any(|other| other.name == *name) {
                 let problem =
                     format!("another sink is called `{name}` too; give one of them another `name`");
-                self.refuse(&place, vec![Problem::new("name", problem)]);
+                self.refuse(&below(&place, "name"), problem);
             }
             if let Some(destination) = entry.config.sink().destination()
                 && let Some(SinkEntry { name, .. }) = sinks.iter().find(|other| {
@@ -243,116 +226,134 @@ impl Loader<'_> {
                 })
             {
                 let problem = format!("the sink `{name}` writes there too; give each sink its own");
-                self.refuse(&place, vec![Problem::new(destination.key, problem)]);
+                self.refuse(&below(&place, destination.key), problem);
             }
             sinks.push(entry);
         }
         sinks
     }
 
-    fn sink(&mut self, place: &Place, node: &Node) -> Option<SinkEntry> {
-        let sink_type: SinkType = self.type_of(place, node, BUILT.iter().copied())?;
-        let name: Option<String> = match node.get("name") {
-            Some(name) => Some(self.read(&place.key("name"), name, &[], PhantomData)?),
-            None => None,
+    fn sink(&mut self, place: &str, node: &Node) -> Option<SinkEntry> {
+        let sink_type = self.type_of(place, node, BUILT, TYPES)?;
+        let name_place = below(place, "name");
+        let name: String = match node.get("name") {
+            Some(name) => self.read(&name_place, name, &[])?,
+            None => sink_type.to_owned(),
         };
         let hidden = &["type", "name"];
-        let mut config = self.read(place, &node.without(hidden), hidden, KeysOf(sink_type))?;
-        let name = name.unwrap_or_else(|| sink_type.name().to_owned());
+        let mut config = self.read_as(KeysOf(sink_type), place, &node.without(hidden), hidden)?;
         config.named(&name);
-        self.refuse(place, config.sink().validate());
+        self.refuse_all(place, config.sink().validate());
         // Names become parts of file names and labels.
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-            let problem = "use 1 to 64 letters, digits, spaces, `-`, `_` and `.`";
-            self.refuse(place, vec![Problem::new("name", problem)]);
+            self.refuse(&name_place, "use 1 to 64 letters, digits, spaces, `-`, `_` and `.`");
         }
         Some(SinkEntry { name, config })
     }
 
-    /// The `type` of a section that has keys by its type.
-    fn type_of<'k, T: DeserializeOwned>(
+    /// The `type` of a section that has keys by its type: one of `types`. A program may be `built`
+    /// with others.
+    fn type_of(
         &mut self,
-        place: &Place,
+        place: &str,
         node: &Node,
-        types: impl Iterator<Item = &'k str>,
-    ) -> Option<T> {
-        if let Some(given) = node.get("type") {
-            return self.read(&place.key("type"), given, &[], PhantomData);
-        }
-        let types = list(types);
-        let Node::Map(entries) = node else {
-            let problem = format!("expected a mapping with a `type`, one of {types}");
-            self.refuse(place, vec![Problem::new("", problem)]);
-            return None;
-        };
-        let meant = |key: &str| key != "type" && nearest(key, std::iter::once("type")).is_some();
-        if let Some((key, _)) = entries.iter().find(|(key, _)| meant(key)) {
-            self.wrong(&place.key(key), &Wrong::UnknownKey(&["type"]), &[]);
-        } else {
-            let problem = format!("the key is missing; it is one of {types}");
-            self.refuse(place, vec![Problem::new("type", problem)]);
+        types: &[&'static str],
+        built: &[&str],
+    ) -> Option<&'static str> {
+        let (key, listed) = (below(place, "type"), list(types.iter().copied()));
+        match (node, node.get("type")) {
+            (_, Some(given @ Node::Scalar(..))) => {
+                let given: String = self.read(&key, given, &[])?;
+                let found = types.iter().copied().find(|known| *known == given);
+                if found.is_none() && built.contains(&given.as_str()) {
+                    let problem = format!(
+                        "this program was built without `{given}`; build it with \
+                         `--features {given}`"
+                    );
+                    self.refuse(&key, problem);
+                } else if found.is_none() {
+                    self.refuse(&key, unknown_word(&given, types));
+                }
+                return found;
+            }
+            (_, Some(_)) => self.refuse(&key, format!("expected one of {listed}")),
+            (Node::Map(entries), None) => {
+                let is_meant = |key: &str| nearest(key, std::iter::once("type")).is_some();
+                if let Some((meant, _)) =
+                    entries.iter().find(|(key, _)| key != "type" && is_meant(key))
+                {
+                    let message = unknown_key(meant, std::iter::once("type"));
+                    self.note(&below(place, meant), Part::Key, message);
+                } else {
+                    self.refuse(&key, format!("the key is missing; it is one of {listed}"));
+                }
+            }
+            _ => self.refuse(place, format!("expected a mapping with a `type`, one of {listed}")),
         }
         None
     }
 
     /// Reads a section of the document, if it is there.
-    fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Noted> {
-        let Some(node) = self.tree.get(key) else { return Ok(None) };
-        self.read(&Place::default().key(key), node, &[], PhantomData).map(Some).ok_or(Noted)
+    fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        self.tree.get(key).and_then(|node| self.read(key, node, &[]))
     }
 
     /// Reads the section at `place`. The keys in `hidden` belong to it, but were read before.
-    fn read<S: for<'n> DeserializeSeed<'n, Value = T>, T>(
+    fn read<T: DeserializeOwned>(
         &mut self,
-        place: &Place,
+        place: &str,
         node: &Node,
         hidden: &[&str],
+    ) -> Option<T> {
+        self.read_as(PhantomData, place, node, hidden)
+    }
+
+    fn read_as<S: for<'n> DeserializeSeed<'n, Value = T>, T>(
+        &mut self,
         seed: S,
+        place: &str,
+        node: &Node,
+        hidden: &[&str],
     ) -> Option<T> {
         let mut track = serde_path_to_error::Track::new();
         let reader = Reader { node, environment: self.environment };
         let tracked = serde_path_to_error::Deserializer::new(reader, &mut track);
-        match seed.deserialize(tracked) {
-            Ok(value) => Some(value),
-            Err(wrong) => {
-                let found = place.join(&track.path());
-                let hidden = if found.is_in(place) { hidden } else { &[] };
-                self.wrong(&found, &wrong, hidden);
-                None
-            }
+        let wrong = match seed.deserialize(tracked) {
+            Ok(value) => return Some(value),
+            Err(wrong) => wrong,
+        };
+        let found = reached(place, &track.path());
+        if let Wrong::UnknownKey(name, known) = &wrong {
+            let hidden = if found == below(place, name) { hidden } else { &[] };
+            let known = known.iter().chain(hidden).copied();
+            self.note(&found, Part::Key, unknown_key(name, known));
+        } else {
+            self.refuse(&found, wrong.to_string());
         }
-    }
-
-    /// Notes a value of a wrong shape.
-    fn wrong(&mut self, place: &Place, wrong: &Wrong, hidden: &[&str]) {
-        match (wrong, place.name()) {
-            (Wrong::UnknownKey(known), Some(name)) => {
-                let known = known.iter().chain(hidden).copied();
-                self.note(place, Part::Key, unknown_key(name, known));
-            }
-            _ => self.note(place, Part::Value, wrong.to_string()),
-        }
+        None
     }
 
     /// Notes what is wrong with values that have the right shape.
-    fn refuse(&mut self, section: &Place, problems: Vec<Problem>) {
+    fn refuse_all(&mut self, section: &str, problems: Vec<Problem>) {
         for Problem { key, problem } in problems {
-            self.note(&section.below(&key), Part::Value, problem);
+            self.refuse(&below(section, &key), problem);
         }
     }
 
-    fn note(&mut self, place: &Place, part: Part, message: String) {
+    /// Notes what is wrong with a value.
+    fn refuse(&mut self, place: &str, problem: impl Into<String>) {
+        self.note(place, Part::Value, problem.into());
+    }
+
+    fn note(&mut self, place: &str, part: Part, message: String) {
         if self.faults.len() < MOST_FAULTS {
             let position = locate(self.text, place, part);
-            let fault = Fault { position, path: place.to_string(), message, excerpt: None };
+            let fault = Fault { position, path: place.to_owned(), message, excerpt: None };
             self.faults.push(fault.quoting(self.text));
         }
     }
 }
-
-/// A section that cannot be read, which was noted.
-struct Noted;
 
 const DEFAULT_SHUTDOWN_TIMEOUT: Period = Period::from_secs(10);
 

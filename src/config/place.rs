@@ -1,4 +1,4 @@
-//! Places in a YAML document.
+//! Places in a YAML document, named by a path such as `sinks[1].path`.
 
 use std::fmt;
 
@@ -7,74 +7,19 @@ use serde_path_to_error::{Path, Segment};
 
 use super::wrong::Wrong;
 
-/// One step down into a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Index(usize),
-    Key(String),
+/// The path of `key` below `place`; an empty key is the place itself.
+pub(super) fn below(place: &str, key: &str) -> String {
+    let dot = if place.is_empty() || key.is_empty() || key.starts_with('[') { "" } else { "." };
+    format!("{place}{dot}{key}")
 }
 
-/// A place in a document: the steps down to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place(Vec<Step>);
-
-impl Place {
-    /// The place that a path such as `fields[2].divide` names below this one.
-    pub(super) fn below(&self, path: &str) -> Self {
-        let parts = path.split(['.', '[']).filter(|part| !part.is_empty());
-        let steps =
-            parts.map(|part| match part.strip_suffix(']').and_then(|index| index.parse().ok()) {
-                Some(index) => Step::Index(index),
-                None => Step::Key(part.to_owned()),
-            });
-        Self(self.0.iter().cloned().chain(steps).collect())
-    }
-
-    /// The entry of that name in this place.
-    pub(super) fn key(&self, name: &str) -> Self {
-        Self(self.0.iter().cloned().chain([Step::Key(name.to_owned())]).collect())
-    }
-
-    /// The entry at that index in this place.
-    pub(super) fn index(&self, index: usize) -> Self {
-        Self(self.0.iter().cloned().chain([Step::Index(index)]).collect())
-    }
-
-    /// The place that serde reached from this one.
-    pub(super) fn join(&self, path: &Path) -> Self {
-        let steps = path.iter().filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        });
-        Self(self.0.iter().cloned().chain(steps).collect())
-    }
-
-    /// Returns whether this place is an entry of `section`.
-    pub(super) fn is_in(&self, section: &Self) -> bool {
-        self.0.split_last().is_some_and(|(_, parent)| parent == section.0)
-    }
-
-    /// The name of the entry that this place is, in a mapping.
-    pub(super) fn name(&self) -> Option<&str> {
-        match self.0.last() {
-            Some(Step::Key(name)) => Some(name),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(name) if depth == 0 => f.write_str(name)?,
-                Step::Key(name) => write!(f, ".{name}")?,
-            }
-        }
-        Ok(())
-    }
+/// The path that serde reached from `place`.
+pub(super) fn reached(place: &str, path: &Path) -> String {
+    path.iter().fold(place.to_owned(), |place, segment| match segment {
+        Segment::Seq { index } => below(&place, &format!("[{index}]")),
+        Segment::Map { key } => below(&place, key),
+        Segment::Enum { .. } | Segment::Unknown => place,
+    })
 }
 
 /// Part of a place that is meant.
@@ -91,24 +36,39 @@ pub(super) enum Part {
 ///
 /// `serde_yaml` gives positions only in errors, so the document is walked down to the place and an
 /// error raised there.
-pub(super) fn locate(text: &str, place: &Place, part: Part) -> Option<(usize, usize)> {
-    let mut steps = &place.0[..];
-    let mut part = part;
+pub(super) fn locate(text: &str, place: &str, part: Part) -> Option<(usize, usize)> {
+    let (mut place, mut part) = (place, part);
     loop {
         let document = serde_yaml::Deserializer::from_str(text);
-        if let Err(error) = (Locate { steps, part }).deserialize(document) {
+        let walk = Locate { place, here: String::new(), part };
+        if let Err(error) = walk.deserialize(document) {
             return error.location().map(|location| (location.line(), location.column()));
         }
-        (_, steps) = steps.split_last()?;
+        place = place.get(..place.rfind(['.', '[']).unwrap_or(0)).filter(|_| !place.is_empty())?;
         part = Part::Value;
     }
 }
 
-/// Goes down the steps and raises an error there.
-#[derive(Debug, Clone, Copy)]
+/// Goes down to a place and raises an error there.
+#[derive(Debug, Clone)]
 struct Locate<'p> {
-    steps: &'p [Step],
+    place: &'p str,
+    /// The way so far.
+    here: String,
     part: Part,
+}
+
+impl Locate<'_> {
+    /// Goes on to an entry, if it is the place or on the way there.
+    fn step(&self, key: &str) -> Option<Self> {
+        let here = below(&self.here, key);
+        let rest = self.place.strip_prefix(&here)?;
+        (rest.is_empty() || rest.starts_with(['.', '['])).then(|| Self { here, ..self.clone() })
+    }
+
+    fn arrives<E: de::Error>(&self) -> Result<(), E> {
+        if self.here == self.place { Err(E::custom("here")) } else { Ok(()) }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Locate<'_> {
@@ -128,34 +88,29 @@ impl<'de> Visitor<'de> for Locate<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.steps.is_empty() {
-            return Err(de::Error::custom("here"));
-        }
-        if let [Step::Index(index), steps @ ..] = self.steps {
-            for _ in 0..*index {
-                list.next_element::<IgnoredAny>()?;
+        self.arrives()?;
+        for index in 0.. {
+            let entry = match self.step(&format!("[{index}]")) {
+                Some(way) => list.next_element_seed(way)?,
+                None => list.next_element::<IgnoredAny>()?.map(drop),
+            };
+            if entry.is_none() {
+                break;
             }
-            list.next_element_seed(Locate { steps, ..self })?;
         }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (name, steps) = match self.steps {
-            [] => return Err(de::Error::custom("here")),
-            [Step::Key(name), steps @ ..] => (Some(name.as_str()), steps),
-            [Step::Index(_), ..] => (None, &[][..]),
+        self.arrives()?;
+        let arrives = |key: &str| match self.step(key) {
+            Some(way) if way.part == Part::Key => way.arrives(),
+            _ => Ok(()),
         };
-        let is_key = steps.is_empty() && self.part == Part::Key;
-        let here = |key: &str| {
-            if is_key && name == Some(key) { Err(Wrong::Value("here".to_owned())) } else { Ok(()) }
-        };
-        while let Some(key) = map.next_key_seed(KeyName(here))? {
-            if name == Some(&key) {
-                map.next_value_seed(Locate { steps, ..self })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        while let Some(key) = map.next_key_seed(KeyName(arrives))? {
+            match self.step(&key) {
+                Some(way) => map.next_value_seed(way)?,
+                None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
         Ok(())

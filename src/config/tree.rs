@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::Fault;
-use super::place::{KeyName, Place};
+use super::place::{KeyName, reached};
 use super::wrong::{MERGE_KEY, Wrong};
 
 /// More values than any household's configuration has. Aliases can make a short text stand for
@@ -80,7 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
                 || [Wrong::MergeKey, Wrong::TwiceKey]
                     .iter()
                     .any(|it| it.to_string() == fault.message);
-            let path = Place::default().join(&track.path()).to_string();
+            let path = reached("", &track.path());
             return Err(if is_about_key { Fault { path, ..fault } } else { fault });
         }
     };

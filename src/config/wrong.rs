@@ -12,7 +12,7 @@ pub(super) const MERGE_KEY: &str = "<<";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// No such key; these are known.
-    UnknownKey(&'static [&'static str]),
+    UnknownKey(String, &'static [&'static str]),
     /// A merge key, which would take the keys of another mapping.
     MergeKey,
     /// The key is there twice.
@@ -26,7 +26,7 @@ pub(super) enum Wrong {
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownKey(_) => f.write_str("unknown key"),
+            Self::UnknownKey(name, known) => f.write_str(&unknown_key(name, known.iter().copied())),
             Self::MergeKey => {
                 f.write_str("merge keys are not read; write the keys here, or alias single values")
             }
@@ -58,15 +58,12 @@ impl de::Error for Wrong {
         Self::Value(format!("expected {expected}, found {found}"))
     }
 
-    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
-        Self::UnknownKey(known)
+    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownKey(name.to_owned(), known)
     }
 
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
-        Self::Value(match nearest(found, known.iter().copied()) {
-            Some(nearest) => format!("`{found}` is unknown; did you mean `{nearest}`?"),
-            None => format!("`{found}` is not one of {}", list(known.iter().copied())),
-        })
+        Self::Value(unknown_word(found, known))
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -103,6 +100,14 @@ pub(super) fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str> +
     match nearest(name, known.clone()) {
         Some(nearest) => format!("unknown key `{name}`; did you mean `{nearest}`?"),
         None => format!("unknown key `{name}`; the keys here are {}", list(known)),
+    }
+}
+
+/// Returns what to say of an unknown word.
+pub(super) fn unknown_word(found: &str, known: &[&str]) -> String {
+    match nearest(found, known.iter().copied()) {
+        Some(nearest) => format!("`{found}` is unknown; did you mean `{nearest}`?"),
+        None => format!("`{found}` is not one of {}", list(known.iter().copied())),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use energi_gateway::capture::Speed;
 use energi_gateway::config::{self, Capture, Config, Fault, SimulatedDevices};
-use energi_sinks::registry::{AnyConfig, BUILT};
+use energi_sinks::registry::{AnyConfig, BUILT, TYPES};
 
 fn nothing_set(_: &str) -> Option<String> {
     None
@@ -325,6 +325,15 @@ fn every_error_is_reported_with_its_place() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn a_sink_left_out_of_the_build_says_how_to_get_it() {
+    for name in TYPES.iter().filter(|name| !BUILT.contains(name)) {
+        let text = format!("capture: {{type: simulator}}\nsinks: [type: {name}]\n");
+        let said = parse(&text).unwrap_err();
+        assert!(said.contains(&format!("--features {name}")), "{said}");
+    }
 }
 
 #[test]

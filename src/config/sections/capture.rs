@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use energi_decoders::Product;
+use energi_decoders::{Product, scalar};
 use energi_sinks::Backpressure;
 #[cfg(feature = "nats")]
 use energi_sinks::nats::NatsConsumerConfig;
@@ -100,18 +99,6 @@ impl fmt::Display for Capture {
             Self::Simulator(_) => f.write_str("a simulated household"),
         }
     }
-}
-
-/// The value of `capture.type`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::config) enum CaptureType {
-    Live,
-    #[cfg(feature = "nats")]
-    Nats,
-    Remote,
-    Replay,
-    Simulator,
 }
 
 /// Frames of a network interface.
@@ -302,28 +289,12 @@ impl Serialize for Start {
 
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(StartVisitor)
-    }
-}
-
-struct StartVisitor;
-
-impl Visitor<'_> for StartVisitor {
-    type Value = Start;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "`now`, a local time such as 2026-06-20T06:00 or a moment such as 2026-06-20T05:00:00Z",
-        )
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Start, E> {
-        if text == "now" {
-            return Ok(Start::Now);
-        }
-        let moment = text.parse().map(Start::At);
-        moment
-            .or_else(|_| text.parse().map(Start::Local))
-            .map_err(|_: jiff::Error| E::invalid_value(Unexpected::Str(text), &self))
+        let expecting = "`now`, a local time such as 2026-06-20T06:00 or a moment such as \
+                         2026-06-20T05:00:00Z";
+        scalar::read(deserializer, expecting, |text| {
+            let moment = || text.parse().map(Self::At).ok();
+            let local = || text.parse().map(Self::Local).ok();
+            if text == "now" { Some(Self::Now) } else { moment().or_else(local) }
+        })
     }
 }

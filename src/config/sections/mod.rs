@@ -5,7 +5,6 @@ mod decoders;
 mod devices;
 mod zone;
 
-pub(in crate::config) use capture::CaptureType;
 pub use capture::{Capture, Live, Remote, Replay, SimulatedDevices, Simulator, Start};
 pub use decoders::Decoders;
 pub use devices::{Device, Devices};
