@@ -32,8 +32,8 @@ pub mod watch;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::de::value::{self, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{self, Config};
 use crate::platform::exit::{Exit, Failure};
@@ -49,10 +49,9 @@ fn configuration(path: Option<&Path>) -> Result<Config, Failure> {
     }
 }
 
-/// A duration or a size on the command line, as the configuration takes it.
+/// A duration, a size or another value on the command line, as the configuration takes it.
 fn amount<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
-    T::deserialize(text).map_err(|error| error.to_string())
+    T::deserialize(StrDeserializer::<value::Error>::new(text)).map_err(|error| error.to_string())
 }
 
 /// Asks on a terminal whether to go on with what cannot be undone, unless `yes` says so. Without a

@@ -4,8 +4,10 @@
 //! that number. Only minutes in which the series moved count, since a constant equals any constant.
 
 use energi_decoders::Raw;
+use serde::Serialize;
 
 use super::View;
+use super::correlate::named;
 use super::metrics::KnownMetric;
 use super::series::RecordSeries;
 
@@ -35,20 +37,26 @@ pub const SCALES: [f64; 9] = [1.0, 60.0, 1.0 / 60.0, 10.0, 0.1, 100.0, 0.01, 100
 const WORDS: [Raw; 6] = [Raw::U16, Raw::I16, Raw::U32, Raw::I32, Raw::U8, Raw::I8];
 
 /// A word that equals a series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExactMatch {
     /// Place and type of the word.
+    #[serde(flatten)]
     pub view: View,
     /// Name of the series.
+    #[serde(rename = "key")]
     pub name: String,
     /// Raw number times this is the series.
     pub scale: f64,
     /// Number of periods that the record is later than the series.
     pub shift: i64,
     /// The share of equal points, of those in which the series moved.
+    #[serde(rename = "equal")]
     pub share: f64,
     /// Number of these points.
     pub points: usize,
+    /// The fields of the built-in decoders that share its bytes.
+    #[serde(rename = "fields")]
+    pub named: Vec<&'static str>,
 }
 
 /// Finds every word of the records that equals one of the series, the best first.
@@ -91,7 +99,9 @@ pub fn search(
                     .iter()
                     .any(|other| other.view.offset == best.view.offset && other.name == best.name)
             };
-            found.extend(best.filter(|best| !known(best)));
+            if let Some(best) = best.filter(|best| !known(best)) {
+                found.push(ExactMatch { named: named(&series.key, view), ..best });
+            }
         }
     }
     found.sort_by(|a, b| {
@@ -205,7 +215,15 @@ fn matches(
         for shift in -MOST_SHIFT..=MOST_SHIFT {
             if let Some((share, points)) = equality(&reference.moved, binned, *scale, shift) {
                 let name = reference.name.to_owned();
-                found.push(ExactMatch { view, name, scale: *scale, shift, share, points });
+                found.push(ExactMatch {
+                    view,
+                    name,
+                    scale: *scale,
+                    shift,
+                    share,
+                    points,
+                    named: Vec::new(),
+                });
             }
         }
     }

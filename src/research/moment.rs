@@ -5,6 +5,8 @@
 //! of the capture, and what is shown first is what moved as far at the fewest of them.
 
 use energi_decoders::Raw;
+use energi_decoders::custom::Hex;
+use serde::{Serialize, Serializer};
 
 use super::View;
 use super::series::RecordSeries;
@@ -13,20 +15,26 @@ use super::series::RecordSeries;
 const OTHERS: usize = 500;
 
 /// A byte that changed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByteChange {
-    /// The byte.
-    pub view: View,
+    /// The protocol offset of the byte.
+    pub offset: Hex<u8>,
     /// The most frequent value before the moment.
     pub before: i64,
     /// The most frequent value after it.
     pub after: i64,
     /// Distance that its mean moved.
+    #[serde(serialize_with = "hundredths")]
     pub moved: f64,
-    /// The bits that were one way before and the other way after, always.
-    pub flipped: u8,
+    /// The bits that were one way before and the other way after, always; 0 the least significant.
+    pub flipped: Vec<u8>,
     /// The share of other moments at which it moved as far.
     pub elsewhere: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn hundredths<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((number * 100.0).round() / 100.0)
 }
 
 /// Records around a moment.
@@ -69,11 +77,11 @@ pub fn changes(series: &RecordSeries, moment: i64, window: i64) -> Option<Vec<By
             let (before_bits, after_bits) = (steady(before), steady(after));
             let flipped = before_bits.0 & after_bits.1 | before_bits.1 & after_bits.0;
             Some(ByteChange {
-                view,
+                offset: Hex(view.offset),
                 before: frequent(before),
                 after: frequent(after),
                 moved,
-                flipped,
+                flipped: (0..8).filter(|bit| flipped >> bit & 1 == 1).collect(),
                 elsewhere,
             })
         })
@@ -81,7 +89,7 @@ pub fn changes(series: &RecordSeries, moment: i64, window: i64) -> Option<Vec<By
     changes.sort_by(|a, b| {
         a.elsewhere
             .total_cmp(&b.elsewhere)
-            .then_with(|| b.flipped.count_ones().cmp(&a.flipped.count_ones()))
+            .then_with(|| b.flipped.len().cmp(&a.flipped.len()))
             .then_with(|| b.moved.total_cmp(&a.moved))
     });
     Some(changes)

@@ -1,6 +1,9 @@
 //! Behaviour of each byte of a record.
 
+use std::borrow::Cow;
+
 use energi_decoders::Raw;
+use energi_decoders::custom::Hex;
 use serde::Serialize;
 
 use super::series::RecordSeries;
@@ -44,10 +47,10 @@ impl ByteClass {
 }
 
 /// A wider number that may begin at a byte.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WideNumber {
-    /// Interpretation of the bytes.
-    pub view: View,
+    /// Name of the type.
+    pub r#type: Cow<'static, str>,
     /// The least number.
     pub min: i64,
     /// The greatest number.
@@ -58,10 +61,10 @@ pub struct WideNumber {
 }
 
 /// One byte over time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByteProfile {
     /// The protocol offset.
-    pub offset: u8,
+    pub offset: Hex<u8>,
     /// Behaviour of the byte.
     pub class: ByteClass,
     /// The least value.
@@ -71,14 +74,15 @@ pub struct ByteProfile {
     /// Number of different values.
     pub distinct: usize,
     /// The bits that change.
-    pub bits: u8,
-    /// Shannon's entropy of its values, in bits: 0 for a constant, 8 for noise.
+    pub bits: Hex<u8>,
+    /// Shannon's entropy of its values, in bits to the thousandth: 0 for a constant, 8 for noise.
     pub entropy: f64,
     /// Number of changes from one record to the next.
     pub changes: usize,
     /// The wider numbers that begin with it, where they fit the record.
     pub wide: Vec<WideNumber>,
     /// The built-in fields that it belongs to.
+    #[serde(rename = "fields")]
     pub named: Vec<&'static str>,
 }
 
@@ -107,13 +111,13 @@ fn byte(series: &RecordSeries, view: View) -> ByteProfile {
     let types = [Raw::U16, Raw::I16, Raw::U32, Raw::I32];
     let wide = types.into_iter().map(|raw| View { offset: view.offset, raw });
     ByteProfile {
-        offset: view.offset,
+        offset: Hex(view.offset),
         class: class(&steps, distinct, bits),
         min: column.iter().copied().min().unwrap_or(0),
         max: column.iter().copied().max().unwrap_or(0),
         distinct,
-        bits,
-        entropy: entropy(&counts, column.len()),
+        bits: Hex(bits),
+        entropy: (entropy(&counts, column.len()) * 1000.0).round() / 1000.0,
         changes: steps.len(),
         wide: wide.filter_map(|view| wider(series, view)).collect(),
         named: correlate::named(&series.key, view),
@@ -175,5 +179,5 @@ fn wider(series: &RecordSeries, view: View) -> Option<WideNumber> {
     let one_number = wraps > 0 && 2 * carried > wraps;
     let plausible = smooth && one_number && moves(&upper) && moves(&lower);
     // An unsigned reading of a number that crosses zero jumps from end to end.
-    Some(WideNumber { view, min, max, plausible })
+    Some(WideNumber { r#type: view.raw.name(), min, max, plausible })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use energi_decoders::custom::CustomDecoder;
+use energi_decoders::custom::{CustomDecoder, Hex};
 use energi_decoders::{Field, Layout, Raw};
+use serde::Serialize;
 
 use super::View;
 use super::correlate::{self, Finding};
@@ -30,11 +31,12 @@ pub fn selection(decoder: &CustomDecoder) -> RecordSelection {
 }
 
 /// Check of a declared field against a capture.
-#[derive(Debug, Clone)]
-pub struct FieldCheck<'a> {
+#[derive(Debug, Clone, Serialize)]
+pub struct FieldCheck {
     /// The field's key.
     pub key: String,
     /// Place and type of the field.
+    #[serde(flatten)]
     pub view: View,
     /// The unit.
     pub unit: String,
@@ -49,29 +51,44 @@ pub struct FieldCheck<'a> {
     /// The share of values outside the declared range.
     pub outside: f64,
     /// The confirmed metric that it follows best, beyond chance.
-    pub follows: Option<Finding<'a>>,
-    /// The metric in terms of the value: factor and summand.
-    pub line: Option<(f64, f64)>,
+    pub follows: Option<Follows>,
     /// Warnings about the field.
     pub warnings: Vec<String>,
 }
 
+/// The metric that a field follows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Follows {
+    /// The metric's key.
+    pub key: String,
+    /// Delay after the metric, in s.
+    pub lag: f64,
+    /// The share of the metric's variance that the field explains.
+    pub explained: f64,
+    /// Number of fields as good as this that are expected by chance.
+    pub chance: f64,
+    /// The metric is the field times this …
+    pub factor: Option<f64>,
+    /// … plus this.
+    pub add: Option<f64>,
+}
+
 /// Check of a declared decoder against a capture.
-#[derive(Debug, Clone)]
-pub struct DecoderCheck<'a> {
+#[derive(Debug, Clone, Serialize)]
+pub struct DecoderCheck {
     /// The name.
     pub name: String,
     /// The length byte that it reads.
-    pub length: u8,
+    pub length: Hex<u8>,
     /// Records that it reads.
     pub records: u64,
     /// The fields.
-    pub fields: Vec<FieldCheck<'a>>,
+    pub fields: Vec<FieldCheck>,
     /// Warnings about the decoder as a whole.
     pub warnings: Vec<String>,
 }
 
-impl DecoderCheck<'_> {
+impl DecoderCheck {
     /// Returns how many things are strange.
     #[must_use]
     pub fn warnings(&self) -> usize {
@@ -81,15 +98,15 @@ impl DecoderCheck<'_> {
 
 /// Holds a decoder against its records: those of the kind that has most, of `records` in all.
 #[must_use]
-pub fn check<'a>(
+pub fn check(
     layout: &Layout,
-    length: u8,
+    length: Hex<u8>,
     series: Option<&RecordSeries>,
     records: u64,
     devices: &BTreeSet<u32>,
-    metrics: &'a [KnownMetric],
+    metrics: &[KnownMetric],
     max_lag: i64,
-) -> DecoderCheck<'a> {
+) -> DecoderCheck {
     let mut check = DecoderCheck {
         name: layout.name.to_string(),
         length,
@@ -121,13 +138,13 @@ pub fn check<'a>(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "records are few")]
-fn check_field<'a>(
+fn check_field(
     layout: &Layout,
     field: &Field,
     series: &RecordSeries,
-    metrics: &'a [KnownMetric],
+    metrics: &[KnownMetric],
     max_lag: i64,
-) -> FieldCheck<'a> {
+) -> FieldCheck {
     let values: Vec<f64> = series
         .records()
         .filter_map(|(_, record)| Some(layout.value(field, &record)?.as_f64()))
@@ -146,7 +163,6 @@ fn check_field<'a>(
         samples: values.iter().step_by(values.len().div_ceil(SAMPLES).max(1)).copied().collect(),
         outside: outside as f64 / count,
         follows: None,
-        line: None,
         warnings: Vec::new(),
     };
     if values.is_empty() {
@@ -166,22 +182,28 @@ fn check_field<'a>(
         return check;
     }
     let outcome = correlate::among(series, std::iter::once(view), metrics, max_lag);
-    check.follows = outcome.findings.into_iter().next();
-    let follows = check.follows.as_ref();
-    check.line = follows.and_then(|finding| finding.fit).map(|fit| {
-        let factor = field.divide / fit.fitted_divide;
-        (factor, fit.fitted_add - field.add * factor)
-    });
-    if let (Some(finding), Some((factor, _))) = (follows, check.line)
-        && finding.known.metric.unit == field.metric.unit
-        && finding.explained > 1.0 - SCALE
+    let Some(Finding { known, lag, explained, chance, fit, .. }) = outcome.findings.first() else {
+        return check;
+    };
+    let key = &known.metric.key;
+    let factor = fit.map(|fit| field.divide / fit.fitted_divide);
+    if let Some((fit, factor)) = fit.zip(factor)
+        && known.metric.unit == field.metric.unit
+        && *explained > 1.0 - SCALE
         && (factor - 1.0).abs() > SCALE
-        && let Some(fit) = finding.fit
     {
         check.warnings.push(format!(
-            "{} is {factor:.3} times this: divide by {} and add {} instead",
-            finding.known.metric.key, fit.divide, fit.add
+            "{key} is {factor:.3} times this: divide by {} and add {} instead",
+            fit.divide, fit.add
         ));
     }
+    check.follows = Some(Follows {
+        key: key.to_string(),
+        lag: *lag,
+        explained: *explained,
+        chance: *chance,
+        factor,
+        add: fit.zip(factor).map(|(fit, factor)| fit.fitted_add - field.add * factor),
+    });
     check
 }

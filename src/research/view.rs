@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use energi_decoders::custom::Hex;
 use energi_decoders::frame::RECORDS;
 use energi_decoders::{Field, Raw, Record, Value};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// Offset from which the bytes of records of one length and type can differ: at the device number,
 /// after length, network and type.
@@ -81,6 +83,16 @@ impl View {
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at 0x{:02X}", self.raw.name(), self.offset)
+    }
+}
+
+/// `{"offset": "0x34", "type": "i16"}`.
+impl Serialize for View {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut view = serializer.serialize_struct("View", 2)?;
+        view.serialize_field("offset", &Hex(self.offset))?;
+        view.serialize_field("type", &self.raw.name())?;
+        view.end()
     }
 }
 

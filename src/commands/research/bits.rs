@@ -12,6 +12,7 @@ use super::input::Captures;
 use super::number::{chance, percent};
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
+use crate::commands::amount;
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::correlate::{self, Finding};
@@ -33,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Longest time between the noted moment and a record that shows the state
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = amount::<Period>)]
     max_lag: Period,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]

@@ -5,15 +5,15 @@ use energi_sinks::settings::Period;
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
 use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected::{self, Records, Selected};
+use crate::commands::amount;
 use crate::commands::line::{BOLD, DIM, PLAIN, in_colour};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::moment::{self, ByteChange};
-use crate::research::profile::{self, ByteClass, ByteProfile};
+use crate::research::profile::{self, ByteClass, ByteProfile, WideNumber};
 
 /// Arguments of `research bytes`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<Moment>,
     /// Time to compare before and after this moment
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = amount::<Period>)]
     window: Period,
     /// Also show bytes that never change
     #[arg(long)]
@@ -98,87 +98,39 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     ended
 }
 
-/// A byte, as JSON gives it.
-#[derive(Debug, Serialize)]
-struct Row {
-    offset: String,
-    class: ByteClass,
-    min: i64,
-    max: i64,
-    distinct: usize,
-    /// The bits that change.
-    bits: String,
-    entropy: f64,
-    changes: usize,
-    wide: Vec<WideRow>,
-    fields: Vec<&'static str>,
-}
-
-/// A wider number that begins at the byte.
-#[derive(Debug, Serialize)]
-struct WideRow {
-    r#type: String,
-    min: i64,
-    max: i64,
-    plausible: bool,
-}
-
-impl Row {
-    fn new(byte: &ByteProfile) -> Self {
-        let wide = byte.wide.iter().map(|wide| WideRow {
-            r#type: wide.view.raw.name().into_owned(),
-            min: wide.min,
-            max: wide.max,
-            plausible: wide.plausible,
-        });
-        Self {
-            offset: format!("0x{:02X}", byte.offset),
-            class: byte.class,
-            min: byte.min,
-            max: byte.max,
-            distinct: byte.distinct,
-            bits: format!("0x{:02X}", byte.bits),
-            entropy: (byte.entropy * 1000.0).round() / 1000.0,
-            changes: byte.changes,
-            wide: wide.collect(),
-            fields: byte.named.clone(),
-        }
-    }
-
-    fn cells(&self) -> Vec<Cell> {
-        // Signed and unsigned are the same where nothing is negative.
-        let unsigned = |wide: &WideRow| {
-            let name = wide.r#type.replacen('i', "u", 1);
-            let same = |other: &&WideRow| other.r#type == name && other.max == wide.max;
-            wide.r#type == name || !self.wide.iter().any(|other| same(&other))
-        };
-        let wide: Vec<_> = self
-            .wide
-            .iter()
-            .filter(|wide| wide.plausible && unsigned(wide))
-            .map(|wide| format!("{} {} to {}", wide.r#type, wide.min, wide.max))
-            .collect();
-        let class = match self.class {
-            ByteClass::Constant => DIM,
-            ByteClass::Counter => in_colour(AnsiColor::Cyan),
-            ByteClass::FlagLike => in_colour(AnsiColor::Yellow),
-            ByteClass::Changing => PLAIN,
-        };
-        let plausible = if wide.is_empty() { PLAIN } else { in_colour(AnsiColor::Green) };
-        let or_none = |words: Vec<_>| if words.is_empty() { NONE.into() } else { words.join(", ") };
-        vec![
-            Cell::styled(BOLD, &self.offset),
-            Cell::styled(class, self.class.name()),
-            self.min.to_string().into(),
-            self.max.to_string().into(),
-            self.distinct.to_string().into(),
-            self.bits.clone().into(),
-            format!("{:.2}", self.entropy).into(),
-            self.changes.to_string().into(),
-            Cell::styled(plausible, or_none(wide)),
-            or_none(self.fields.iter().map(|&field| field.to_owned()).collect()).into(),
-        ]
-    }
+fn byte_cells(byte: &ByteProfile) -> Vec<Cell> {
+    // Signed and unsigned are the same where nothing is negative.
+    let unsigned = |wide: &WideNumber| {
+        let name = wide.r#type.replacen('i', "u", 1);
+        let same = |other: &WideNumber| other.r#type == name && other.max == wide.max;
+        wide.r#type == name || !byte.wide.iter().any(same)
+    };
+    let wide: Vec<_> = byte
+        .wide
+        .iter()
+        .filter(|wide| wide.plausible && unsigned(wide))
+        .map(|wide| format!("{} {} to {}", wide.r#type, wide.min, wide.max))
+        .collect();
+    let class = match byte.class {
+        ByteClass::Constant => DIM,
+        ByteClass::Counter => in_colour(AnsiColor::Cyan),
+        ByteClass::FlagLike => in_colour(AnsiColor::Yellow),
+        ByteClass::Changing => PLAIN,
+    };
+    let plausible = if wide.is_empty() { PLAIN } else { in_colour(AnsiColor::Green) };
+    let or_none = |words: Vec<_>| if words.is_empty() { NONE.into() } else { words.join(", ") };
+    vec![
+        Cell::styled(BOLD, byte.offset.to_string()),
+        Cell::styled(class, byte.class.name()),
+        byte.min.to_string().into(),
+        byte.max.to_string().into(),
+        byte.distinct.to_string().into(),
+        byte.bits.to_string().into(),
+        format!("{:.2}", byte.entropy).into(),
+        byte.changes.to_string().into(),
+        Cell::styled(plausible, or_none(wide)),
+        or_none(byte.named.iter().map(|&field| field.to_owned()).collect()).into(),
+    ]
 }
 
 fn profiles<'a>(
@@ -197,51 +149,24 @@ fn profiles<'a>(
         Column::text("Plausible as"),
         Column::text("Field"),
     ];
-    let rows: Vec<_> = bytes.map(Row::new).collect();
     match format {
-        Format::Table => Ok(output::table(COLUMNS, rows.iter().map(Row::cells))),
-        Format::Json => output::json(&rows),
+        Format::Table => Ok(output::table(COLUMNS, bytes.map(byte_cells))),
+        Format::Json => output::json(&bytes.collect::<Vec<_>>()),
     }
 }
 
-/// A change around a moment, as JSON gives it.
-#[derive(Debug, Serialize)]
-struct ChangeRow {
-    offset: String,
-    before: i64,
-    after: i64,
-    moved: f64,
-    /// Bits that were one way before and the other way after.
-    flipped: Vec<u8>,
-    /// The share of other moments at which the byte moved as far.
-    elsewhere: f64,
-}
-
-impl ChangeRow {
-    fn new(change: &ByteChange) -> Self {
-        Self {
-            offset: format!("0x{:02X}", change.view.offset),
-            before: change.before,
-            after: change.after,
-            moved: (change.moved * 100.0).round() / 100.0,
-            flipped: (0..8).filter(|bit| change.flipped >> bit & 1 == 1).collect(),
-            elsewhere: change.elsewhere,
-        }
-    }
-
-    fn cells(&self) -> Vec<Cell> {
-        let bits: Vec<_> = self.flipped.iter().map(ToString::to_string).collect();
-        // What hardly ever moves so far is what was looked for.
-        let rare = if self.elsewhere < 0.01 { in_colour(AnsiColor::Green) } else { PLAIN };
-        vec![
-            Cell::styled(BOLD, &self.offset),
-            format!("0x{:02X}", self.before).into(),
-            format!("0x{:02X}", self.after).into(),
-            format!("{:.2}", self.moved).into(),
-            if bits.is_empty() { NONE.to_owned() } else { bits.join(" ") }.into(),
-            Cell::styled(rare, format!("{:.1} %", self.elsewhere * 100.0)),
-        ]
-    }
+fn change_cells(change: &ByteChange) -> Vec<Cell> {
+    let bits: Vec<_> = change.flipped.iter().map(ToString::to_string).collect();
+    // What hardly ever moves so far is what was looked for.
+    let rare = if change.elsewhere < 0.01 { in_colour(AnsiColor::Green) } else { PLAIN };
+    vec![
+        Cell::styled(BOLD, change.offset.to_string()),
+        format!("0x{:02X}", change.before).into(),
+        format!("0x{:02X}", change.after).into(),
+        format!("{:.2}", change.moved).into(),
+        if bits.is_empty() { NONE.to_owned() } else { bits.join(" ") }.into(),
+        Cell::styled(rare, format!("{:.1} %", change.elsewhere * 100.0)),
+    ]
 }
 
 fn around(changes: &[ByteChange], format: Format) -> Result<String, Failure> {
@@ -253,11 +178,12 @@ fn around(changes: &[ByteChange], format: Format) -> Result<String, Failure> {
         Column::text("Bits flipped"),
         Column::numbers("As far elsewhere"),
     ];
-    let rows: Vec<_> = changes.iter().map(ChangeRow::new).collect();
     match format {
-        Format::Json => output::json(&rows),
-        Format::Table if rows.is_empty() => Ok("Nothing changed around that moment.\n".to_owned()),
-        Format::Table => Ok(output::table(COLUMNS, rows.iter().map(ChangeRow::cells))),
+        Format::Json => output::json(&changes),
+        Format::Table if changes.is_empty() => {
+            Ok("Nothing changed around that moment.\n".to_owned())
+        }
+        Format::Table => Ok(output::table(COLUMNS, changes.iter().map(change_cells))),
     }
 }
 

@@ -13,13 +13,13 @@ use super::number::{chance, percent, short, with_error};
 use super::output::{self, Cell, Column, Format, NONE};
 use super::outside;
 use super::selected::{self, Records, Selected};
+use crate::commands::amount;
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::correlate::{self, Finding, Fit, SearchOutcome};
 use crate::research::declare;
 use crate::research::exact::{self, ExactMatch};
 use crate::research::metrics::{KnownMetric, Metrics};
-use crate::research::record_types::RecordKey;
 
 /// Arguments of `research correlate`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     serial: Option<u32>,
     /// Longest time between a metric and a record that is compared with it
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = amount::<Period>)]
     max_lag: Period,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]
@@ -104,11 +104,7 @@ fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(),
     let series = &selected.series;
     let matches = exact::search(series, outside, scales);
     let text = match args.format {
-        Format::Json => {
-            let rows: Vec<_> =
-                matches.iter().map(|found| EqualRow::new(found, &series.key)).collect();
-            output::json(&rows)?
-        }
+        Format::Json => output::json(&matches)?,
         Format::Table if matches.is_empty() => "No word equals any of the series.\n".to_owned(),
         Format::Table => {
             const COLUMNS: &[Column] = &[
@@ -121,7 +117,7 @@ fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(),
                 Column::numbers("Points").spare(2),
                 Column::text("Field").spare(1),
             ];
-            let rows = matches.iter().map(|found| EqualRow::new(found, &series.key).cells());
+            let rows = matches.iter().map(equal_cells);
             let serial = declare::serial_offset(series, selected.metrics.devices());
             let cloud = args.known.cloud.is_some();
             let decoder = declare::exact(series, &matches, serial, selected.other_types, cloud);
@@ -136,49 +132,18 @@ fn equal(args: &Args, selected: Selected, outside: &[KnownMetric]) -> Result<(),
     selected.ended
 }
 
-/// A word that equals a series, as JSON gives it.
-#[derive(Debug, Serialize)]
-struct EqualRow {
-    offset: String,
-    r#type: String,
-    key: String,
-    /// A raw number times this is the series.
-    scale: f64,
-    /// Periods of the series that the record is later.
-    shift: i64,
-    /// The share of equal points, of those in which the series moved.
-    equal: f64,
-    points: usize,
-    fields: Vec<&'static str>,
-}
-
-impl EqualRow {
-    fn new(found: &ExactMatch, key: &RecordKey) -> Self {
-        Self {
-            offset: format!("0x{:02X}", found.view.offset),
-            r#type: found.view.raw.name().into_owned(),
-            key: found.name.clone(),
-            scale: found.scale,
-            shift: found.shift,
-            equal: found.share,
-            points: found.points,
-            fields: correlate::named(key, found.view),
-        }
-    }
-
-    fn cells(self) -> Vec<Cell> {
-        let fields = if self.fields.is_empty() { NONE.into() } else { self.fields.join(", ") };
-        vec![
-            Cell::styled(BOLD, self.offset),
-            self.r#type.into(),
-            Cell::styled(in_colour(AnsiColor::Green), self.key),
-            Cell::styled(BOLD, short(self.scale)),
-            format!("{:+}", self.shift).into(),
-            percent(self.equal).into(),
-            self.points.to_string().into(),
-            Cell::styled(DIM, fields),
-        ]
-    }
+fn equal_cells(found: &ExactMatch) -> Vec<Cell> {
+    let fields = if found.named.is_empty() { NONE.into() } else { found.named.join(", ") };
+    vec![
+        Cell::styled(BOLD, format!("0x{:02X}", found.view.offset)),
+        found.view.raw.name().into_owned().into(),
+        Cell::styled(in_colour(AnsiColor::Green), &found.name),
+        Cell::styled(BOLD, short(found.scale)),
+        format!("{:+}", found.shift).into(),
+        percent(found.share).into(),
+        found.points.to_string().into(),
+        Cell::styled(DIM, fields),
+    ]
 }
 
 /// The answer, as JSON gives it.

@@ -3,12 +3,10 @@
 use energi_decoders::MacAddress;
 use energi_decoders::custom::Hex;
 use energi_sinks::settings::Period;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{Error, StrDeserializer};
 use tracing::warn;
 
 use super::input::{Captures, Ended};
+use crate::commands::amount;
 use crate::platform::exit::{Exit, Failure};
 use crate::research::metrics::{KnownMetric, Metrics};
 use crate::research::series::{Gathered, RecordSelection, RecordSeries};
@@ -17,10 +15,10 @@ use crate::research::series::{Gathered, RecordSelection, RecordSeries};
 #[derive(Debug, clap::Args)]
 pub(super) struct Records {
     /// The length byte, such as 0x2C
-    #[arg(long, value_name = "LENGTH", value_parser = hex::<u8>)]
+    #[arg(long, value_name = "LENGTH", value_parser = amount::<Hex<u8>>)]
     length: Hex<u8>,
     /// Only this record type, such as 0x3510
-    #[arg(long, value_name = "TYPE", value_parser = hex::<u16>)]
+    #[arg(long, value_name = "TYPE", value_parser = amount::<Hex<u16>>)]
     record_type: Option<Hex<u16>>,
     /// Only this sender [default: the one with the most such records]
     #[arg(long, value_name = "MAC")]
@@ -110,18 +108,6 @@ impl Selected {
         })?;
         Ok(self.metrics.of(device))
     }
-}
-
-/// Reads `0x2C` or 44.
-fn hex<T: TryFrom<u64>>(text: &str) -> Result<Hex<T>, String> {
-    let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
-    Hex::deserialize(deserializer).map_err(|error| error.to_string())
-}
-
-/// Reads `60s`, `5m` or seconds.
-pub(super) fn period(text: &str) -> Result<Period, String> {
-    let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
-    Period::deserialize(deserializer).map_err(|error| error.to_string())
 }
 
 /// A period in µs.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use energi_sinks::settings::Period;
-use serde::Serialize;
 
 use super::input::Captures;
 use super::output::{self, Cell, Column, Format, NONE};
 use super::selected;
+use crate::commands::amount;
 use crate::commands::line::{BOLD, DIM, in_colour};
 use crate::platform::exit::{Exit, Failure};
 use crate::research::metrics::Metrics;
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// Longest time between a metric and a field that follows it
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = selected::period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = amount::<Period>)]
     max_lag: Period,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             }
         }
     })?;
-    let mut rows = Vec::new();
+    let mut checks = Vec::new();
     let mut warnings = 0;
     for (decoder, gathered) in custom.iter().zip(gathered) {
         // The configuration has been checked with them.
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let max_lag = selected::microseconds(args.max_lag);
         let check = verify::check(
             &layout,
-            decoder.length.0,
+            decoder.length,
             series,
             records,
             metrics.devices(),
@@ -77,11 +77,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             max_lag,
         );
         warnings += check.warnings();
-        rows.push(Row::new(&check));
+        checks.push(check);
     }
     let text = match args.format {
-        Format::Table => rows.iter().map(Row::text).collect::<Vec<_>>().join("\n"),
-        Format::Json => output::json(&rows)?,
+        Format::Table => checks.iter().map(text).collect::<Vec<_>>().join("\n"),
+        Format::Json => output::json(&checks)?,
     };
     super::super::print(text.as_bytes())?;
     ended?;
@@ -92,126 +92,49 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// A decoder, as JSON gives it.
-#[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    length: String,
-    records: u64,
-    fields: Vec<FieldRow>,
-    warnings: Vec<String>,
-}
-
-/// A field, as JSON gives it.
-#[derive(Debug, Serialize)]
-struct FieldRow {
-    key: String,
-    offset: String,
-    r#type: String,
-    unit: String,
-    min: f64,
-    mean: f64,
-    max: f64,
-    samples: Vec<f64>,
-    outside: f64,
-    follows: Option<Follows>,
-    warnings: Vec<String>,
-}
-
-/// The metric that a field follows.
-#[derive(Debug, Serialize)]
-struct Follows {
-    key: String,
-    lag: f64,
-    explained: f64,
-    chance: f64,
-    /// The metric is the field times this …
-    factor: Option<f64>,
-    /// … plus this.
-    add: Option<f64>,
-}
-
-impl Row {
-    fn new(check: &DecoderCheck<'_>) -> Self {
-        Self {
-            name: check.name.clone(),
-            length: format!("0x{:02X}", check.length),
-            records: check.records,
-            fields: check.fields.iter().map(FieldRow::new).collect(),
-            warnings: check.warnings.clone(),
-        }
+fn text(check: &DecoderCheck) -> String {
+    const COLUMNS: &[Column] = &[
+        Column::text("Field"),
+        Column::numbers("Min"),
+        Column::numbers("Mean").spare(2),
+        Column::numbers("Max"),
+        Column::text("Unit"),
+        Column::numbers("Outside"),
+        Column::text("Samples").spare(1),
+        Column::text("Follows"),
+    ];
+    let mut text = format!("{} ({}): {} records\n", check.name, check.length, check.records);
+    if !check.fields.is_empty() {
+        text.push('\n');
+        text += &output::table(COLUMNS, check.fields.iter().map(cells));
     }
+    let own = check.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+    let fields = check.fields.iter().flat_map(|field| {
+        field.warnings.iter().map(|warning| format!("warning: {}: {warning}\n", field.key))
+    });
+    let warnings: String = own.chain(fields).collect();
+    if warnings.is_empty() { text } else { format!("{text}\n{warnings}") }
+}
 
-    fn text(&self) -> String {
-        const COLUMNS: &[Column] = &[
-            Column::text("Field"),
-            Column::numbers("Min"),
-            Column::numbers("Mean").spare(2),
-            Column::numbers("Max"),
-            Column::text("Unit"),
-            Column::numbers("Outside"),
-            Column::text("Samples").spare(1),
-            Column::text("Follows"),
-        ];
-        let mut text = format!("{} ({}): {} records\n", self.name, self.length, self.records);
-        if !self.fields.is_empty() {
-            text.push('\n');
-            text += &output::table(COLUMNS, self.fields.iter().map(FieldRow::cells));
-        }
-        let own = self.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-        let fields = self.fields.iter().flat_map(|field| {
-            field.warnings.iter().map(|warning| format!("warning: {}: {warning}\n", field.key))
+fn cells(check: &FieldCheck) -> Vec<Cell> {
+    let number = |value: &f64| format!("{}", (value * 100.0).round() / 100.0 + 0.0);
+    let follows = check.follows.as_ref().map(|follows| {
+        let line = follows.factor.zip(follows.add).map(|(factor, add)| {
+            let sign = if add < -0.005 { '−' } else { '+' };
+            format!(" = {factor:.3} × this {sign} {:.2}", add.abs())
         });
-        let warnings: String = own.chain(fields).collect();
-        if warnings.is_empty() { text } else { format!("{text}\n{warnings}") }
-    }
-}
-
-impl FieldRow {
-    fn new(check: &FieldCheck<'_>) -> Self {
-        Self {
-            key: check.key.clone(),
-            offset: format!("0x{:02X}", check.view.offset),
-            r#type: check.view.raw.name().into_owned(),
-            unit: check.unit.clone(),
-            min: check.min,
-            mean: check.mean,
-            max: check.max,
-            samples: check.samples.clone(),
-            outside: check.outside,
-            follows: check.follows.as_ref().map(|finding| Follows {
-                key: finding.known.metric.key.to_string(),
-                lag: finding.lag,
-                explained: finding.explained,
-                chance: finding.chance,
-                factor: check.line.map(|(factor, _)| factor),
-                add: check.line.map(|(_, add)| add),
-            }),
-            warnings: check.warnings.clone(),
-        }
-    }
-
-    fn cells(&self) -> Vec<Cell> {
-        let number = |value: &f64| format!("{}", (value * 100.0).round() / 100.0 + 0.0);
-        let follows = self.follows.as_ref().map(|follows| {
-            let line = follows.factor.zip(follows.add).map(|(factor, add)| {
-                let sign = if add < -0.005 { '−' } else { '+' };
-                format!(" = {factor:.3} × this {sign} {:.2}", add.abs())
-            });
-            let explained = follows.explained * 100.0;
-            format!("{}{} ({explained:.1} %)", follows.key, line.unwrap_or_default())
-        });
-        let outside =
-            if self.outside > verify::OUTSIDE { AnsiColor::Red } else { AnsiColor::Green };
-        vec![
-            Cell::styled(BOLD, &self.key),
-            number(&self.min).into(),
-            number(&self.mean).into(),
-            number(&self.max).into(),
-            if self.unit.is_empty() { NONE } else { &self.unit }.into(),
-            Cell::styled(in_colour(outside), format!("{:.1} %", self.outside * 100.0)),
-            Cell::styled(DIM, self.samples.iter().map(number).collect::<Vec<_>>().join(" ")),
-            follows.unwrap_or_else(|| NONE.to_owned()).into(),
-        ]
-    }
+        let explained = follows.explained * 100.0;
+        format!("{}{} ({explained:.1} %)", follows.key, line.unwrap_or_default())
+    });
+    let outside = if check.outside > verify::OUTSIDE { AnsiColor::Red } else { AnsiColor::Green };
+    vec![
+        Cell::styled(BOLD, &check.key),
+        number(&check.min).into(),
+        number(&check.mean).into(),
+        number(&check.max).into(),
+        if check.unit.is_empty() { NONE } else { &check.unit }.into(),
+        Cell::styled(in_colour(outside), format!("{:.1} %", check.outside * 100.0)),
+        Cell::styled(DIM, check.samples.iter().map(number).collect::<Vec<_>>().join(" ")),
+        follows.unwrap_or_else(|| NONE.to_owned()).into(),
+    ]
 }

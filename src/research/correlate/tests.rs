@@ -2,7 +2,7 @@ pub(super) mod noise;
 
 use std::thread;
 
-use energi_decoders::custom::CustomDecoder;
+use energi_decoders::custom::{CustomDecoder, Hex};
 use energi_decoders::frame::RECORDS;
 use energi_decoders::{Frame, Raw, Record};
 use jiff::Timestamp;
@@ -159,9 +159,9 @@ fn as_pasted(
     assert_eq!(pasted, &decoder, "{what}");
     let layout = pasted.layout().unwrap();
     let check =
-        verify::check(&layout, LENGTH, Some(series), series.count, &devices, metrics, MINUTE);
+        verify::check(&layout, Hex(LENGTH), Some(series), series.count, &devices, metrics, MINUTE);
     assert_eq!(check.warnings(), 0, "{what}: {check:?}");
-    assert_eq!(check.fields[0].follows.as_ref().unwrap().known.metric.key, key, "{what}");
+    assert_eq!(check.fields[0].follows.as_ref().unwrap().key, key, "{what}");
 }
 
 /// Text that people paste, as a configuration has it.
