@@ -62,10 +62,7 @@ impl Connection {
         // Blocking work is given up only when the program ends.
         let read = read.await.map_err(|error| ConnectionFailure::transient(error.to_string()))?;
         let (password, tls) = read?;
-        let limit = config.connect_timeout.duration();
-        let relay = dial(broker, tls, limit)
-            .await
-            .map_err(|error| ConnectionFailure::of_dialling(&error, &config, broker))?;
+        let relay = dial(&config, broker, tls).await?;
 
         let mut options = MqttOptions::new(client_id, &relay.path, broker.port);
         options
@@ -80,7 +77,7 @@ impl Connection {
             options.set_last_will(LastWill::new(topic, payload, qos.into(), retain));
         }
         let mut network = NetworkOptions::new();
-        network.set_connection_timeout(limit.as_secs().max(1));
+        network.set_connection_timeout(config.connect_timeout.duration().as_secs().max(1));
         let (client, mut events) = AsyncClient::new(options, CHANNEL);
         events.set_network_options(network);
         Ok(Self { config, broker: broker.clone(), client, events, relay })

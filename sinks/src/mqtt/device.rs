@@ -73,11 +73,9 @@ pub struct DeviceState {
     plan: Arc<PublishPlan>,
     /// Capture time of the newest reading.
     time: Option<Timestamp>,
-    serial: Slot,
-    slots: Vec<Slot>,
-    status: Option<EddiState>,
-    status_topic: String,
-    status_throttle: Throttle<EddiState>,
+    serial: Slot<Value>,
+    slots: Vec<(Arc<str>, Slot<Value>)>,
+    status: Slot<EddiState>,
     state_topic: String,
     state_throttle: Throttle<Snapshot>,
     energy: TodaysFlows,
@@ -86,29 +84,44 @@ pub struct DeviceState {
     silent: Option<bool>,
 }
 
-/// One value of a device.
+/// One value of a device, and its topic.
 #[derive(Debug)]
-struct Slot {
-    key: Arc<str>,
+struct Slot<T> {
     rule: Rule,
     topic: String,
-    newest: Option<Value>,
-    throttle: Throttle<Value>,
+    payload: fn(T) -> String,
+    newest: Option<T>,
+    throttle: Throttle<T>,
 }
 
-impl Slot {
-    /// Takes a new value, and adds its message if it is to be sent now.
-    fn take(
-        &mut self,
-        value: Value,
-        at: Option<Timestamp>,
-        plan: &PublishPlan,
-        messages: &mut Vec<Message>,
-    ) {
+impl<T: Reported> Slot<T> {
+    fn new(topic: String, rule: Rule, payload: fn(T) -> String) -> Self {
+        Self { rule, topic, payload, newest: None, throttle: Throttle::default() }
+    }
+
+    /// Takes a new value, and returns its message if it is to be sent now.
+    fn take(&mut self, value: T, at: Option<Timestamp>, plan: &PublishPlan) -> Option<Message> {
         self.newest = Some(value);
-        if let Some(value) = self.throttle.offer(value, at, &self.rule) {
-            messages.push(plan.message(&self.topic, payload(value)));
-        }
+        self.throttle.offer(value, at, &self.rule).map(|value| self.message(value, plan))
+    }
+
+    /// Returns the message that was held back, if the time has come to send it.
+    fn due(&mut self, at: Option<Timestamp>, plan: &PublishPlan) -> Option<Message> {
+        self.throttle.due(at, &self.rule).map(|value| self.message(value, plan))
+    }
+
+    /// Returns the message that is still held back and says something new.
+    fn last(&mut self, plan: &PublishPlan) -> Option<Message> {
+        self.throttle.last().map(|value| self.message(value, plan))
+    }
+
+    /// Returns the message with the newest value.
+    fn current(&self, plan: &PublishPlan) -> Option<Message> {
+        self.newest.map(|value| self.message(value, plan))
+    }
+
+    fn message(&self, value: T, plan: &PublishPlan) -> Message {
+        plan.message(&self.topic, (self.payload)(value))
     }
 }
 
@@ -130,25 +143,17 @@ impl DeviceState {
     #[must_use]
     pub fn new(serial: u32, plan: &Arc<PublishPlan>) -> Self {
         let topics = &plan.topics;
-        let slot = |key: &Arc<str>, rule, topic| Slot {
-            key: Arc::clone(key),
-            rule,
-            topic,
-            newest: None,
-            throttle: Throttle::default(),
-        };
+        let slots = plan.keys.iter().map(|(key, rule)| {
+            (Arc::clone(key), Slot::new(topics.value(serial, key), *rule, payload))
+        });
         Self {
             number: serial,
-            serial: slot(&"serial".into(), plan.general, topics.serial(serial)),
-            slots: plan
-                .keys
-                .iter()
-                .map(|(key, rule)| slot(key, *rule, topics.value(serial, key)))
-                .collect(),
+            serial: Slot::new(topics.serial(serial), plan.general, payload),
+            slots: slots.collect(),
             time: None,
-            status: None,
-            status_topic: topics.status(serial),
-            status_throttle: Throttle::default(),
+            status: Slot::new(topics.status(serial), plan.general, |status: EddiState| {
+                status.word().to_owned()
+            }),
             state_topic: topics.state(serial),
             state_throttle: Throttle::default(),
             energy: TodaysFlows::new(plan.timezone.clone()),
@@ -162,30 +167,22 @@ impl DeviceState {
     pub fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
         self.time = reading.time;
         let at = reading.time;
-        self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan, messages);
+        messages.extend(self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan));
         for (field, value) in reading.fields() {
             // Every key of a reading is in the plan: both come from the same decoders.
             self.offer(field.key(), value, messages);
         }
         if reading.fields().any(|(field, _)| EddiState::INPUTS.contains(&field.key())) {
-            self.status = EddiState::of(|key| self.newest(key));
-            if let Some(status) = self.status
-                && let Some(status) = self.status_throttle.offer(status, at, &self.plan.general)
-            {
-                messages.push(self.status_message(status));
+            self.status.newest = EddiState::of(|key| self.newest(key));
+            if let Some(status) = self.status.newest {
+                messages.extend(self.status.take(status, at, &self.plan));
             }
         }
         self.sum_up(reading, messages);
         self.watch(reading, messages);
         // What was held back goes at the device's next reading past the interval, of whatever kind.
-        for slot in &mut self.slots {
-            if let Some(value) = slot.throttle.due(at, &slot.rule) {
-                messages.push(self.plan.message(&slot.topic, payload(value)));
-            }
-        }
-        if let Some(status) = self.status_throttle.due(at, &self.plan.general) {
-            messages.push(self.status_message(status));
-        }
+        messages.extend(self.slots.iter_mut().filter_map(|(_, slot)| slot.due(at, &self.plan)));
+        messages.extend(self.status.due(at, &self.plan));
         if self.plan.state
             && self.state_throttle.offer(self.snapshot(), at, &self.plan.general).is_some()
         {
@@ -195,8 +192,8 @@ impl DeviceState {
 
     /// Takes a new value, and adds its message if it is to be sent now.
     fn offer(&mut self, key: &str, value: Value, messages: &mut Vec<Message>) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.key == *key) {
-            slot.take(value, self.time, &self.plan, messages);
+        if let Some((_, slot)) = self.slots.iter_mut().find(|(known, _)| **known == *key) {
+            messages.extend(slot.take(value, self.time, &self.plan));
         }
     }
 
@@ -218,7 +215,7 @@ impl DeviceState {
 
     fn watch(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
         let (Some(time), Some(grid)) = (reading.time, reading.get("grid_pwr")) else { return };
-        let Some(status) = self.status else { return };
+        let Some(status) = self.status.newest else { return };
         let is_hot = HOT.iter().any(|key| self.newest(key) == Some(Value::Flag(true)));
         if let Some(watch) = &mut self.watch {
             let idle = status == EddiState::Paused && !is_hot;
@@ -255,14 +252,8 @@ impl DeviceState {
 
     /// Adds what is still held back and says something new.
     pub(super) fn finish(&mut self, messages: &mut Vec<Message>) {
-        for slot in &mut self.slots {
-            if let Some(value) = slot.throttle.last() {
-                messages.push(self.plan.message(&slot.topic, payload(value)));
-            }
-        }
-        if let Some(status) = self.status_throttle.last() {
-            messages.push(self.status_message(status));
-        }
+        messages.extend(self.slots.iter_mut().filter_map(|(_, slot)| slot.last(&self.plan)));
+        messages.extend(self.status.last(&self.plan));
         if self.state_throttle.last().is_some() {
             messages.push(self.state_message());
         }
@@ -270,12 +261,9 @@ impl DeviceState {
 
     /// Adds everything that is known of the device.
     pub(super) fn current(&self, messages: &mut Vec<Message>) {
-        for slot in std::iter::once(&self.serial).chain(&self.slots) {
-            if let Some(value) = slot.newest {
-                messages.push(self.plan.message(&slot.topic, payload(value)));
-            }
-        }
-        messages.extend(self.status.map(|status| self.status_message(status)));
+        messages.extend(self.serial.current(&self.plan));
+        messages.extend(self.slots.iter().filter_map(|(_, slot)| slot.current(&self.plan)));
+        messages.extend(self.status.current(&self.plan));
         messages.extend(self.silent_message());
         if self.plan.state {
             messages.push(self.state_message());
@@ -288,15 +276,11 @@ impl DeviceState {
     }
 
     fn newest(&self, key: &str) -> Option<Value> {
-        self.slots.iter().find(|slot| *slot.key == *key)?.newest
-    }
-
-    fn status_message(&self, status: EddiState) -> Message {
-        self.plan.message(&self.status_topic, status.word().to_owned())
+        self.slots.iter().find(|(known, _)| **known == *key)?.1.newest
     }
 
     fn snapshot(&self) -> Snapshot {
-        let flags = self.slots.iter().filter_map(|slot| match slot.newest {
+        let flags = self.slots.iter().filter_map(|(_, slot)| match slot.newest {
             Some(Value::Flag(flag)) => Some((1, u128::from(flag))),
             Some(Value::Choice(choice)) => Some((4, choice.index() as u128)),
             _ => None,
@@ -313,10 +297,10 @@ impl DeviceState {
             Some(time) => format!(r#"{{"time":"{time:.6}""#),
             None => r#"{"time":null"#.to_owned(),
         };
-        for slot in &self.slots {
+        for (key, slot) in &self.slots {
             if let Some(value) = slot.newest {
                 // Writing to a string does not fail. Keys need no escaping; see `Json`.
-                let _ = write!(json, r#","{}":{}"#, slot.key, value.quoted());
+                let _ = write!(json, r#","{key}":{}"#, value.quoted());
             }
         }
         json.push('}');

@@ -21,6 +21,8 @@ use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use super::broker::BrokerUrl;
+use super::config::MqttConfig;
+use super::failure::ConnectionFailure;
 
 /// Time limit for each address.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
@@ -31,46 +33,35 @@ const LEAD: Duration = Duration::from_millis(250);
 /// Time that a closing connection has for its last bytes.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Reason why a broker was not reached.
-#[derive(Debug)]
-pub(super) enum DialError {
-    /// The name has no address.
-    Lookup(io::Error),
-    /// No address answered.
-    Unreachable(Vec<(SocketAddr, io::Error)>),
-    /// Encryption failed.
-    Encryption(io::Error),
-    /// No answer within the time limit.
-    Timeout,
-    /// No local socket.
-    Local(io::Error),
-}
-
 /// Connects to a broker, encrypted where `tls` is given.
 pub(super) async fn dial(
+    config: &MqttConfig,
     broker: &BrokerUrl,
     tls: Option<Arc<ClientConfig>>,
-    limit: Duration,
-) -> Result<Relay, DialError> {
-    let reached = timeout(limit, reach(broker)).await.map_err(|_| DialError::Timeout)??;
+) -> Result<Relay, ConnectionFailure> {
+    let limit = config.connect_timeout.duration();
+    let late = |_| ConnectionFailure::unanswered(config, broker);
+    let reached = timeout(limit, reach(broker)).await.map_err(late)??;
     // A value that waits for more is a value that is late.
     let _ = reached.set_nodelay(true);
-    let Some(tls) = tls else { return Relay::start(reached).map_err(DialError::Local) };
+    let Some(tls) = tls else { return Relay::start(reached) };
+    let failed = |error| ConnectionFailure::of_io(&error, config, broker, None);
     let name = ServerName::try_from(broker.host.clone())
-        .map_err(|error| DialError::Encryption(io::Error::new(ErrorKind::InvalidInput, error)))?;
+        .map_err(|error| failed(io::Error::new(ErrorKind::InvalidInput, error)))?;
     let connecting = TlsConnector::from(tls).connect(name, reached);
-    let encrypted = timeout(limit, connecting).await.map_err(|_| DialError::Timeout)?;
-    Relay::start(encrypted.map_err(DialError::Encryption)?).map_err(DialError::Local)
+    Relay::start(timeout(limit, connecting).await.map_err(late)?.map_err(failed)?)
 }
 
 /// Looks the broker's name up, and connects to the first address that answers.
-async fn reach(broker: &BrokerUrl) -> Result<TcpStream, DialError> {
-    let found = lookup_host((&*broker.host, broker.port)).await.map_err(DialError::Lookup)?;
-    race(found.collect()).await
+async fn reach(broker: &BrokerUrl) -> Result<TcpStream, ConnectionFailure> {
+    let found = lookup_host((&*broker.host, broker.port)).await;
+    let found = found.map_err(|error| ConnectionFailure::unknown_name(&error, broker))?;
+    let failed = |attempts: Vec<_>| ConnectionFailure::unreachable(&attempts, broker);
+    race(found.collect()).await.map_err(failed)
 }
 
 /// Tries addresses in their order, the next one beside those that have not answered yet.
-async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, Vec<(SocketAddr, io::Error)>> {
     let mut untried = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut failed = Vec::new();
@@ -91,7 +82,7 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
                 Err(_) => {}
             },
             () = sleep(LEAD), if untried.len() > 0 => {}
-            else => return Err(DialError::Unreachable(failed)),
+            else => return Err(failed),
         }
     }
 }
@@ -105,11 +96,15 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    fn start(mut remote: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> io::Result<Self> {
+    fn start(
+        mut remote: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, ConnectionFailure> {
         // Keyed by the operating system, differently for each instance.
         let random = || RandomState::new().hash_one(());
         let path = format!("\0energi-gateway-{:016x}{:016x}", random(), random());
-        let listener = UnixListener::bind(&path)?;
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            ConnectionFailure::transient(format!("no local socket for the connection: {error}"))
+        })?;
         let error = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&error);
         let task = tokio::spawn(async move {
@@ -184,9 +179,6 @@ mod tests {
         assert!(start.elapsed() < ADDRESS_LIMIT, "before the others are given up");
 
         drop(good);
-        let Err(DialError::Unreachable(failed)) = race(vec![address]).await else {
-            panic!("reached what is gone")
-        };
-        assert_eq!(failed.len(), 1);
+        assert_eq!(race(vec![address]).await.unwrap_err().len(), 1, "what is gone");
     }
 }

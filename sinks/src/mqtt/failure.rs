@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::Error as PacketError;
@@ -9,7 +10,6 @@ use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
 use super::broker::BrokerUrl;
 use super::config::MqttConfig;
-use super::dial::DialError;
 use super::tls;
 
 /// Time after which a connection was a good one: longer than the longest wait between attempts, so
@@ -55,39 +55,29 @@ impl ConnectionFailure {
         Self { text, kind: FailureKind::Closed }
     }
 
-    /// Explains why no broker was reached.
-    pub(super) fn of_dialling(error: &DialError, config: &MqttConfig, broker: &BrokerUrl) -> Self {
-        match error {
-            DialError::Lookup(error) => Self::transient(format!(
-                "the name of the broker, `{}`, cannot be found: {error}; check it in `url`, or \
-                 give the address instead{}",
-                broker.host,
-                if broker.host.split('.').next_back() == Some("local") {
-                    " (names in .local need a resolver for mDNS, such as libnss-mdns)"
-                } else {
-                    ""
-                }
-            )),
-            DialError::Unreachable(attempts) => {
-                let text = match attempts.last() {
-                    None => format!("the name of the broker, `{}`, has no address", broker.host),
-                    Some((_, error)) => io_failure(error, broker),
-                };
-                let others = if attempts.len() > 1 {
-                    let tried =
-                        attempts.iter().map(|(address, error)| format!("{address}: {error}"));
-                    format!("; tried {}", tried.collect::<Vec<_>>().join(", "))
-                } else {
-                    String::new()
-                };
-                Self::transient(text + &others)
+    /// Explains why the name of the broker leads nowhere.
+    pub(super) fn unknown_name(error: &io::Error, broker: &BrokerUrl) -> Self {
+        Self::transient(format!(
+            "the name of the broker, `{}`, cannot be found: {error}; check it in `url`, or give the \
+             address instead{}",
+            broker.host,
+            if broker.host.split('.').next_back() == Some("local") {
+                " (names in .local need a resolver for mDNS, such as libnss-mdns)"
+            } else {
+                ""
             }
-            DialError::Encryption(error) => Self::of_io(error, config, broker, None),
-            DialError::Timeout => Self::unanswered(config, broker),
-            DialError::Local(error) => {
-                Self::transient(format!("no local socket for the connection: {error}"))
-            }
-        }
+        ))
+    }
+
+    /// Explains why no address of the broker was reached.
+    pub(super) fn unreachable(attempts: &[(SocketAddr, io::Error)], broker: &BrokerUrl) -> Self {
+        let text = match attempts.last() {
+            None => format!("the name of the broker, `{}`, has no address", broker.host),
+            Some((_, error)) => io_failure(error, broker),
+        };
+        let tried = attempts.iter().map(|(address, error)| format!("{address}: {error}"));
+        let tried = tried.collect::<Vec<_>>().join(", ");
+        Self::transient(if attempts.len() > 1 { format!("{text}; tried {tried}") } else { text })
     }
 
     /// Explains the error of a connection; `cause` is that of the socket below it. The broker
@@ -127,7 +117,8 @@ impl ConnectionFailure {
         }
     }
 
-    fn of_io(
+    /// Explains an error of the socket or of its encryption.
+    pub(super) fn of_io(
         error: &io::Error,
         config: &MqttConfig,
         broker: &BrokerUrl,
@@ -148,7 +139,8 @@ impl ConnectionFailure {
         }
     }
 
-    fn unanswered(config: &MqttConfig, broker: &BrokerUrl) -> Self {
+    /// The broker did not answer in time.
+    pub(super) fn unanswered(config: &MqttConfig, broker: &BrokerUrl) -> Self {
         Self::transient(format!(
             "no answer from {broker} within {}; does a firewall block the connection, or is the \
              program there not an MQTT broker?",
