@@ -23,7 +23,7 @@ use rustls_pki_types::CertificateDer;
 use super::config::{InfluxdbConfig, fits_a_header};
 use super::line_protocol::LineEncoder;
 use super::packer::Packer;
-use super::response::{CredentialKind, RequestKind, WriteResponse};
+use super::response::{CredentialKind, RequestKind};
 use crate::queue::Payload;
 use crate::runner::{Encoder, Receipt, SendError};
 use crate::settings::resolve;
@@ -39,8 +39,6 @@ const IDLE: Duration = Duration::from_secs(3);
 pub struct InfluxdbClient {
     config: InfluxdbConfig,
     encoder: LineEncoder,
-    /// The server's address, and the proxy on the way to it, for messages.
-    server: String,
     request: RequestKind,
     /// Client, or the reason why it cannot be made, which a file may change.
     inner: RwLock<Result<influxdb2::Client, String>>,
@@ -67,8 +65,7 @@ impl InfluxdbClient {
         };
         Self {
             encoder: LineEncoder::new(context.site.as_deref(), &context.device_names),
-            server,
-            request: RequestKind { credentials, gzip: config.gzip },
+            request: RequestKind { server, credentials, gzip: config.gzip },
             stale: AtomicBool::new(inner.is_err()),
             inner: RwLock::new(inner),
             packer: Mutex::default(),
@@ -76,10 +73,10 @@ impl InfluxdbClient {
         }
     }
 
-    async fn write(&self, lines: &[u8]) -> WriteResponse {
+    async fn write(&self, lines: &[u8], points: usize) -> Result<Receipt, SendError> {
         let client = match self.client().await {
             Ok(client) => client,
-            Err(why) => return WriteResponse::Rejected(why),
+            Err(why) => return self.request.rejected(why),
         };
         let body = if self.config.gzip {
             let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,20 +87,21 @@ impl InfluxdbClient {
         let body = match body {
             Ok(body) => body,
             Err(error) => {
-                return WriteResponse::Unavailable(format!("cannot compress the points: {error}"));
+                let why = format_args!("cannot compress the points: {error}");
+                return self.request.unavailable(why);
             }
         };
         let InfluxdbConfig { org, bucket, .. } = &self.config;
         let precision = TimestampPrecision::Microseconds;
         let sent = client.write_line_protocol_with_precision(org, bucket, body, precision).await;
-        let response = sent.map_or_else(
-            |error| WriteResponse::of(error, self.request),
-            |()| WriteResponse::Accepted,
-        );
-        if let WriteResponse::Rejected(_) = response {
+        let result = match sent {
+            Ok(()) => Ok(Receipt::default()),
+            Err(error) => self.request.result(error, points),
+        };
+        if let Err(SendError::Permanent(_)) = result {
             self.stale.store(true, Ordering::Relaxed);
         }
-        response
+        result
     }
 
     /// The crate's client, made again where the server has refused the one that was.
@@ -123,7 +121,7 @@ impl Encoder for InfluxdbClient {
     type Item = Reading;
 
     fn destination(&self) -> &str {
-        &self.server
+        &self.request.server
     }
 
     fn encode(&self, readings: &[Arc<Reading>]) -> Payload {
@@ -135,27 +133,26 @@ impl Encoder for InfluxdbClient {
     }
 
     async fn send(&self, payload: &Payload) -> Result<Receipt, SendError> {
-        self.write(&payload.data).await.into_result(payload.items, &self.server)
+        self.write(&payload.data, payload.items).await
     }
 
     /// `InfluxDB` 2 looks at the token, the organization and the bucket, in this order, before it
     /// looks for points and misses them; `VictoriaMetrics` has no objection to anything.
     async fn probe(&self) -> Result<String, SendError> {
         let InfluxdbConfig { org, bucket, .. } = &self.config;
-        let (server, holder) = (&self.server, self.request.credentials.holder());
-        match self.write(b"").await {
-            WriteResponse::Accepted => Ok(format!(
+        let (server, holder) = (&self.request.server, self.request.credentials.holder());
+        match self.write(b"", 0).await {
+            Ok(receipt) if receipt == Receipt::default() => Ok(format!(
                 "{server} answers; it does not show whether {holder} may write to `{bucket}`"
             )),
-            WriteResponse::BadRequest(said) if said.contains("points") => {
+            Err(SendError::Invalid(said)) if said.contains("points") => {
                 Ok(format!("{server}: {holder} may write to `{bucket}` of `{org}`"))
             }
-            WriteResponse::BadRequest(said)
-            | WriteResponse::Partial { said, .. }
-            | WriteResponse::TooLarge(said) => {
-                Err(SendError::Permanent(format!("{server}: {said}")))
+            Ok(Receipt { reason: said, .. })
+            | Err(SendError::Invalid(said) | SendError::TooLarge(said)) => {
+                self.request.rejected(said)
             }
-            refused => refused.into_result(0, server).map(|_| String::new()),
+            Err(refused) => Err(refused),
         }
     }
 }

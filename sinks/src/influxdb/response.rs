@@ -1,5 +1,7 @@
 //! Meaning of a server's response for the points of the request.
 
+use std::fmt::Display;
+
 use influxdb2::RequestError;
 use reqwest::StatusCode;
 
@@ -8,9 +10,11 @@ use crate::runner::{Receipt, SendError};
 /// More of what a server says is not kept.
 const LONGEST_WORDS: usize = 300;
 
-/// Options of a request that the advice on its response depends on.
-#[derive(Debug, Clone, Copy)]
+/// Parts of a request that messages on its response name, or depend on.
+#[derive(Debug, Clone)]
 pub(super) struct RequestKind {
+    /// The server's address, and the proxy on the way to it.
+    pub(super) server: String,
     pub(super) credentials: CredentialKind,
     /// True if the points were compressed.
     pub(super) gzip: bool,
@@ -24,100 +28,72 @@ pub(super) enum CredentialKind {
     Basic,
 }
 
-/// Result of a request. Each text is the server's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WriteResponse {
-    /// The server has stored all points.
-    Accepted,
-    /// The server has stored the valid points and will never store the others.
-    Partial {
-        said: String,
-        /// Number of points that the server left out, if known.
-        dropped: Option<usize>,
-    },
-    /// Batch with a point that the server cannot read; it has none of them.
-    BadRequest(String),
-    /// Too many points for one request.
-    TooLarge(String),
-    /// The server accepts no points until something is changed.
-    Rejected(String),
-    /// The server accepts no points at present.
-    Unavailable(String),
-}
+/// Result of a request. The default confirms all points.
+type SendResult = Result<Receipt, SendError>;
 
-impl WriteResponse {
-    /// Reads the client's error.
-    pub(super) fn of(error: RequestError, request: RequestKind) -> Self {
+impl RequestKind {
+    /// Reads the client's error on so many points.
+    ///
+    /// # Errors
+    /// [`SendError`] where the server has none of the points.
+    pub(super) fn result(&self, error: RequestError, points: usize) -> SendResult {
         match error {
-            RequestError::Http { status, text } => Self::of_status(status, &text, request),
-            RequestError::ReqwestProcessing { source } => Self::Unavailable(broken(source)),
-            other => Self::Unavailable(other.to_string()),
+            RequestError::Http { status, text } => self.response(status, &text, points),
+            RequestError::ReqwestProcessing { source } => self.unavailable(broken(source)),
+            other => self.unavailable(other),
         }
     }
 
-    fn of_status(status: StatusCode, text: &str, request: RequestKind) -> Self {
+    fn response(&self, status: StatusCode, text: &str, points: usize) -> SendResult {
         let whole = words(text);
         let words = shortened(&whole);
         let said = format!("{}: {words}", status.as_u16());
+        let partial =
+            |said| Ok(Receipt { rejected: dropped(&whole).unwrap_or(points), reason: said });
+        let rejected = |why: String| self.rejected(format_args!("{why} ({said})"));
+        let unavailable = |why| self.unavailable(format_args!("{why} ({said})"));
         match status.as_u16() {
-            200..300 if text.trim_start().starts_with('<') => Self::Rejected(format!(
+            200..300 if text.trim_start().starts_with('<') => self.rejected(format_args!(
                 "an HTML page instead of an answer to points ({said}); is another program at this \
                  `url`, such as a login page?"
             )),
             // The crate takes 204 alone for a success.
-            200..300 => Self::Accepted,
+            200..300 => Ok(Receipt::default()),
             // InfluxDB 1 says so of what 2 calls 422.
-            400 if whole.contains("partial write") && whole.contains("dropped=") => {
-                Self::Partial { said, dropped: dropped(&whole) }
-            }
-            400 if request.gzip && is_about_bytes(&whole) => Self::BadRequest(format!(
+            400 if whole.contains("partial write") && whole.contains("dropped=") => partial(said),
+            400 if self.gzip && is_about_bytes(&whole) => Err(SendError::Invalid(format!(
                 "{said}; if the server accepts no compressed points, set `gzip: false`"
-            )),
-            400 => Self::BadRequest(said),
-            401 => Self::Rejected(format!("{} ({said})", request.credentials.refused())),
-            403 => Self::Rejected(format!(
-                "{} may not write to this `bucket` ({said})",
-                request.credentials.holder()
-            )),
-            404 if words.contains("organization") => {
-                Self::Rejected(format!("there is no such `org` ({said})"))
+            ))),
+            400 => Err(SendError::Invalid(said)),
+            401 => rejected(self.credentials.refused().to_owned()),
+            403 => {
+                rejected(format!("{} may not write to this `bucket`", self.credentials.holder()))
             }
-            404 if words.contains("bucket") => {
-                Self::Rejected(format!("there is no such `bucket` ({said})"))
+            404 if words.contains("organization") => rejected("there is no such `org`".to_owned()),
+            404 if words.contains("bucket") => rejected("there is no such `bucket`".to_owned()),
+            404 => rejected("no write API of InfluxDB 2 at this `url`".to_owned()),
+            407 => rejected("the proxy requires authentication".to_owned()),
+            408 => unavailable("it gave up waiting"),
+            413 => Err(SendError::TooLarge(said)),
+            415 if self.gzip => {
+                rejected("it accepts no compressed points; set `gzip: false`".to_owned())
             }
-            404 => Self::Rejected(format!("no write API of InfluxDB 2 at this `url` ({said})")),
-            407 => Self::Rejected(format!("the proxy requires authentication ({said})")),
-            408 => Self::Unavailable(format!("it gave up waiting ({said})")),
-            413 => Self::TooLarge(said),
-            415 if request.gzip => Self::Rejected(format!(
-                "it accepts no compressed points; set `gzip: false` ({said})"
-            )),
-            422 => Self::Partial { said, dropped: dropped(&whole) },
-            429 => Self::Unavailable(format!("it asks for a pause ({said})")),
-            500..600 => Self::Unavailable(format!("it cannot store points now ({said})")),
-            300..400 => {
-                Self::Rejected(format!("it has moved; put its new address in `url` ({said})"))
-            }
-            _ => Self::Rejected(format!("not an answer of an InfluxDB server ({said})")),
+            422 => partial(said),
+            429 => unavailable("it asks for a pause"),
+            500..600 => unavailable("it cannot store points now"),
+            300..400 => rejected("it has moved; put its new address in `url`".to_owned()),
+            _ => rejected("not an answer of an InfluxDB server".to_owned()),
         }
     }
 
-    /// Converts the response to what the engine makes of it.
-    ///
-    /// # Errors
-    /// [`SendError`] where the server has none of the points.
-    pub(super) fn into_result(self, points: usize, server: &str) -> Result<Receipt, SendError> {
-        let at = |said| format!("{server}: {said}");
-        match self {
-            Self::Accepted => Ok(Receipt::default()),
-            Self::Partial { said, dropped } => {
-                Ok(Receipt { rejected: dropped.unwrap_or(points), reason: said })
-            }
-            Self::BadRequest(said) => Err(SendError::Invalid(said)),
-            Self::TooLarge(said) => Err(SendError::TooLarge(said)),
-            Self::Rejected(said) => Err(SendError::Permanent(at(said))),
-            Self::Unavailable(said) => Err(SendError::transient(at(said))),
-        }
+    /// The server accepts no points until something is changed.
+    pub(super) fn rejected<T>(&self, why: impl Display) -> Result<T, SendError> {
+        Err(SendError::Permanent(format!("{}: {why}", self.server)))
+    }
+
+    /// The server accepts no points at present.
+    pub(super) fn unavailable<T>(&self, why: impl Display) -> Result<T, SendError> {
+        Err(SendError::transient(format!("{}: {why}", self.server)))
     }
 }
 
@@ -205,15 +181,16 @@ fn broken(error: reqwest::Error) -> String {
 mod tests {
     use super::*;
 
-    fn response(status: u16, text: &str) -> WriteResponse {
-        let request = RequestKind { credentials: CredentialKind::Token, gzip: true };
-        WriteResponse::of_status(StatusCode::from_u16(status).unwrap(), text, request)
+    fn response(status: u16, text: &str) -> SendResult {
+        let server = "http://host".to_owned();
+        let request = RequestKind { server, credentials: CredentialKind::Token, gzip: true };
+        request.response(StatusCode::from_u16(status).unwrap(), text, 9)
     }
 
     #[test]
     fn what_a_server_says_is_told_apart() {
         let said = |response| match response {
-            WriteResponse::Rejected(said) | WriteResponse::Unavailable(said) => said,
+            Err(SendError::Permanent(said) | SendError::Transient { message: said, .. }) => said,
             other => panic!("{other:?}"),
         };
         for (status, message, expected) in [
@@ -238,7 +215,7 @@ mod tests {
     fn any_2xx_is_a_success() {
         for status in [200, 201, 202, 204, 206] {
             for body in ["", "{}", "ok"] {
-                assert_eq!(response(status, body), WriteResponse::Accepted);
+                assert_eq!(response(status, body), Ok(Receipt::default()));
             }
         }
     }
@@ -246,38 +223,35 @@ mod tests {
     #[test]
     fn a_page_is_no_success() {
         for page in ["<!DOCTYPE html><title>Login</title>", " \n<html>please log in</html>"] {
-            let WriteResponse::Rejected(said) = response(200, page) else { panic!("{page}") };
+            let Err(SendError::Permanent(said)) = response(200, page) else { panic!("{page}") };
             assert!(said.contains("login page") && said.contains("og"), "{said}");
         }
     }
 
     #[test]
     fn a_server_without_compression_is_recognised() {
-        let WriteResponse::Rejected(said) = response(415, "") else { panic!("415") };
+        let Err(SendError::Permanent(said)) = response(415, "") else { panic!("415") };
         assert!(said.contains("`gzip: false`"), "{said}");
         for words in ["binary data is not supported", "invalid UTF-8 in line 1"] {
-            let WriteResponse::BadRequest(said) = response(400, words) else { panic!("{words}") };
+            let Err(SendError::Invalid(said)) = response(400, words) else { panic!("{words}") };
             assert!(said.contains(words) && said.contains("`gzip: false`"), "{said}");
         }
     }
 
     #[test]
     fn a_server_may_say_how_many_points_it_left_out() {
-        let left_out = |status, text: &str| match response(status, text) {
-            WriteResponse::Partial { dropped, .. } => dropped,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(left_out(422, "partial write: field type conflict dropped=3"), Some(3));
-        assert_eq!(left_out(422, "beyond retention"), None);
+        let left_out = |status, text: &str| response(status, text).unwrap().rejected;
+        assert_eq!(left_out(422, "partial write: field type conflict dropped=3"), 3);
+        assert_eq!(left_out(422, "beyond retention"), 9, "all of them");
         // InfluxDB 1 has stored the others.
         let long = format!(r#"{{"error":"partial write: {} dropped=3"}}"#, "x".repeat(5_000));
-        assert_eq!(left_out(400, &long), Some(3));
+        assert_eq!(left_out(400, &long), 3);
         let unparsed =
             r#"{"error":"partial write: unable to parse 'x': missing fields dropped=0"}"#;
-        assert_eq!(left_out(400, unparsed), Some(1));
+        assert_eq!(left_out(400, unparsed), 1);
         assert_eq!(
             response(400, r#"{"error":"unable to parse 'x': missing fields"}"#),
-            WriteResponse::BadRequest("400: unable to parse 'x': missing fields".to_owned())
+            Err(SendError::Invalid("400: unable to parse 'x': missing fields".to_owned()))
         );
     }
 }
