@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use energi_decoders::DecoderTable;
 use thiserror::Error;
 
 use crate::capture::live::LiveCounters;
@@ -22,7 +23,7 @@ use crate::capture::stop::Stop;
 pub use counters::RecordingCounters;
 pub use queue::{FrameBatch, FrameQueue};
 pub use selection::Only;
-use series::{FileSeries, Full};
+use series::FileSeries;
 pub use series::{RecordingTarget, Rotation};
 
 /// Interval at which what has come is written, and so the most that `kill -9` costs.
@@ -96,7 +97,8 @@ pub struct RecordingPlan {
 #[derive(Debug)]
 pub struct FrameRecorder {
     series: FileSeries,
-    selection: selection::FrameSelection,
+    only: Only,
+    decoders: DecoderTable,
     frames: u64,
     counters: Arc<RecordingCounters>,
 }
@@ -110,7 +112,8 @@ impl FrameRecorder {
         let counters = Arc::new(RecordingCounters::new(live));
         Ok(Self {
             series: FileSeries::create(plan.place, plan.interface, Arc::clone(&counters))?,
-            selection: selection::FrameSelection::new(plan.only),
+            only: plan.only,
+            decoders: DecoderTable::built_in(),
             frames: plan.frames.unwrap_or(u64::MAX),
             counters,
         })
@@ -142,14 +145,14 @@ impl FrameRecorder {
         while open {
             open = queue.take(&mut batch, WRITE_EVERY);
             for (time, frame) in batch.frames() {
-                if !self.selection.takes(frame) {
+                if !self.only.takes(frame, &self.decoders) {
                     self.counters.skipped.add(1);
                     continue;
                 }
                 if self.counters.frames.get() == self.frames {
                     return self.series.flush();
                 }
-                if self.series.write(time, frame)? == Some(Full) {
+                if !self.series.write(time, frame)? {
                     return self.series.flush();
                 }
             }

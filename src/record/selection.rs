@@ -15,32 +15,22 @@ pub enum Only {
     Unknown,
 }
 
-/// Tells frames that the built-in decoders read wholly from others.
-#[derive(Debug)]
-pub(super) struct FrameSelection {
-    only: Only,
-    decoders: DecoderTable,
-}
-
-impl FrameSelection {
-    pub(super) fn new(only: Only) -> Self {
-        Self { only, decoders: DecoderTable::built_in() }
-    }
-
-    pub(super) fn takes(&self, frame: &[u8]) -> bool {
-        match self.only {
-            Only::All => true,
-            Only::Known => self.knows(frame),
-            Only::Unknown => !self.knows(frame),
+impl Only {
+    /// Returns whether a frame is to be saved.
+    pub(super) fn takes(self, frame: &[u8], decoders: &DecoderTable) -> bool {
+        match self {
+            Self::All => true,
+            Self::Known => is_known(frame, decoders),
+            Self::Unknown => !is_known(frame, decoders),
         }
     }
+}
 
-    fn knows(&self, frame: &[u8]) -> bool {
-        let Ok(frame) = Frame::parse(frame) else { return false };
-        let mut records = frame.records();
-        let read = records
-            .by_ref()
-            .all(|record| self.decoders.decode(&record).any(|decoded| decoded.is_ok()));
-        read && records.rest().first().is_none_or(|byte| *byte == 0)
-    }
+/// Returns whether the decoders read the whole frame.
+fn is_known(frame: &[u8], decoders: &DecoderTable) -> bool {
+    let Ok(frame) = Frame::parse(frame) else { return false };
+    let mut records = frame.records();
+    let read =
+        records.by_ref().all(|record| decoders.decode(&record).any(|decoded| decoded.is_ok()));
+    read && records.rest().first().is_none_or(|byte| *byte == 0)
 }

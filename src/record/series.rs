@@ -48,10 +48,6 @@ pub enum Rotation {
     Time(Duration),
 }
 
-/// No more fits where no second file is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
-
 /// More than enough for files that begin in the same second.
 const MOST_NAMESAKES: u32 = 1_000;
 
@@ -97,18 +93,15 @@ impl FileSeries {
         Ok(series)
     }
 
-    /// Adds a frame, in the next file where its time has come.
-    pub(super) fn write(
-        &mut self,
-        time: Timestamp,
-        frame: &[u8],
-    ) -> Result<Option<Full>, RecordError> {
+    /// Adds a frame, in the next file where its time has come. Returns false where no more fits and no
+    /// second file is wanted.
+    pub(super) fn write(&mut self, time: Timestamp, frame: &[u8]) -> Result<bool, RecordError> {
         let size = self.current.file.size_with(frame.len());
         match self.place {
             RecordingTarget::Stdout { most } | RecordingTarget::File { most, .. }
                 if size > most =>
             {
-                return Ok(Some(Full));
+                return Ok(false);
             }
             // One frame that is too large by itself has a file of its own.
             RecordingTarget::Files { rotation: Rotation::Size(most), .. }
@@ -126,7 +119,7 @@ impl FileSeries {
         self.current.frames += 1;
         self.counters.frame(frame);
         let written = self.current.file.write(time, frame);
-        self.settle(written).map(|()| None)
+        self.settle(written).map(|()| true)
     }
 
     /// Writes what was added.
