@@ -1,11 +1,13 @@
 //! End of the program, and how little it says meanwhile: its pipes, its signals, its log.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use support::gateway::{Sandbox, example_day, stderr, stdout};
@@ -49,12 +51,15 @@ impl Session {
         line
     }
 
-    /// Reads a line and waits until the pipe of its standard output is full.
+    /// Reads a line and waits until the pipe of its standard output is full. How many bytes a full
+    /// pipe holds depends on how they were written, so its writing end is asked.
     fn is_stuck(&mut self) {
         self.line();
-        let pipe = self.stdout.as_ref().unwrap().get_ref();
+        let pipe = format!("/proc/{}/fd/1", self.process.0.id());
+        let pipe = OpenOptions::new().write(true).open(pipe).unwrap();
+        let mut room = [PollFd::new(&pipe, PollFlags::OUT)];
         let begun = Instant::now();
-        while rustix::io::ioctl_fionread(pipe).unwrap() < 60_000 {
+        while poll(&mut room, Some(&Timespec::default())).unwrap() > 0 {
             assert!(begun.elapsed() < PATIENCE, "the pipe does not fill");
             thread::sleep(Duration::from_millis(1));
         }
