@@ -72,7 +72,7 @@ impl SinkConfig for Collector {
     }
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        Ok(Encoder::probe(self).await?)
+        Queued::probe(self, &self.queue.path).await
     }
 }
 

@@ -195,9 +195,9 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Returns what no other sink may write to.
+    /// Returns what no other sink may write to; unless a sink says otherwise, its queue.
     fn destination(&self) -> Option<Destination> {
-        None
+        self.queue().map(|queue| Destination::file("queue.path", &queue.path))
     }
 
     /// The queue on disk that the sink keeps, if it keeps one.
@@ -239,8 +239,8 @@ pub trait SinkConfig: std::fmt::Debug + Send + Sync {
     }
 
     /// Returns whether the destination is another machine or program, rather than a file of this
-    /// one.
+    /// one; unless a sink says otherwise, that of a sink with a queue is.
     fn is_remote(&self) -> bool {
-        false
+        self.queue().is_some()
     }
 }

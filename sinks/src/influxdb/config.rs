@@ -8,9 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::settings::{Period, Problem, QueueConfig, Secret, check_pair};
 
-/// The most points that one request may hold: more than any server gains by.
-const MOST_POINTS: usize = 10_000;
-
 /// A bucket of an InfluxDB 2 server, or of another that takes its write API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,9 +144,6 @@ impl InfluxdbConfig {
         if self.token.as_ref().is_some_and(|token| !fits_a_header(token)) {
             refuse("token", "a token is one line of letters, digits and signs");
         }
-        if !(1..=MOST_POINTS).contains(&self.batch_size) {
-            refuse("batch_size", "a number from 1 to 10000; 500 is a good size");
-        }
         if self.flush_interval > Period::from_secs(3_600) {
             refuse("flush_interval", "at most 1h");
         }
@@ -172,7 +166,7 @@ impl InfluxdbConfig {
             (None, true) => refuse("password", "also give `username`"),
             _ => {}
         }
-        problems.extend(self.queue.problems(self.batch_size.min(MOST_POINTS)));
+        problems.extend(self.queue.problems(self.batch_size));
         let (password, file) = (self.password.as_ref(), self.password_file.as_deref());
         problems.extend(check_pair("password", password, file).err());
         problems.extend(check_pair("token", self.token.as_ref(), self.token_file.as_deref()).err());

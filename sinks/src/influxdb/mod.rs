@@ -17,10 +17,9 @@ mod response;
 
 use async_trait::async_trait;
 
-use crate::queue;
-use crate::runner::{Dispatcher, Encoder, Queued, QueuedOptions};
+use crate::runner::{Dispatcher, Queued, QueuedOptions};
 use crate::settings::{Problem, QueueOptions};
-use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
+use crate::sink::{Context, Sink, SinkConfig, SinkError};
 
 pub use client::InfluxdbClient;
 pub use config::{InfluxdbConfig, ProxyConfig};
@@ -36,10 +35,6 @@ impl SinkConfig for InfluxdbConfig {
 
     fn validate(&self) -> Vec<Problem> {
         self.problems()
-    }
-
-    fn destination(&self) -> Option<Destination> {
-        Some(Destination::file("queue.path", &self.queue.path))
     }
 
     fn queue(&self) -> Option<QueueOptions> {
@@ -58,14 +53,7 @@ impl SinkConfig for InfluxdbConfig {
 
     async fn probe(&self, context: &Context) -> Result<String, SinkError> {
         let client = InfluxdbClient::new(self.clone(), context).await;
-        let answer =
-            client.probe().await.map_err(|error| SinkError::transient(error.to_string()))?;
-        let queue = queue::probe(&self.queue.path).await?;
-        Ok(format!("{answer}; queue {queue}"))
-    }
-
-    fn is_remote(&self) -> bool {
-        true
+        Queued::probe(&client, &self.queue.path).await
     }
 }
 

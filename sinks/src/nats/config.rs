@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::server::{NatsServer, NatsUrls};
 use crate::settings::{Period, Problem, QueueConfig, Secret};
 
-/// The most frames of one message.
-const MOST_FRAMES: usize = 10_000;
-
 /// A subject that a stream of a NATS server takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,10 +96,7 @@ impl NatsConfig {
         if self.batch.is_zero() || self.batch > Period::from_secs(3_600) {
             refuse("batch", "take more than 0s, and 1h at most");
         }
-        if !(1..=MOST_FRAMES).contains(&self.batch_size) {
-            refuse("batch_size", "take 1 to 10000; 1000 is a good size");
-        }
-        problems.extend(self.queue.problems(self.batch_size.min(MOST_FRAMES)));
+        problems.extend(self.queue.problems(self.batch_size));
         problems
     }
 }

@@ -18,10 +18,9 @@ mod tests;
 use async_trait::async_trait;
 
 use crate::item::CapturedFrame;
-use crate::queue;
-use crate::runner::{Encoder, Queued, QueuedOptions};
+use crate::runner::{Queued, QueuedOptions};
 use crate::settings::{Problem, QueueOptions};
-use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
+use crate::sink::{Context, Sink, SinkConfig, SinkError};
 
 pub use config::NatsConfig;
 pub use consumer::{Answer, NatsConsumer, NatsConsumerConfig, NatsMessage, NatsReceipt};
@@ -39,10 +38,6 @@ impl SinkConfig for NatsConfig {
 
     fn validate(&self) -> Vec<Problem> {
         self.problems()
-    }
-
-    fn destination(&self) -> Option<Destination> {
-        Some(Destination::file("queue.path", &self.queue.path))
     }
 
     fn queue(&self) -> Option<QueueOptions> {
@@ -70,13 +65,6 @@ impl SinkConfig for NatsConfig {
     }
 
     async fn probe(&self, _context: &Context) -> Result<String, SinkError> {
-        let answer = FrameEncoder::new(self).probe().await;
-        let answer = answer.map_err(|error| SinkError::transient(error.to_string()))?;
-        let queue = queue::probe(&self.queue.path).await?;
-        Ok(format!("{answer}; queue {queue}"))
-    }
-
-    fn is_remote(&self) -> bool {
-        true
+        Queued::probe(&FrameEncoder::new(self), &self.queue.path).await
     }
 }

@@ -8,9 +8,6 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use crate::settings::{Period, Problem, QueueConfig, Secret, check_pair, resolve};
 
-/// The most readings of one transaction: more than any server gains by.
-const MOST_READINGS: usize = 10_000;
-
 /// A database of a `PostgreSQL` server, or of several that stand in for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,16 +111,13 @@ impl PostgresConfig {
         if let Err(problem) = self.settings() {
             refuse("url", &problem);
         }
-        if !(1..=MOST_READINGS).contains(&self.batch_size) {
-            refuse("batch_size", "a number from 1 to 10000; 500 is a good size");
-        }
         if self.flush_interval > Period::from_secs(3_600) {
             refuse("flush_interval", "at most 1h");
         }
         if self.timeout.is_zero() || self.timeout > Period::from_secs(600) {
             refuse("timeout", "more than 0s, and at most 10m");
         }
-        problems.extend(self.queue.problems(self.batch_size.min(MOST_READINGS)));
+        problems.extend(self.queue.problems(self.batch_size));
         let (password, file) = (self.password.as_ref(), self.password_file.as_deref());
         problems.extend(check_pair("password", password, file).err());
         problems

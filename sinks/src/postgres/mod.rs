@@ -14,10 +14,9 @@ mod failure;
 
 use async_trait::async_trait;
 
-use crate::queue;
-use crate::runner::{Dispatcher, Encoder, Queued, QueuedOptions};
+use crate::runner::{Dispatcher, Queued, QueuedOptions};
 use crate::settings::{Problem, QueueOptions};
-use crate::sink::{Context, Destination, Sink, SinkConfig, SinkError};
+use crate::sink::{Context, Sink, SinkConfig, SinkError};
 
 pub use client::PostgresClient;
 pub use config::PostgresConfig;
@@ -35,10 +34,6 @@ impl SinkConfig for PostgresConfig {
         self.problems()
     }
 
-    fn destination(&self) -> Option<Destination> {
-        Some(Destination::file("queue.path", &self.queue.path))
-    }
-
     fn queue(&self) -> Option<QueueOptions> {
         Some(self.queue.options(ITEMS))
     }
@@ -54,15 +49,7 @@ impl SinkConfig for PostgresConfig {
     }
 
     async fn probe(&self, context: &Context) -> Result<String, SinkError> {
-        let client = PostgresClient::new(self.clone(), context);
-        let answer =
-            client.probe().await.map_err(|error| SinkError::transient(error.to_string()))?;
-        let queue = queue::probe(&self.queue.path).await?;
-        Ok(format!("{answer}; queue {queue}"))
-    }
-
-    fn is_remote(&self) -> bool {
-        true
+        Queued::probe(&PostgresClient::new(self.clone(), context), &self.queue.path).await
     }
 }
 

@@ -20,6 +20,7 @@
 //! answers. A live gateway stores what is not sent and ends; its next run sends it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,7 +38,7 @@ use super::delivery::{
 };
 use super::outage::Outage;
 use crate::item::Item;
-use crate::queue::{DiskQueue, Payload};
+use crate::queue::{self, DiskQueue, Payload};
 use crate::settings::QueueOptions;
 use crate::sink::{Backpressure, Batching, Context, QueueStats, Sink, SinkError, Written};
 use crate::timestamp_filter::TimestampFilter;
@@ -170,6 +171,17 @@ pub struct Queued<E> {
 }
 
 impl<E: Encoder> Queued<E> {
+    /// Tries the destination and the queue on disk without changing either, and describes what
+    /// answered.
+    ///
+    /// # Errors
+    /// [`SinkError`] says which of them failed, and what to do.
+    pub async fn probe(encoder: &E, queue: &Path) -> Result<String, SinkError> {
+        let answer = encoder.probe().await?;
+        let queue = queue::probe(queue).await?;
+        Ok(format!("{answer}; queue {queue}"))
+    }
+
     /// Opens the queue, and delivers what waits there from now on.
     ///
     /// # Errors

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problem, Size};
 
+/// The most items of a batch, which is one request: more than any server gains by.
+const MOST_ITEMS: usize = 10_000;
+
 /// The smallest queue, in MiB for each thousand items of a batch: room for a few batches.
 const SMALLEST_QUEUE: u64 = 1;
 
@@ -33,14 +36,19 @@ impl QueueConfig {
         }
     }
 
-    /// Problems of the values, for batches of so many items.
+    /// Problems of the values and of the sink's `batch_size`.
     #[must_use]
     pub fn problems(&self, batch_size: usize) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if !(1..=MOST_ITEMS).contains(&batch_size) {
+            let problem = format!("take 1 to {MOST_ITEMS}; the default is a good size");
+            problems.push(Problem::new("batch_size", problem));
+        }
         if self.path.as_os_str().is_empty() {
             problems.push(Problem::new("queue.path", "name a file, such as influxdb.queue.db"));
         }
-        let smallest = Size::from_mib(SMALLEST_QUEUE * batch_size.max(1).div_ceil(1_000) as u64);
+        let thousands = batch_size.clamp(1, MOST_ITEMS).div_ceil(1_000);
+        let smallest = Size::from_mib(SMALLEST_QUEUE * thousands as u64);
         if self.max_bytes < smallest {
             let problem = format!("at least {smallest} is needed for this `batch_size`");
             problems.push(Problem::new("queue.max_bytes", problem));
