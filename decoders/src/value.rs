@@ -58,8 +58,8 @@ impl Value {
         }
     }
 
-    /// The value as JSON and line protocol write it: a word in quotes, everything else as
-    /// displayed.
+    /// The value as JSON and line protocol write it: a word in quotes, a number that is not finite as
+    /// `null`, everything else as displayed.
     #[must_use]
     pub const fn quoted(self) -> QuotedValue {
         QuotedValue(self)
@@ -82,7 +82,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A value with quotes around a word.
+/// A value as JSON writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct QuotedValue(Value);
 
@@ -91,6 +91,8 @@ impl fmt::Display for QuotedValue {
         match self.0 {
             // Words need no escaping: the tables hold them to plain characters.
             Value::Choice(choice) => write!(f, "\"{}\"", choice.word()),
+            // JSON has no name for it; the division of a custom decoder may make one.
+            Value::Float(value) if !value.is_finite() => f.write_str("null"),
             plain => plain.fmt(f),
         }
     }
@@ -113,6 +115,13 @@ mod tests {
     fn only_words_have_quotes() {
         for value in [Value::Float(5.0), Value::Integer(-3), Value::Flag(true)] {
             assert_eq!(value.quoted().to_string(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_null() {
+        for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(Value::Float(value).quoted().to_string(), "null");
         }
     }
 }

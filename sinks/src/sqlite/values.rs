@@ -15,9 +15,8 @@ pub(super) fn write(text: &mut String, reading: &Reading) {
             text.push(',');
         }
         let _infallible = match value {
-            // JSON has no name for a number without end.
-            Some(value) if value.as_f64().is_finite() => write!(text, "{}", value.quoted()),
-            _ => write!(text, "null"),
+            Some(value) => write!(text, "{}", value.quoted()),
+            None => write!(text, "null"),
         };
     }
     text.push(']');
