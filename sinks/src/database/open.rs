@@ -226,7 +226,7 @@ fn check(connection: &mut Connection) -> Result<(), StoreError> {
     connection.progress_handler(0, None::<fn() -> bool>)?;
     match verdict {
         Ok(verdict) if verdict == "ok" => Ok(()),
-        Ok(damage) => Err(StoreError::Damaged(damage)),
+        Ok(damage) => Err(StoreError::Damaged(damage.replace('\n', " "))),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             info!("no damage found in {} s; the rest is checked as it is used", CHECK.as_secs());
             Ok(())

@@ -69,10 +69,11 @@ pub struct Accepted {
 impl fmt::Display for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.readings, self.items)?;
-        if self.days > 0 {
-            write!(f, " and {} rows of daily energy", self.days)?;
+        match self.days {
+            0 => Ok(()),
+            1 => write!(f, " and 1 row of daily energy"),
+            days => write!(f, " and {days} rows of daily energy"),
         }
-        Ok(())
     }
 }
 
