@@ -30,6 +30,10 @@ const ROLLUP_EVERY: Duration = Duration::from_mins(1);
 /// The same, by the readings' times.
 const ROLLUP_TIME: SignedDuration = SignedDuration::from_secs(60);
 
+/// Part of the database that is kept in memory where the source waits for its sinks: a batch of
+/// thousands of readings with its rollup, whose pages would otherwise go to the log more than once.
+const BULK_CACHE_KIB: i64 = 4096;
+
 /// Moment when readings are rolled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RollupPace {
@@ -67,6 +71,9 @@ impl Store {
         pace: RollupPace,
     ) -> Result<Self, StoreError> {
         connection.set_prepared_statement_cache_capacity(32);
+        if pace == RollupPace::Replay {
+            connection.pragma_update(None, "cache_size", -BULK_CACHE_KIB)?;
+        }
         zone::settle(&mut connection, &timezone)?;
         let (recorders, rolled_up) = (HashMap::new(), None);
         let mut store = Self { connection, timezone, pace, remembered: None, recorders, rolled_up };
