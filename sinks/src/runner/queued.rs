@@ -177,7 +177,8 @@ impl<E: Encoder> Queued<E> {
     /// # Errors
     /// [`SinkError`] says which of them failed, and what to do.
     pub async fn probe(encoder: &E, queue: &Path) -> Result<String, SinkError> {
-        let answer = encoder.probe().await?;
+        let answer = encoder.probe().await;
+        let answer = answer.map_err(|error| SinkError::transient(error.to_string()))?;
         let queue = queue::probe(queue).await?;
         Ok(format!("{answer}; queue {queue}"))
     }
