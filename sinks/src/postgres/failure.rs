@@ -23,6 +23,10 @@ pub(super) fn failure(server: &str, error: &Error) -> SendError {
         "42P01" | "42703" | "3F000" => {
             permanent("the tables are not those of this sink; docs/sinks/postgres.md has them")
         }
+        // A constraint that is violated has a name; a partition that is missing has none.
+        "23514" if database.constraint().is_none() => {
+            permanent("no partition takes readings of this time: create one")
+        }
         "53100" => SendError::transient(format!("{server}: its disk is full ({said})")),
         "53300" => SendError::transient(format!("{server}: too many connections ({said})")),
         // Of a standby, to which a connection stayed open while the primary became another.

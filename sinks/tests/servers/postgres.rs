@@ -241,7 +241,10 @@ async fn what_has_to_be_changed_is_named() {
     close(&mut *sink).await;
     assert_eq!(stored(&server), expected(&readings(3)));
 
+    let partitioned = "ALTER TABLE reading RENAME TO whole;
+        CREATE TABLE reading (LIKE whole INCLUDING ALL) PARTITION BY RANGE (time)";
     for (sql, word) in [
+        (partitioned, "no partition"),
         ("UPDATE energi_schema SET version = 2", "update energi-gateway"),
         ("UPDATE energi_schema SET version = 1; DROP TABLE reading", "tables are not"),
     ] {
