@@ -89,6 +89,14 @@ fn remove(
     delete("energy_quarter WHERE quarter", midnight / QUARTER)?;
     delete("energy_point WHERE time", points)?;
     delete("coverage WHERE end", points)?;
+    if before.is_some() {
+        // Else a day that is made again would show that the device was received.
+        connection.execute(
+            "UPDATE coverage SET start = ?2
+             WHERE start < ?2 AND device = (SELECT id FROM device WHERE serial = ?1)",
+            (serial, points),
+        )?;
+    }
     delete("pending WHERE quarter", midnight / QUARTER)?;
     if before.is_none() {
         connection.execute("DELETE FROM device WHERE serial = ?1", [serial])?;
