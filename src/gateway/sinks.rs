@@ -130,6 +130,11 @@ impl Sinks {
                 return true;
             }
             if self.backpressure == Backpressure::DropOldest {
+                // The new sink does not have what the crashed one had received.
+                let stats = &self.outputs[index].stats;
+                let lost = stats.received.get() - stats.taken.get();
+                stats.rejected.add(lost);
+                stats.taken.add(lost);
                 let delay = self.backoffs[index].next_wait();
                 self.spawn(index, delay);
             }
