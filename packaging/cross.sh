@@ -8,26 +8,28 @@
 #   STATIC=1      links all libraries in
 #   TESTS="..."   the crates whose tests run (energi-decoders energi-sinks); empty: none
 #   INSTALL=1     installs missing Debian packages, as root and without a question
-# The last line names the program. packaging/deb.sh makes its Debian package.
+# The last two lines name the emulator and the program. packaging/deb.sh makes its Debian package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-    amd64) triple=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu machine=X86-64 emulator='' ;;
+    amd64) triple=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu machine=X86-64 emulator='qemu-x86_64-static -L /' ;;
     arm64) triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu machine=AArch64 emulator='qemu-aarch64-static -L /' ;;
     armhf) triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf machine=ARM emulator='qemu-arm-static -L /' ;;
     *) echo "usage: packaging/cross.sh amd64|arm64|armhf" >&2; exit 64 ;;
 esac
 architecture=$1
+[ "$architecture" != "$(dpkg --print-architecture)" ] || emulator=''
 profile=${PROFILE:-release}
 tests=${TESTS-energi-decoders energi-sinks}
 
 # Rust of Debian has the libraries of all three. (Its package `rustc` is too old.) The emulated
 # program needs the foreign C library itself: that of the cross compiler's packages hangs with threads.
+# A library of two architectures needs one version: those of this machine are brought up to date.
 packages=(rustc-web cargo-web ca-certificates gcc libc6-dev binutils)
 if [ -n "$emulator" ]; then
-    packages+=("gcc-$gnu" "libc6-dev-$architecture-cross" qemu-user-static
-        "libc6:$architecture" "libgcc-s1:$architecture" "libstd-rust-web-dev:$architecture")
+    packages+=("gcc-${gnu/_/-}" "libc6-dev-$architecture-cross" qemu-user-static
+        libc6 libgcc-s1 "libc6:$architecture" "libgcc-s1:$architecture" "libstd-rust-web-dev:$architecture")
 fi
 missing=()
 for package in "${packages[@]}"; do
@@ -35,11 +37,10 @@ for package in "${packages[@]}"; do
 done
 if ((${#missing[@]})) && [ -n "${INSTALL:-}" ]; then
     export DEBIAN_FRONTEND=noninteractive
-    # A library of two architectures needs one version: those of this machine are brought up to date.
     {
         [ -z "$emulator" ] || dpkg --add-architecture "$architecture"
         apt-get update -q
-        apt-get install -qy --no-install-recommends libc6 libgcc-s1 "${packages[@]}"
+        apt-get install -qy --no-install-recommends "${packages[@]}"
     } >&2
 elif ((${#missing[@]})); then
     printf '%s\n' "not installed: ${missing[*]}" "As root:" \
@@ -98,4 +99,5 @@ ln -s "$PWD/examples" "$folder/examples"
     run run -c "$OLDPWD/config.example.yaml" > /dev/null
     run report daily --db ./*.db --format csv
 ) | grep -q '^17589669,2026-06-20,21.09,6.923,4.845,28.64,1$'
+echo "emulator: $emulator"
 echo "passed: $program"
