@@ -4,7 +4,7 @@
 #   cargo build --release --locked --features postgres,nats && packaging/deb.sh
 #
 # The program itself prints its manual and completions. For another architecture, RUNNER is an emulator
-# to run it with, or NATIVE a program for this machine:
+# to run it with, or NATIVE a program for this machine. LICENCES is a file with those of the crates:
 #
 #   RUNNER="qemu-aarch64-static -L /" packaging/deb.sh --target aarch64-unknown-linux-gnu
 set -eu
@@ -29,11 +29,15 @@ run() {
     ${RUNNER:-} "$program" "$@"
 }
 
-rm -rf "$built/manual" "$built/completions"
+rm -rf "$built/manual" "$built/completions" "$built/documents"
 run man --all "$built/manual"
 gzip -9n "$built"/manual/*.1
 mkdir "$built/completions"
 for shell in bash zsh fish; do
     run completions "$shell" > "$built/completions/energi-gateway.$shell"
 done
+mkdir "$built/documents"
+cp README.md ${LICENCES:+"$LICENCES"} "$built/documents/"
+# cargo-deb finds the shared libraries with it, and otherwise only warns.
+command -v dpkg-shlibdeps > /dev/null || { echo "not installed: dpkg-dev" >&2; exit 69; }
 exec cargo deb --no-build --locked "$@"
