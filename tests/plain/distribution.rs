@@ -58,13 +58,17 @@ fn the_installed_configurations_are_valid() {
 }
 
 #[test]
-fn the_packages_version_is_the_programs() {
+fn packages_and_app_have_the_programs_version() {
     let changelog = read("packaging/debian/changelog");
     let newest = format!("energi-gateway ({}-1) ", env!("CARGO_PKG_VERSION"));
     assert!(
         changelog.starts_with(&newest),
         "{newest}: write an entry into packaging/debian/changelog"
     );
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(yaml("packaging/home-assistant/config.yaml")["version"], version);
+    let label = format!("io.hass.version=\"{version}\"");
+    assert!(read("packaging/home-assistant/Dockerfile").contains(&label), "{label}");
 }
 
 #[test]
@@ -124,7 +128,8 @@ fn the_container_writes_where_its_servers_listen() {
     let grafana = yaml("packaging/docker/grafana/datasource.yaml");
     assert_eq!(all(&grafana, "dbName"), [&sink("influxdb")["bucket"]]);
     let folder = all(&yaml("packaging/docker/grafana/dashboards.yaml"), "path")[0].clone();
-    let mounted = format!("../../examples/grafana:{}:ro", folder.as_str().unwrap());
+    let file = "energi-gateway.json";
+    let mounted = format!("../../examples/grafana/{file}:{}/{file}:ro", folder.as_str().unwrap());
     assert!(read("packaging/docker/compose.yaml").contains(&mounted), "{mounted}");
 }
 
