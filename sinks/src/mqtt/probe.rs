@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{Event, Incoming, Outgoing, QoS, SubscribeReasonCode};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::broker::BrokerUrl;
 use super::config::MqttConfig;
@@ -13,11 +13,14 @@ use super::connection::{Connection, unique_client_id};
 use super::discovery::DiscoveryTopics;
 use super::failure::ConnectionFailure;
 use super::message::Message;
-use super::topics::{OFFLINE, Topics};
+use super::topics::Topics;
 use crate::sink::SinkError;
 
 /// Time within which the broker returns what is published.
 const ECHO_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time within which the connection takes the goodbye.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Tries every broker, and returns what answered.
 pub(super) async fn probe(config: &MqttConfig) -> Result<String, SinkError> {
@@ -32,14 +35,15 @@ pub(super) async fn probe(config: &MqttConfig) -> Result<String, SinkError> {
 
 /// Connects as the sink does, subscribes, publishes, and waits for what comes back.
 ///
-/// The goodbye keeps the broker from publishing the last will, and what is published is nothing
-/// that anybody waits for.
+/// The last will says nothing about the gateway: the broker publishes it if the probe is cancelled
+/// or loses its connection, and a gateway may be running with the same configuration. Nobody waits
+/// for what is published.
 async fn try_broker(
     config: &Arc<MqttConfig>,
     broker: &BrokerUrl,
 ) -> Result<String, ConnectionFailure> {
     let topics = Topics::new(&config.topic);
-    let will = Message::lasting(topics.bridge_state(), OFFLINE);
+    let will = Message { retain: false, ..Message::lasting(topics.check(), "") };
     let id = client_id(config.client_id.as_deref());
     let own = Arc::clone(config);
     let mut connection = Connection::open(own, broker, &id, Some(will)).await?;
@@ -69,12 +73,29 @@ async fn try_broker(
                 deadline = Some(Instant::now() + ECHO_WITHIN);
                 trial.begin(&connection);
             }
-            Event::Outgoing(Outgoing::Disconnect) => break,
-            event => trial.note(event, &connection),
+            event => trial.note(event),
+        }
+        if trial.is_decided() {
+            break;
         }
     }
+    leave(&mut connection).await;
     connection.finish().await;
     trial.verdict(config, broker)
+}
+
+/// Says goodbye, so that the broker does not publish the last will.
+async fn leave(connection: &mut Connection) {
+    // A request fails only after the connection has ended.
+    let _ = connection.client.try_disconnect();
+    let goodbye = async {
+        while let Ok(event) = connection.poll(None).await {
+            if matches!(event, Event::Outgoing(Outgoing::Disconnect)) {
+                break;
+            }
+        }
+    };
+    let _ = timeout(GOODBYE_WITHIN, goodbye).await;
 }
 
 /// Returns a client id of the same kind as the sink's, and yet another: a gateway that runs with
@@ -101,7 +122,7 @@ impl Trial {
         }
     }
 
-    fn note(&mut self, event: Event, connection: &Connection) {
+    fn note(&mut self, event: Event) {
         match event {
             Event::Incoming(Incoming::SubAck(answer)) => {
                 if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
@@ -111,11 +132,13 @@ impl Trial {
             Event::Incoming(Incoming::Publish(message)) => {
                 self.unanswered.remove(&message.topic);
             }
-            _ => return,
+            _ => {}
         }
-        if self.refused.is_some() || self.unanswered.is_empty() {
-            let _ = connection.client.try_disconnect();
-        }
+    }
+
+    /// Returns whether nothing more is to be found out.
+    fn is_decided(&self) -> bool {
+        self.refused.is_some() || self.unanswered.is_empty()
     }
 
     fn closed(&self, failure: &ConnectionFailure, config: &MqttConfig) -> ConnectionFailure {

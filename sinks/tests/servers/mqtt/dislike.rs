@@ -1,5 +1,7 @@
 //! Brokers that dislike something: its size, its topic, or who sends it.
 
+use std::time::Duration;
+
 use energi_sinks::{Backpressure, SinkConfig};
 use serde_json::json;
 
@@ -55,15 +57,16 @@ async fn a_small_limit_takes_single_entities() {
     sink.close().await.unwrap();
 }
 
-/// A broker that lets `me` do what these lines say, and tells nobody what it denies.
+/// A broker that lets `me` do what these lines say, and tells nobody what it denies. Who gives no
+/// name may do everything.
 fn ruled(rules: &str) -> Option<Mosquitto> {
     let mut broker = Mosquitto::stopped("")?;
     broker.only_let_in("me", "right");
-    let rules = format!("user me\n{rules}\n");
+    let rules = format!("topic readwrite #\nuser me\n{rules}\n");
     std::fs::write(broker.path("acl"), rules).unwrap();
     // Without a limit this version of Mosquitto closes the connection of who may not publish.
     broker.configure(
-        "allow_anonymous false\npassword_file {folder}/passwords\nacl_file {folder}/acl\n\
+        "allow_anonymous true\npassword_file {folder}/passwords\nacl_file {folder}/acl\n\
          max_queued_messages 1000\n",
     );
     broker.run();
@@ -86,6 +89,25 @@ async fn a_user_who_may_not_publish_is_named() {
             sink.close().await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn a_probe_does_not_report_a_running_gateway_as_offline() {
+    let Some(broker) = ruled("topic write #") else { return };
+    let listener = broker.listen();
+    listener.publish(BRIDGE, "online", true);
+    hears(&listener, BRIDGE, "online").await;
+    let config = config(&broker, &json!({"username": "me", "password": "right"}));
+    let context = context(Backpressure::DropOldest);
+    let checks = || listener.of("myenergi/bridge/check").len();
+    // One that waits for its message in vain.
+    assert!(config.probe(&context).await.is_err());
+    assert_eq!(checks(), 1, "no last will follows a goodbye");
+    // One that is cancelled; its last will follows its message.
+    let cancelled = tokio::time::timeout(Duration::from_secs(1), config.probe(&context)).await;
+    assert!(cancelled.is_err(), "{cancelled:?}");
+    eventually("the last will is published", || checks() == 3).await;
+    assert_eq!(listener.of(BRIDGE), ["online"]);
 }
 
 #[tokio::test]
