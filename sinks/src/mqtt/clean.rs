@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{Event, Incoming, Outgoing, Publish, QoS, SubscribeReasonCode};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::broker::BrokerUrl;
 use super::config::MqttConfig;
@@ -19,10 +19,10 @@ use crate::sink::SinkError;
 /// end.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Time limit for one broker.
+/// Time limit for each step.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Number of requests under way together.
+/// Number of requests under way together; the connection takes twice as many.
 const AT_A_TIME: usize = 50;
 
 /// Result of a clean-up.
@@ -49,13 +49,7 @@ pub async fn clean(config: &MqttConfig, devices: &BTreeSet<u32>) -> Result<Clean
     let config = Arc::new(config.clone());
     let mut report = CleanReport::default();
     for broker in config.url.all() {
-        let cleaned = timeout(LIMIT, clean_broker(&config, broker, devices)).await;
-        let cleaned = cleaned.unwrap_or_else(|_| {
-            Err(ConnectionFailure::transient(format!(
-                "the broker at {broker} was not done within {} s; try again",
-                LIMIT.as_secs()
-            )))
-        });
+        let cleaned = clean_broker(&config, broker, devices).await;
         let one = cleaned.map_err(|failure| SinkError::transient(failure.to_string()))?;
         report.topics.extend(one.topics);
         report.refused.extend(one.refused);
@@ -73,6 +67,9 @@ async fn clean_broker(
     let own = Arc::clone(config);
     let connection = Connection::open(own, broker, &unique_client_id(), None).await?;
     let mut cleaning = Cleaning {
+        broker,
+        until: Instant::now() + LIMIT,
+        stood: None,
         topics: Topics::new(&config.topic),
         discovery: DiscoveryTopics::new(&config.discovery.clone().unwrap_or_default()),
         connection,
@@ -84,29 +81,34 @@ async fn clean_broker(
 }
 
 /// A clean-up of one broker.
-struct Cleaning {
+struct Cleaning<'a> {
+    broker: &'a BrokerUrl,
+    /// End of the time for the present step.
+    until: Instant,
+    /// Time for which the connection has stood: `None` until the broker has accepted it.
+    stood: Option<Duration>,
     topics: Topics,
     discovery: DiscoveryTopics,
     connection: Connection,
     report: CleanReport,
 }
 
-impl Cleaning {
+impl Cleaning<'_> {
     async fn work(&mut self, devices: &BTreeSet<u32>) -> Result<(), ConnectionFailure> {
         self.wait_for(|event| matches!(event, Event::Incoming(Incoming::ConnAck(_)))).await?;
+        self.stood = Some(Duration::ZERO);
         let mut filters = self.discovery.every_config().to_vec();
         filters.push(self.topics.of_devices());
         self.find(&filters).await?;
         let found = self.report.topics.len();
         // By name, whatever wildcards have brought.
-        let mut names = vec![self.topics.bridge_state()];
+        let mut names = BTreeSet::from([self.topics.bridge_state()]);
         for serial in devices {
             names.extend(self.topics.known(*serial));
             names.extend(self.discovery.of_device(*serial));
         }
-        for names in names.chunks(AT_A_TIME) {
-            self.find(names).await?;
-        }
+        let names: Vec<_> = names.into_iter().collect();
+        self.find(&names).await?;
         self.report.no_wildcards = found == 0 && !self.report.topics.is_empty();
         for topic in self.report.topics.clone() {
             let _ = self.connection.client.try_publish(topic, QoS::AtLeastOnce, true, "");
@@ -119,35 +121,39 @@ impl Cleaning {
 
     /// Asks for everything of the sink that the broker keeps under these filters.
     async fn find(&mut self, filters: &[String]) -> Result<(), ConnectionFailure> {
-        for filter in filters {
-            let _ = self.connection.client.try_subscribe(filter, QoS::AtLeastOnce);
-        }
-        // In the order of the requests.
-        let mut unanswered = filters.iter();
-        let mut quiet: Option<Instant> = None;
-        loop {
-            let polled = self.connection.poll(Some(Duration::ZERO));
-            let event = match quiet {
-                None => polled.await?,
-                Some(until) => match timeout_at(until, polled).await {
-                    Ok(event) => event?,
-                    Err(_) => return Ok(()),
-                },
-            };
-            match event {
-                Event::Incoming(Incoming::SubAck(answer)) => {
-                    let filter = unanswered.next();
-                    if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
-                        self.report.refused.extend(filter.cloned());
+        for filters in filters.chunks(AT_A_TIME) {
+            for filter in filters {
+                let _ = self.connection.client.try_subscribe(filter, QoS::AtLeastOnce);
+            }
+            self.until = Instant::now() + LIMIT;
+            // In the order of the requests.
+            let mut unanswered = filters.iter();
+            while unanswered.len() > 0 {
+                match self.poll().await? {
+                    Event::Incoming(Incoming::SubAck(answer)) => {
+                        let filter = unanswered.next();
+                        if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                            self.report.refused.extend(filter.cloned());
+                        }
                     }
+                    Event::Incoming(Incoming::Publish(message)) if message.retain => {
+                        self.hear(message);
+                    }
+                    _ => {}
                 }
-                Event::Incoming(Incoming::Publish(message)) if message.retain => self.hear(message),
-                _ => continue,
-            }
-            if unanswered.len() == 0 {
-                quiet = Some(Instant::now() + QUIET);
             }
         }
+        self.until = Instant::now() + LIMIT;
+        let mut quiet = Instant::now() + QUIET;
+        while let Ok(event) = timeout_at(quiet, self.poll()).await {
+            if let Event::Incoming(Incoming::Publish(message)) = event?
+                && message.retain
+            {
+                self.hear(message);
+                quiet = Instant::now() + QUIET;
+            }
+        }
+        Ok(())
     }
 
     fn hear(&mut self, message: Publish) {
@@ -163,7 +169,19 @@ impl Cleaning {
     }
 
     async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Result<(), ConnectionFailure> {
-        while !wanted(&self.connection.poll(None).await?) {}
+        self.until = Instant::now() + LIMIT;
+        while !wanted(&self.poll().await?) {}
         Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<Event, ConnectionFailure> {
+        let polled = timeout_at(self.until, self.connection.poll(self.stood)).await;
+        polled.unwrap_or_else(|_| {
+            Err(ConnectionFailure::transient(format!(
+                "the broker at {} has not answered within {} s; try again",
+                self.broker,
+                LIMIT.as_secs()
+            )))
+        })
     }
 }
