@@ -44,6 +44,11 @@ impl AnnouncedDevice {
         self.received
     }
 
+    /// Returns whether the device has no entity.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
     /// Returns whether the device has been announced since the gateway started.
     pub(super) const fn is_announced(&self) -> bool {
         self.announced

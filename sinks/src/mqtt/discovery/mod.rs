@@ -32,7 +32,7 @@ use builder::{AnnouncedDevice, DiscoveryBuilder};
 pub(super) use recall::{DiscoveryTopics, Recalled};
 use schedule::{Due, Schedule};
 
-use super::config::MqttConfig;
+use super::config::{DiscoveryStyle, MqttConfig};
 use super::message::Message;
 use super::topics::{ONLINE, Topics};
 use crate::sink::Context;
@@ -183,14 +183,23 @@ impl Announcer {
 
     /// Takes up an earlier announcement where it is still right, and takes back what is not.
     fn recall(&mut self, recalled: Recalled, topic: &str, now: Instant) {
-        let serial = recalled.serial;
-        let news = if self.only.as_ref().is_some_and(|only| !only.contains(&serial)) {
-            self.dismissed.insert(self.topics.availability(serial));
-            self.dismissed.insert(topic.to_owned())
-        } else {
+        let (serial, style) = (recalled.serial, recalled.style);
+        let let_in = self.only.as_ref().is_none_or(|only| only.contains(&serial));
+        let mut news = false;
+        let mut dismissed = !let_in;
+        if let_in {
             let device = self.devices.entry(serial).or_default();
-            self.builder.recall(device, recalled, topic)
-        };
+            news = self.builder.recall(device, recalled, topic);
+            // No decoder is left that knows the device. An announcement without entities could not
+            // be told from another gateway's after the next start.
+            dismissed =
+                style == DiscoveryStyle::Device && !device.is_received() && device.is_empty();
+        }
+        if dismissed {
+            self.devices.remove(&serial);
+            self.dismissed.insert(self.topics.availability(serial));
+            news = self.dismissed.insert(topic.to_owned());
+        }
         if news {
             self.schedule.soon(now);
         }
@@ -234,7 +243,13 @@ impl Announcer {
     }
 
     fn announce(&mut self, now: Instant) -> Vec<Message> {
-        let dismissed = std::mem::take(&mut self.dismissed).into_iter();
+        let mut dismissed = std::mem::take(&mut self.dismissed);
+        // The device may have been received since.
+        dismissed.retain(|topic| {
+            let serial = self.topics.serial_of_availability(topic);
+            serial.is_none_or(|serial| !self.devices.contains_key(&serial))
+        });
+        let dismissed = dismissed.into_iter();
         let mut messages: Vec<_> = dismissed.map(|topic| Message::lasting(topic, "")).collect();
         let is_ready = |serial: &u32| self.looked_for.get(serial).is_none_or(|ready| *ready <= now);
         let ready: BTreeSet<u32> = self.devices.keys().copied().filter(is_ready).collect();

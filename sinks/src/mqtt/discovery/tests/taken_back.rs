@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{HouseRules, Message, SERIAL, announcement, confirmed, custom, ids};
+use super::{CONFIG, HouseRules, Message, SERIAL, announcement, confirmed, custom, ids};
 
 /// Rules of a house with two experimental decoders.
 fn two_decoders() -> HouseRules<'static> {
@@ -98,13 +98,37 @@ fn a_device_that_is_no_longer_let_in_is_taken_back() {
     let mut fewer = HouseRules { only: Some(&[SERIAL]), ..HouseRules::default() }.build();
     fewer.recalls(&kept);
     let messages = fewer.publishes();
-    let emptied: Vec<_> = messages
-        .iter()
-        .filter(|message| message.payload.is_empty() && message.retain)
-        .map(|message| message.topic.as_str())
-        .collect();
-    assert_eq!(emptied, ["homeassistant/device/energi_7/config", "myenergi/7/availability"]);
+    let topics = ["homeassistant/device/energi_7/config", "myenergi/7/availability"];
+    assert_eq!(emptied(&messages), topics);
     assert_eq!(messages.last(), kept.last(), "the other one stays");
+}
+
+/// Topics of the messages that empty something on the broker.
+fn emptied(messages: &[Message]) -> Vec<&str> {
+    let emptied = messages.iter().filter(|message| message.payload.is_empty() && message.retain);
+    emptied.map(|message| message.topic.as_str()).collect()
+}
+
+#[test]
+fn a_device_that_no_decoder_knows_is_taken_back() {
+    let mut house = two_decoders().build();
+    house.sends(SERIAL, 0x36);
+    let kept = house.publishes();
+
+    let mut without = HouseRules::default().build();
+    without.recalls(&kept);
+    let messages = without.publishes();
+    assert_eq!(emptied(&messages), [CONFIG, "myenergi/17589669/availability"]);
+    assert_eq!(messages.len(), 2);
+    assert_eq!(without.announcer.unheard().count(), 0);
+
+    // It sends something else before that is published: it is online.
+    let mut without = HouseRules::default().build();
+    without.recalls(&kept);
+    without.sends(SERIAL, 0x22);
+    let messages = without.publishes();
+    assert_eq!(emptied(&messages), [CONFIG]);
+    assert_eq!(ids(&announcement(messages.last().unwrap())), confirmed());
 }
 
 #[test]
