@@ -270,11 +270,6 @@ impl DeviceState {
         }
     }
 
-    /// Capture time of the newest reading.
-    pub(super) fn time(&self) -> Option<Timestamp> {
-        self.time
-    }
-
     fn newest(&self, key: &str) -> Option<Value> {
         self.slots.iter().find(|(known, _)| **known == *key)?.1.newest
     }

@@ -34,12 +34,16 @@ pub(super) struct DeviceTracker {
     warned: bool,
     timeout: Duration,
     backpressure: Backpressure,
+    /// Capture time of the newest reading of any device.
+    clock: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct TrackedDevice {
     state: DeviceState,
     received: Instant,
+    /// State of the tracker's clock at the newest reading.
+    seen: Option<Timestamp>,
     available: bool,
     /// Number of own `offline` messages that the broker will return on this connection.
     own_offline: u32,
@@ -57,6 +61,7 @@ impl DeviceTracker {
             warned: false,
             timeout: config.device_timeout.duration(),
             backpressure: context.backpressure,
+            clock: None,
             topics,
         }
     }
@@ -71,32 +76,34 @@ impl DeviceTracker {
         if let Some(announcer) = &mut self.announcer {
             announcer.observe(reading, now);
         }
+        let advances = reading.time > self.clock;
+        self.clock = self.clock.max(reading.time);
         let plan = &self.plan;
         let device = self.devices.entry(reading.serial).or_insert_with(|| TrackedDevice {
             state: DeviceState::new(reading.serial, plan),
             received: now,
+            seen: None,
             available: false,
             own_offline: 0,
         });
         device.received = now;
+        device.seen = self.clock;
         if !device.available {
             device.available = true;
             device.state.returns(messages);
             messages.push(Message::lasting(self.topics.availability(reading.serial), ONLINE));
         }
         device.state.take(reading, messages);
-        if self.backpressure == Backpressure::Wait
-            && let Some(time) = reading.time
-        {
-            let timeout = self.timeout;
-            self.silent(|device| is_past(device, time, timeout), messages);
+        if self.backpressure == Backpressure::Wait && advances {
+            let (clock, timeout) = (self.clock, self.timeout);
+            self.silent(|device| is_past(device.seen, clock, timeout), messages);
         }
     }
 
     /// Adds what follows from the time that has passed.
     ///
-    /// In a recording the time is that of the readings: a device is lost when another one is
-    /// received so much later, however fast the recording is replayed.
+    /// In a recording the time is the newest of all readings so far, however fast the recording is
+    /// replayed. A device whose own clock is slow, or whose readings come late, is not lost.
     pub(super) fn tick(&mut self, now: Instant, messages: &mut Vec<Message>) {
         if self.backpressure == Backpressure::DropOldest {
             let timeout = self.timeout;
@@ -283,7 +290,8 @@ impl DeviceTracker {
     }
 }
 
-fn is_past(device: &TrackedDevice, time: Timestamp, timeout: Duration) -> bool {
-    let silent = device.state.time().map(|received| time.duration_since(received));
-    silent.is_some_and(|silent| silent.try_into().is_ok_and(|silent: Duration| silent >= timeout))
+/// Returns whether the clock has moved on by the time limit since a device was `seen`.
+fn is_past(seen: Option<Timestamp>, clock: Option<Timestamp>, timeout: Duration) -> bool {
+    let times = clock.zip(seen);
+    times.is_some_and(|(clock, seen)| clock.duration_since(seen).unsigned_abs() >= timeout)
 }

@@ -164,3 +164,21 @@ async fn in_a_replay_a_device_is_lost_by_reading_time() {
     assert_eq!(availability(1), ["online", "offline"]);
     assert_eq!(listener.of(&topic("availability")), [""; 0], "{SERIAL} was not heard");
 }
+
+#[tokio::test]
+async fn in_a_replay_a_device_with_a_slow_clock_is_not_lost() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let listener = broker.listen();
+    let mut sink = open(&broker, Backpressure::Wait, &json!({})).await;
+    // The clock of one is five minutes behind that of the other.
+    let batch: Vec<_> = (0..20)
+        .flat_map(|t| [powers_of(2, 300 + t * 10, [0; 3]), powers_of(1, t * 10, [0; 3])])
+        .collect();
+    sink.write(&batch).await.unwrap();
+    sink.close().await.unwrap();
+    listener.wait_for(BRIDGE, "offline");
+    for serial in [1, 2] {
+        let availability = listener.of(&format!("myenergi/{serial}/availability"));
+        assert_eq!(availability, ["online", "offline"], "{serial}");
+    }
+}
