@@ -246,6 +246,7 @@ impl DeviceTracker {
 
     /// The last values, and the word that nothing follows.
     pub(super) fn last_messages(&mut self, now: Instant) -> Vec<Message> {
+        self.repairs.cancel();
         let announcer = self.announcer.as_mut();
         let mut messages = announcer.map(|it| it.finish(now)).unwrap_or_default();
         for (serial, device) in &mut self.devices {

@@ -45,8 +45,9 @@ impl Session {
             return;
         }
         let messages = self.tracker.last_messages(Instant::now());
-        self.enqueue(messages);
+        // First: newer messages replace those that wait, but nothing is newer than the last ones.
         self.closing = Some(answer);
+        self.enqueue(messages);
         self.remind.get_or_insert(Instant::now() + REMIND_EVERY);
     }
 
@@ -57,7 +58,10 @@ impl Session {
             return;
         }
         self.queue.add(messages);
-        if self.backpressure == Backpressure::DropOldest && self.queue.backlog() > LONGEST_BACKLOG {
+        if self.backpressure == Backpressure::DropOldest
+            && self.closing.is_none()
+            && self.queue.backlog() > LONGEST_BACKLOG
+        {
             let dropped = self.queue.forget();
             self.tracker.connected(Instant::now());
             self.subscribe();
@@ -112,5 +116,55 @@ impl Session {
         if let Some(answer) = self.closing.take() {
             let _ = answer.send(how);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::tz::TimeZone;
+    use serde_json::json;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::mqtt::queue::Step;
+    use crate::mqtt::topics::OFFLINE;
+    use crate::sink::Context;
+    use crate::status::StatusHandle;
+
+    /// A session that a broker has accepted.
+    fn connected() -> Session {
+        let config = serde_json::from_value(json!({"url": "mqtt://broker", "discovery": false}));
+        let context = Context {
+            name: "mqtt".to_owned(),
+            site: None,
+            timezone: TimeZone::UTC,
+            device_names: Arc::new(BTreeMap::new()),
+            only_devices: None,
+            layouts: Arc::new([]),
+            live: true,
+            backpressure: Backpressure::DropOldest,
+            tariff: None,
+            status: StatusHandle::default(),
+        };
+        let mut session = Session::new(config.unwrap(), &context, mpsc::channel(1).1);
+        session.connected();
+        session
+    }
+
+    #[test]
+    fn the_farewell_is_not_replaced_by_newer_messages() {
+        let mut session = connected();
+        let backlog = (0..LONGEST_BACKLOG).map(|number| Message::lasting(number.to_string(), ""));
+        session.queue.add(backlog);
+        session.close(oneshot::channel().0);
+        let mut last = None;
+        while let Some(step) = session.queue.next(Instant::now()) {
+            session.queue.hand_over(Instant::now());
+            last = Some(step);
+        }
+        let farewell = Message::lasting("myenergi/bridge/state".to_owned(), OFFLINE);
+        assert_eq!(last, Some(Step::Publish(farewell)));
     }
 }
