@@ -72,6 +72,8 @@ pub(super) struct Session {
     backoff: Backoff,
     /// Reason why there is no connection.
     failure: Option<ConnectionFailure>,
+    /// Number of permanent failures in a row.
+    permanent_failures: usize,
     log: ConnectionLog,
     /// Time at which the connection will be a good one.
     good: Option<Instant>,
@@ -123,6 +125,7 @@ impl Session {
             closing: None,
             backoff: Backoff::default(),
             failure: None,
+            permanent_failures: 0,
             good: None,
             echo: None,
             echo_missed: false,

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Answer, Link, REMIND_EVERY, Session};
-use crate::mqtt::failure::FailureKind;
 use crate::mqtt::message::Message;
 use crate::sink::{Backpressure, SinkError};
 
@@ -96,7 +95,8 @@ impl Session {
                 }
                 false
             }
-            Backpressure::Wait if failure.kind == FailureKind::Permanent => {
+            // Each broker in turn.
+            Backpressure::Wait if self.permanent_failures >= self.config.url.all().len() => {
                 let broken = || SinkError::permanent(failure.to_string());
                 if let Some(answer) = self.delivering.take() {
                     let _ = answer.send(Err(broken()));

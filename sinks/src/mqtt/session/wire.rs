@@ -138,6 +138,8 @@ impl Session {
         }
         let culprit = self.queue.lost(early && failure.kind == FailureKind::Closed);
         let failure = culprit.and_then(|step| self.blame(&step)).unwrap_or(failure);
+        let permanent = failure.kind == FailureKind::Permanent;
+        self.permanent_failures = if permanent { self.permanent_failures + 1 } else { 0 };
         self.link = Link::Down;
         self.echo = None;
         self.restate = false;

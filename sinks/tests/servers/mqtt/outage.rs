@@ -280,3 +280,26 @@ async fn the_next_broker_is_tried_when_one_is_lost() {
     sink.close().await.unwrap();
     hears(&second, BRIDGE, "offline").await;
 }
+
+#[tokio::test]
+async fn a_replay_tries_every_broker_before_it_gives_up() {
+    let (Some(mut one), Some(mut other)) = (Mosquitto::stopped(""), Mosquitto::start()) else {
+        return;
+    };
+    one.only_let_in("me", "right");
+    one.run();
+    let listener = other.listen();
+    let more = json!({"url": [one.url(), other.url()]});
+    let mut sink = open(&one, Backpressure::Wait, &more).await;
+    sink.write(&[powers(0, [1, 2, 3])]).await.unwrap();
+    sink.close().await.unwrap();
+    hears(&listener, &topic("grid_pwr"), "1").await;
+
+    other.kill();
+    other.only_let_in("me", "right");
+    other.run();
+    let mut sink = open(&one, Backpressure::Wait, &more).await;
+    let error = sink.write(&[powers(1, [1, 2, 3])]).await.unwrap_err();
+    assert!(matches!(error, energi_sinks::SinkError::Permanent(_)), "{error}");
+    assert!(error.to_string().contains(&format!("127.0.0.1:{}", other.port)), "{error}");
+}
