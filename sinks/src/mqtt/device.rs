@@ -63,8 +63,8 @@ impl PublishPlan {
     }
 }
 
-/// Keys of a flag that is set while the water is hot, where a decoder has one.
-const HOT: [&str; 1] = ["eddi/hot"];
+/// Key of a flag that is set while the water is hot, where a decoder has one.
+const HOT: &str = "eddi/hot";
 
 /// A device that was received.
 #[derive(Debug)]
@@ -99,13 +99,13 @@ impl<T: Reported> Slot<T> {
         Self { rule, topic, payload, newest: None, throttle: Throttle::default() }
     }
 
-    /// Takes a new value, and returns its message if it is to be sent now.
-    fn take(&mut self, value: T, at: Option<Timestamp>, plan: &PublishPlan) -> Option<Message> {
+    /// Takes a new value, which [`due`](Self::due) sends when the time has come.
+    fn hold(&mut self, value: T) {
         self.newest = Some(value);
-        self.throttle.offer(value, at, &self.rule).map(|value| self.message(value, plan))
+        self.throttle.hold(value);
     }
 
-    /// Returns the message that was held back, if the time has come to send it.
+    /// Returns the message with the held value, if the time has come to send it.
     fn due(&mut self, at: Option<Timestamp>, plan: &PublishPlan) -> Option<Message> {
         self.throttle.due(at, &self.rule).map(|value| self.message(value, plan))
     }
@@ -167,20 +167,22 @@ impl DeviceState {
     pub fn take(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
         self.time = reading.time;
         let at = reading.time;
-        messages.extend(self.serial.take(Value::Integer(reading.serial.into()), at, &self.plan));
+        self.serial.hold(Value::Integer(reading.serial.into()));
         for (field, value) in reading.fields() {
             // Every key of a reading is in the plan: both come from the same decoders.
-            self.offer(field.key(), value, messages);
+            self.hold(field.key(), value);
         }
         if reading.fields().any(|(field, _)| EddiState::INPUTS.contains(&field.key())) {
             self.status.newest = EddiState::of(|key| self.newest(key));
             if let Some(status) = self.status.newest {
-                messages.extend(self.status.take(status, at, &self.plan));
+                self.status.hold(status);
             }
         }
         self.sum_up(reading, messages);
-        self.watch(reading, messages);
-        // What was held back goes at the device's next reading past the interval, of whatever kind.
+        self.watch(reading);
+        // A value that comes too early goes at the device's next reading past the interval, of
+        // whatever kind.
+        messages.extend(self.serial.due(at, &self.plan));
         messages.extend(self.slots.iter_mut().filter_map(|(_, slot)| slot.due(at, &self.plan)));
         messages.extend(self.status.due(at, &self.plan));
         if self.plan.state
@@ -190,10 +192,9 @@ impl DeviceState {
         }
     }
 
-    /// Takes a new value, and adds its message if it is to be sent now.
-    fn offer(&mut self, key: &str, value: Value, messages: &mut Vec<Message>) {
+    fn hold(&mut self, key: &str, value: Value) {
         if let Some((_, slot)) = self.slots.iter_mut().find(|(known, _)| **known == *key) {
-            messages.extend(slot.take(value, self.time, &self.plan));
+            slot.hold(value);
         }
     }
 
@@ -209,32 +210,23 @@ impl DeviceState {
             }
         }
         for (key, value) in energy::values(self.energy.kwh()) {
-            self.offer(key, value, messages);
+            self.hold(key, value);
         }
     }
 
-    fn watch(&mut self, reading: &Reading, messages: &mut Vec<Message>) {
+    fn watch(&mut self, reading: &Reading) {
         let (Some(time), Some(grid)) = (reading.time, reading.get("grid_pwr")) else { return };
         let Some(status) = self.status.newest else { return };
-        let is_hot = HOT.iter().any(|key| self.newest(key) == Some(Value::Flag(true)));
+        let is_hot = self.newest(HOT) == Some(Value::Flag(true));
         if let Some(watch) = &mut self.watch {
             let idle = status == EddiState::Paused && !is_hot;
             let problem = watch.take(time, HeaterState { grid: grid.as_f64(), idle });
-            self.offer(problems::NOT_DIVERTING, Value::Flag(problem), messages);
+            self.hold(problems::NOT_DIVERTING, Value::Flag(problem));
         }
     }
 
-    /// Notes that the device is received again, and adds what follows.
-    pub(super) fn returns(&mut self, messages: &mut Vec<Message>) {
-        self.set_silent(false, messages);
-    }
-
-    /// Notes that the device is not received any more, and adds what follows.
-    pub(super) fn falls_silent(&mut self, messages: &mut Vec<Message>) {
-        self.set_silent(true, messages);
-    }
-
-    fn set_silent(&mut self, silent: bool, messages: &mut Vec<Message>) {
+    /// Notes whether the device is silent, and adds what follows.
+    pub(super) fn set_silent(&mut self, silent: bool, messages: &mut Vec<Message>) {
         if let Some(known) = &mut self.silent {
             *known = silent;
             messages.extend(self.silent_message());

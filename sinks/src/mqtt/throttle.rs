@@ -101,9 +101,14 @@ impl<T> Default for Throttle<T> {
 }
 
 impl<T: Reported> Throttle<T> {
+    /// Holds a new value until it is [due](Self::due).
+    pub(super) fn hold(&mut self, value: T) {
+        self.held = Some(value);
+    }
+
     /// Takes a new value, and returns it if it is to be sent now. Otherwise it is held.
     pub(super) fn offer(&mut self, value: T, at: Option<Timestamp>, rule: &Rule) -> Option<T> {
-        self.held = Some(value);
+        self.hold(value);
         self.due(at, rule)
     }
 

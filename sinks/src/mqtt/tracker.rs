@@ -90,7 +90,7 @@ impl DeviceTracker {
         device.seen = self.clock;
         if !device.available {
             device.available = true;
-            device.state.returns(messages);
+            device.state.set_silent(false, messages);
             messages.push(Message::lasting(self.topics.availability(reading.serial), ONLINE));
         }
         device.state.take(reading, messages);
@@ -147,7 +147,7 @@ impl DeviceTracker {
             if device.available && is_silent(device) {
                 device.available = false;
                 device.state.finish(messages);
-                device.state.falls_silent(messages);
+                device.state.set_silent(true, messages);
                 messages.push(Message::lasting(self.topics.availability(*serial), OFFLINE));
             }
         }
