@@ -7,10 +7,10 @@ use energi_decoders::{Layout, Product, Reading, Trust};
 use serde::Serialize;
 use tracing::warn;
 
-use super::entity::{Entity, EntityConfig, Validity};
+use super::entity::{AvailabilityTopic, Entity, EntityConfig, Validity};
 use super::payload::{
-    AvailabilityTopic, ComponentPayload, DeviceInfo, DevicePayload, DiscoveryHead, DiscoveryOrigin,
-    EntityEntry, MIGRATE,
+    ComponentPayload, DeviceInfo, DevicePayload, DiscoveryHead, DiscoveryOrigin, EntityEntry,
+    MIGRATE,
 };
 use super::recall::{DiscoveryTopics, Recalled};
 use crate::mqtt::config::{DiscoveryStyle, MqttConfig};
@@ -272,16 +272,17 @@ impl DiscoveryBuilder {
         let availability =
             [self.bridge[0].clone(), AvailabilityTopic { topic: self.topics.availability(serial) }];
         let name = self.names.get(&serial).map(String::as_str);
+        let info = DeviceInfo::new(serial, device.product, name, self.site.as_deref(), relay);
         let head = DiscoveryHead {
-            dev: DeviceInfo::new(serial, device.product, name, self.site.as_deref(), relay),
+            dev: &info,
             o: DiscoveryOrigin::THIS,
-            availability: &availability,
+            availability: Some(&availability),
             availability_mode: "all",
             qos: self.qos,
         };
         match self.discovery.style {
-            DiscoveryStyle::Device => messages.push(self.device_message(serial, device, &head)),
-            DiscoveryStyle::Components => self.add_components(serial, device, &head, &mut messages),
+            DiscoveryStyle::Device => messages.push(self.device_message(serial, device, head)),
+            DiscoveryStyle::Components => self.add_components(serial, device, head, &mut messages),
         }
         let others = device.other_style.iter();
         messages.extend(others.map(|topic| Message::lasting(topic.clone(), "")));
@@ -292,7 +293,7 @@ impl DiscoveryBuilder {
         &self,
         serial: u32,
         device: &AnnouncedDevice,
-        head: &DiscoveryHead<'_>,
+        head: DiscoveryHead<'_>,
     ) -> Message {
         // First, since Home Assistant may leave the rest of a message for the next one.
         let removed = device.removed.iter();
@@ -309,19 +310,17 @@ impl DiscoveryBuilder {
         &self,
         serial: u32,
         device: &AnnouncedDevice,
-        head: &DiscoveryHead<'_>,
+        head: DiscoveryHead<'_>,
         messages: &mut Vec<Message>,
     ) {
         messages.extend(device.removed.iter().map(|(id, platform)| {
             Message::lasting(self.discovery.component(serial, platform, id), "")
         }));
         messages.extend(self.entities(device).map(|entity| {
+            // Other entities have their own.
+            let availability = head.availability.filter(|_| entity.validity == Validity::Device);
             let payload = ComponentPayload {
-                dev: &head.dev,
-                o: &head.o,
-                availability: (entity.validity == Validity::Device).then_some(head.availability),
-                availability_mode: head.availability_mode,
-                qos: head.qos,
+                head: DiscoveryHead { availability, ..head },
                 entity: self.config(serial, entity, false),
             };
             let topic = self.discovery.component(serial, entity.platform(), &entity.id);

@@ -9,14 +9,18 @@ use serde::Serialize;
 
 use crate::eddi_state;
 
-use super::payload::AvailabilityTopic;
-
 /// Platforms of entities.
-const SENSOR: &str = "sensor";
-const BINARY_SENSOR: &str = "binary_sensor";
+pub(super) const SENSOR: &str = "sensor";
+pub(super) const BINARY_SENSOR: &str = "binary_sensor";
+
+/// A topic that is `online` or `offline`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct AvailabilityTopic {
+    pub(super) topic: String,
+}
 
 /// A metric in Home Assistant's terms: the part that is the same for every device.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct EntityKind {
     #[serde(skip)]
     platform: &'static str,
@@ -37,24 +41,15 @@ pub(super) struct EntityKind {
 }
 
 impl EntityKind {
-    const fn of(platform: &'static str, device_class: Option<&'static str>) -> Self {
-        Self {
-            platform,
-            device_class,
-            state_class: None,
-            options: None,
-            payload_on: None,
-            payload_off: None,
-            entity_category: None,
-            enabled_by_default: None,
-        }
+    fn of(platform: &'static str, device_class: Option<&'static str>) -> Self {
+        Self { platform, device_class, ..Self::default() }
     }
 
-    const fn sensor(device_class: &'static str) -> Self {
+    fn sensor(device_class: &'static str) -> Self {
         Self::of(SENSOR, Some(device_class))
     }
 
-    const fn flag(device_class: Option<&'static str>) -> Self {
+    fn flag(device_class: Option<&'static str>) -> Self {
         Self {
             payload_on: Some("1"),
             payload_off: Some("0"),
@@ -62,28 +57,28 @@ impl EntityKind {
         }
     }
 
-    const fn measured(self) -> Self {
+    fn measured(self) -> Self {
         Self { state_class: Some("measurement"), ..self }
     }
 
     /// An entity that explains a device rather than being its purpose.
-    const fn diagnostic(self) -> Self {
+    fn diagnostic(self) -> Self {
         Self { entity_category: Some("diagnostic"), ..self }
     }
 
     /// An entity that is disabled at first. Home Assistant wants that of diagnostics that change
     /// with nearly every reading, so that they do not fill its database.
-    const fn disabled(self) -> Self {
+    fn disabled(self) -> Self {
         Self { enabled_by_default: Some(false), ..self }
     }
 
     /// An entity that is enabled at first: its decoder was switched on. And an entity that is
     /// disabled in Home Assistant cannot be removed from there.
-    const fn enabled(self) -> Self {
+    fn enabled(self) -> Self {
         Self { enabled_by_default: None, ..self }
     }
 
-    const fn of_class(class: Class) -> Self {
+    fn of_class(class: Class) -> Self {
         match class {
             Class::Power => Self::sensor("power").measured(),
             Class::Temperature => Self::sensor("temperature").measured(),

@@ -223,12 +223,8 @@ impl Announcer {
 
     /// Returns what has come due by `now`, if anything.
     pub(super) fn act(&mut self, now: Instant) -> Option<Announcement> {
-        let due = self.schedule.take(now)?;
-        let messages = if due == Due::Values { Vec::new() } else { self.announce(now) };
-        let (values, asked) = match due {
-            Due::Announcement { values, asked } => (values, asked),
-            Due::Values => (true, false),
-        };
+        let Due { announce, values, asked } = self.schedule.take(now)?;
+        let messages = if announce { self.announce(now) } else { Vec::new() };
         Some(Announcement { messages, values, asked })
     }
 

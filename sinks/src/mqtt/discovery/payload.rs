@@ -6,6 +6,7 @@
 use energi_decoders::Product;
 use serde::{Serialize, Serializer};
 
+use super::entity::{AvailabilityTopic, EntityConfig};
 use crate::mqtt::message::QoS;
 
 /// Name of the program in Home Assistant's log, and the mark of its announcements.
@@ -18,12 +19,13 @@ const MANUFACTURER: &str = "myenergi";
 pub(super) const MIGRATE: &str = r#"{"migrate_discovery":true}"#;
 
 /// A device, and what its entities have in common.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct DiscoveryHead<'a> {
-    pub(super) dev: DeviceInfo<'a>,
+    pub(super) dev: &'a DeviceInfo<'a>,
     pub(super) o: DiscoveryOrigin,
     /// Topics that all entities follow unless they have their own.
-    pub(super) availability: &'a [AvailabilityTopic],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) availability: Option<&'a [AvailabilityTopic]>,
     pub(super) availability_mode: &'static str,
     /// Quality of service of Home Assistant's subscriptions.
     pub(super) qos: QoS,
@@ -31,24 +33,20 @@ pub(super) struct DiscoveryHead<'a> {
 
 /// Announcement of a device with all its entities.
 #[derive(Debug, Serialize)]
-pub(super) struct DevicePayload<'a, E: Serialize> {
+pub(super) struct DevicePayload<'a> {
     #[serde(flatten)]
-    pub(super) head: &'a DiscoveryHead<'a>,
+    pub(super) head: DiscoveryHead<'a>,
     #[serde(serialize_with = "as_map")]
-    pub(super) cmps: Vec<(&'a str, EntityEntry<'a, E>)>,
+    pub(super) cmps: Vec<(&'a str, EntityEntry<'a>)>,
 }
 
 /// Announcement of one entity.
 #[derive(Debug, Serialize)]
-pub(super) struct ComponentPayload<'a, E: Serialize> {
-    pub(super) dev: &'a DeviceInfo<'a>,
-    pub(super) o: &'a DiscoveryOrigin,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) availability: Option<&'a [AvailabilityTopic]>,
-    pub(super) availability_mode: &'static str,
-    pub(super) qos: QoS,
+pub(super) struct ComponentPayload<'a> {
     #[serde(flatten)]
-    pub(super) entity: E,
+    pub(super) head: DiscoveryHead<'a>,
+    #[serde(flatten)]
+    pub(super) entity: EntityConfig<'a>,
 }
 
 /// A device as Home Assistant shows it.
@@ -95,58 +93,27 @@ pub(super) fn object_id(serial: u32) -> String {
 }
 
 /// The program that announces.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct DiscoveryOrigin {
     name: &'static str,
     sw: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<&'static str>,
 }
 
 impl DiscoveryOrigin {
-    pub(super) const THIS: Self =
-        Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION"), url: link(env!("CARGO_PKG_HOMEPAGE")) };
-}
-
-/// Returns the package's homepage, once there is one.
-const fn link(homepage: &str) -> Option<&str> {
-    if homepage.is_empty() { None } else { Some(homepage) }
-}
-
-/// A topic that is `online` or `offline`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct AvailabilityTopic {
-    pub(super) topic: String,
+    pub(super) const THIS: Self = Self { name: ORIGIN, sw: env!("CARGO_PKG_VERSION") };
 }
 
 /// An entity that exists, or one that exists no longer and is only named.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum EntityEntry<'a, E: Serialize> {
+pub(super) enum EntityEntry<'a> {
     Removed { p: &'a str },
-    Present(E),
+    Present(EntityConfig<'a>),
 }
 
-fn as_map<E: Serialize, S: Serializer>(
-    cmps: &[(&str, EntityEntry<'_, E>)],
+fn as_map<S: Serializer>(
+    cmps: &[(&str, EntityEntry<'_>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(cmps.iter().map(|(id, entry)| (id, entry)))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_origin_links_a_homepage_that_exists() {
-        let origin = |homepage| DiscoveryOrigin { url: link(homepage), ..DiscoveryOrigin::THIS };
-        let plain = json!({"name": "energi-gateway", "sw": env!("CARGO_PKG_VERSION")});
-        assert_eq!(json!(origin("")), plain);
-        let mut linked = plain;
-        linked["url"] = json!("https://energi.example");
-        assert_eq!(json!(origin("https://energi.example")), linked);
-    }
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use energi_decoders::Product;
 use serde::Deserialize;
 
+use super::entity::{BINARY_SENSOR, SENSOR};
 use super::payload::{ORIGIN, object_id};
 use crate::mqtt::config::{DiscoveryConfig, DiscoveryStyle};
 use crate::mqtt::topics::Topics;
 
 /// Platforms of entities, as topics of single entities have them.
-const PLATFORMS: [&str; 2] = ["sensor", "binary_sensor"];
+const PLATFORMS: [&str; 2] = [SENSOR, BINARY_SENSOR];
 
 /// Topics that Home Assistant reads announcements from.
 #[derive(Debug, Clone)]
@@ -34,10 +35,14 @@ pub(in crate::mqtt) struct Recalled {
 
 /// The parts of an announcement that show whose it is and what it announced.
 #[derive(Deserialize)]
-struct RetainedDevice {
+struct RetainedConfig {
     o: RetainedOrigin,
     dev: RetainedInfo,
+    /// Entities of a device, where it is one.
+    #[serde(default)]
     cmps: BTreeMap<String, RetainedEntity>,
+    /// Topic of an entity, where it is one.
+    state_topic: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,13 +72,6 @@ impl RetainedInfo {
 struct RetainedEntity {
     p: String,
     state_topic: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RetainedComponent {
-    o: RetainedOrigin,
-    dev: RetainedInfo,
-    state_topic: String,
 }
 
 impl DiscoveryTopics {
@@ -127,36 +125,30 @@ impl DiscoveryTopics {
         let serial = parts.get(1)?.strip_prefix("energi_")?.parse().ok()?;
         let base = topics.device(serial);
         let ours = |topic: &str| topic.strip_prefix(&base).is_some_and(|it| it.starts_with('/'));
-        let recalled = |style, info: &RetainedInfo, platforms| Recalled {
-            serial,
-            style,
-            product: info.product(),
-            relay: info.relay(),
-            platforms,
-        };
         // Not a serial number in some other spelling.
         if parts[1] != object_id(serial) {
             return None;
         }
+        let RetainedConfig { o, dev, cmps, state_topic } = serde_json::from_slice(payload).ok()?;
+        if o.name != ORIGIN {
+            return None;
+        }
+        let (product, relay) = (dev.product(), dev.relay());
+        let recalled = |style, platforms| Recalled { serial, style, product, relay, platforms };
         match parts[..] {
             ["device", _] => {
-                let RetainedDevice { o, dev, cmps } = serde_json::from_slice(payload).ok()?;
                 let mut topics = cmps.values().filter_map(|it| it.state_topic.as_ref());
                 // Entities that are being removed have none.
                 let known = topics.clone().next().is_some();
-                (known && o.name == ORIGIN && topics.all(|topic| ours(topic))).then(|| {
+                (known && topics.all(|topic| ours(topic))).then(|| {
                     let platforms = cmps.into_iter().map(|(id, entity)| (id, entity.p)).collect();
-                    recalled(DiscoveryStyle::Device, &dev, platforms)
+                    recalled(DiscoveryStyle::Device, platforms)
                 })
             }
-            [platform, _, id] if PLATFORMS.contains(&platform) => {
-                let RetainedComponent { o, dev, state_topic } =
-                    serde_json::from_slice(payload).ok()?;
-                (o.name == ORIGIN && ours(&state_topic)).then(|| {
-                    let platforms = BTreeMap::from([(id.to_owned(), platform.to_owned())]);
-                    recalled(DiscoveryStyle::Components, &dev, platforms)
-                })
-            }
+            [platform, _, id] if PLATFORMS.contains(&platform) => ours(&state_topic?).then(|| {
+                let platforms = BTreeMap::from([(id.to_owned(), platform.to_owned())]);
+                recalled(DiscoveryStyle::Components, platforms)
+            }),
             _ => None,
         }
     }

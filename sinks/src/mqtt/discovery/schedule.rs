@@ -19,12 +19,13 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// Work that has come due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    /// The announcement of the devices; whether their values follow, and whether Home Assistant has
-    /// asked.
-    Announcement { values: bool, asked: bool },
-    /// The values of the devices.
-    Values,
+pub(super) struct Due {
+    /// Records whether the devices are to be announced.
+    pub(super) announce: bool,
+    /// Records whether the values of the devices are to follow.
+    pub(super) values: bool,
+    /// Records whether Home Assistant has asked.
+    pub(super) asked: bool,
 }
 
 /// The two alarms of discovery.
@@ -91,10 +92,10 @@ impl Schedule {
             self.announced = Some(now);
             self.values = self.live.then_some(now + SETTLE);
             let asked = std::mem::take(&mut self.asked);
-            Some(Due::Announcement { values: self.live || asked, asked })
+            Some(Due { announce: true, values: self.live || asked, asked })
         } else if due(self.values) {
             self.values = None;
-            Some(Due::Values)
+            Some(Due { announce: false, values: true, asked: false })
         } else {
             None
         }
@@ -105,7 +106,8 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    const BOTH: Due = Due::Announcement { values: true, asked: false };
+    const BOTH: Due = Due { announce: true, values: true, asked: false };
+    const VALUES: Due = Due { announce: false, ..BOTH };
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
@@ -121,7 +123,7 @@ mod tests {
         assert_eq!(schedule.take(start), Some(BOTH));
         assert_eq!(schedule.take(start), None);
         assert_eq!(schedule.next(), Some(start + SETTLE));
-        assert_eq!(schedule.take(start + SETTLE), Some(Due::Values));
+        assert_eq!(schedule.take(start + SETTLE), Some(VALUES));
         assert_eq!(schedule.next(), None);
     }
 
@@ -135,7 +137,7 @@ mod tests {
         assert_eq!(schedule.take(start + GATHER), Some(BOTH));
 
         schedule.soon(start + GATHER);
-        assert_eq!(schedule.take(start + GATHER + SPACING - seconds(1)), Some(Due::Values));
+        assert_eq!(schedule.take(start + GATHER + SPACING - seconds(1)), Some(VALUES));
         assert_eq!(schedule.take(start + GATHER + SPACING), Some(BOTH));
     }
 
@@ -154,14 +156,11 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(Backpressure::Wait);
         schedule.soon(start);
-        assert_eq!(
-            schedule.take(start + GATHER),
-            Some(Due::Announcement { values: false, asked: false })
-        );
+        assert_eq!(schedule.take(start + GATHER), Some(Due { values: false, ..BOTH }));
         assert_eq!(schedule.next(), None);
 
         schedule.asked(SPACING, start + GATHER);
-        let asked = Due::Announcement { values: true, asked: true };
+        let asked = Due { asked: true, ..BOTH };
         assert_eq!(schedule.take(start + GATHER + SPACING), Some(asked));
         assert_eq!(schedule.next(), None);
     }
