@@ -1,7 +1,7 @@
 //! Options of an `mqtt` sink.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use energi_decoders::{Field, Raw};
@@ -275,7 +275,12 @@ impl MqttConfig {
             refuse("problems.export_above", "a number of watts that is not negative");
         }
         if !self.url.encrypted() {
-            for (key, file) in self.certificates() {
+            let files = [
+                ("ca_file", &self.ca_file),
+                ("client_cert", &self.client_cert),
+                ("client_key", &self.client_key),
+            ];
+            for (key, file) in files {
                 if file.is_some() {
                     refuse(key, "only an encrypted connection uses it; write mqtts:// in `url`");
                 }
@@ -288,21 +293,9 @@ impl MqttConfig {
             };
             refuse(key, other);
         }
-        let (given, file) = (self.password.as_ref(), self.password_file());
+        let (given, file) = (self.password.as_ref(), self.password_file.as_deref());
         problems.extend(check_pair("password", given, file).err());
         problems
-    }
-
-    pub(super) fn password_file(&self) -> Option<&Path> {
-        self.password_file.as_deref()
-    }
-
-    fn certificates(&self) -> [(&'static str, Option<&Path>); 3] {
-        [
-            ("ca_file", self.ca_file.as_deref()),
-            ("client_cert", self.client_cert.as_deref()),
-            ("client_key", self.client_key.as_deref()),
-        ]
     }
 }
 

@@ -53,7 +53,8 @@ impl Connection {
     ) -> Result<Self, ConnectionFailure> {
         let (own, encrypted) = (Arc::clone(&config), broker.encrypted);
         let read = tokio::task::spawn_blocking(move || {
-            let password = resolve("password", own.password.as_ref(), own.password_file())
+            let file = own.password_file.as_deref();
+            let password = resolve("password", own.password.as_ref(), file)
                 .map_err(|error| ConnectionFailure::permanent(error.to_string()))?;
             let tls = encrypted.then(|| tls::client_config(&own)).transpose();
             let tls = tls.map_err(|error| ConnectionFailure::permanent(error.to_string()))?;
@@ -77,7 +78,7 @@ impl Connection {
             options.set_last_will(LastWill::new(topic, payload, qos.into(), retain));
         }
         let mut network = NetworkOptions::new();
-        network.set_connection_timeout(config.connect_timeout.duration().as_secs().max(1));
+        network.set_connection_timeout(config.connect_timeout.duration().as_secs());
         let (client, mut events) = AsyncClient::new(options, CHANNEL);
         events.set_network_options(network);
         Ok(Self { config, broker: broker.clone(), client, events, relay })

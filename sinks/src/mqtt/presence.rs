@@ -24,14 +24,6 @@ struct Repair {
     count: u32,
 }
 
-/// A topic to publish again.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct DueRepair {
-    pub(super) topic: String,
-    /// Records whether to warn that another gateway uses the topic.
-    pub(super) suspicious: bool,
-}
-
 impl Repairs {
     /// Plans to publish a topic again: at once, or a minute after the last time.
     pub(super) fn plan(&mut self, topic: &str, now: Instant) {
@@ -45,16 +37,15 @@ impl Repairs {
         self.topics.values().filter_map(|repair| repair.due).min()
     }
 
-    /// Takes the topics that are due.
-    pub(super) fn take(&mut self, now: Instant) -> Vec<DueRepair> {
+    /// Takes the topics that are due, and whether to warn that another gateway uses each.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<(String, bool)> {
         let mut due = Vec::new();
         for (topic, repair) in &mut self.topics {
             if repair.due.is_some_and(|at| at <= now) {
                 repair.due = None;
                 repair.last = Some(now);
                 repair.count += 1;
-                let suspicious = repair.count == SUSPICIOUS;
-                due.push(DueRepair { topic: topic.clone(), suspicious });
+                due.push((topic.clone(), repair.count == SUSPICIOUS));
             }
         }
         due
@@ -79,8 +70,8 @@ mod tests {
         for second in (0..150).step_by(10) {
             let now = start + Duration::from_secs(second);
             repairs.plan("a", now);
-            for repair in repairs.take(now) {
-                done.push((second, repair.suspicious));
+            for (_, suspicious) in repairs.take(now) {
+                done.push((second, suspicious));
             }
         }
         assert_eq!(done, [(0, false), (60, false), (120, true)]);

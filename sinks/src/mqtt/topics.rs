@@ -1,7 +1,5 @@
 //! Every topic that the sink publishes to.
 
-use std::fmt::Display;
-
 use energi_decoders::{Field, packets};
 
 use super::energy;
@@ -45,31 +43,31 @@ impl Topics {
     /// Topic of a value. The key of an experimental one has a slash in it, and so one level more.
     #[must_use]
     pub fn value(&self, serial: u32, key: &str) -> String {
-        self.of(serial, key)
+        format!("{}/{serial}/{key}", self.base)
     }
 
     /// Topic of the serial number.
     #[must_use]
     pub fn serial(&self, serial: u32) -> String {
-        self.of(serial, SERIAL)
+        self.value(serial, SERIAL)
     }
 
     /// Topic of all current values of a device, as one JSON object.
     #[must_use]
     pub fn state(&self, serial: u32) -> String {
-        self.of(serial, STATE)
+        self.value(serial, STATE)
     }
 
     /// Topic of the device's state in one word.
     #[must_use]
     pub fn status(&self, serial: u32) -> String {
-        self.of(serial, STATUS)
+        self.value(serial, STATUS)
     }
 
     /// Topic of a device's presence: [`ONLINE`] or [`OFFLINE`], retained.
     #[must_use]
     pub fn availability(&self, serial: u32) -> String {
-        self.of(serial, AVAILABILITY)
+        self.value(serial, AVAILABILITY)
     }
 
     /// Filter for the presence of every device.
@@ -84,7 +82,7 @@ impl Topics {
 
     /// Every topic of a device, for all keys of the decoders that are built in.
     pub(super) fn known(&self, serial: u32) -> impl Iterator<Item = String> {
-        ends().map(move |last| self.of(serial, last))
+        ends().map(move |last| self.value(serial, last))
     }
 
     /// Returns the device whose presence `topic` is.
@@ -105,10 +103,6 @@ impl Topics {
         let number: u32 = serial.parse().ok()?;
         // Not a number in some other spelling.
         (number.to_string() == serial).then_some((number, last))
-    }
-
-    fn of(&self, serial: u32, last: impl Display) -> String {
-        format!("{}/{serial}/{last}", self.base)
     }
 }
 

@@ -14,7 +14,7 @@ use super::config::MqttConfig;
 use super::device::{DeviceState, PublishPlan};
 use super::discovery::{Announcement, Announcer};
 use super::message::Message;
-use super::presence::{DueRepair, Repairs};
+use super::presence::Repairs;
 use super::topics::{OFFLINE, ONLINE, Topics};
 use crate::sink::{Backpressure, Context};
 
@@ -109,7 +109,7 @@ impl DeviceTracker {
             let timeout = self.timeout;
             self.silent(|device| now >= device.received + timeout, messages);
         }
-        for DueRepair { topic, suspicious } in self.repairs.take(now) {
+        for (topic, suspicious) in self.repairs.take(now) {
             if suspicious && !std::mem::replace(&mut self.warned, true) {
                 warn!(
                     sink = self.name,

@@ -14,14 +14,12 @@ pub(crate) const CEILING: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Backoff {
     step: Duration,
-    // A new key for each instance by the operating system: randomness enough for jitter.
-    jitter: RandomState,
     tries: u64,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { step: FIRST, jitter: RandomState::new(), tries: 0 }
+        Self { step: FIRST, tries: 0 }
     }
 }
 
@@ -31,8 +29,14 @@ impl Backoff {
         let step = self.step;
         self.step = (step * 2).min(CEILING);
         self.tries += 1;
-        let draw = u32::try_from(self.jitter.hash_one(self.tries) >> 32).unwrap_or(u32::MAX);
-        step / 2 + (step / 2).mul_f64(f64::from(draw) / f64::from(u32::MAX))
+        step / 2 + Self::jitter(step / 2)
+    }
+
+    /// Returns a time by chance, from none to `longest`.
+    pub(crate) fn jitter(longest: Duration) -> Duration {
+        // Keyed by the operating system, differently for each instance.
+        let draw = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(u32::MAX);
+        longest.mul_f64(f64::from(draw) / f64::from(u32::MAX))
     }
 
     /// Returns how many waits there were since the last success.

@@ -21,7 +21,6 @@ mod schedule;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ use schedule::{Due, Schedule};
 use super::config::{DiscoveryStyle, MqttConfig};
 use super::message::Message;
 use super::topics::{ONLINE, Topics};
+use crate::runner::Backoff;
 use crate::sink::Context;
 
 /// Topic on which Home Assistant says that it has started, unless that was changed there. It does
@@ -161,7 +161,7 @@ impl Announcer {
     ) -> bool {
         if topic == BIRTH_TOPIC || topic == self.discovery.status() {
             if payload == ONLINE.as_bytes() {
-                self.schedule.asked(birth_wait(), now);
+                self.schedule.asked(BIRTH_WAIT + Backoff::jitter(BIRTH_WAIT), now);
             }
             return false;
         }
@@ -267,10 +267,4 @@ impl Announcer {
         }
         messages
     }
-}
-
-fn birth_wait() -> Duration {
-    // Keyed by the operating system, differently for each instance.
-    let draw = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(u32::MAX);
-    BIRTH_WAIT + BIRTH_WAIT.mul_f64(f64::from(draw) / f64::from(u32::MAX))
 }
