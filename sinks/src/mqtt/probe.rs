@@ -124,10 +124,10 @@ impl Trial {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Incoming(Incoming::SubAck(answer)) => {
-                if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    self.refused = self.tried.first().cloned();
-                }
+            Event::Incoming(Incoming::SubAck(answer))
+                if answer.return_codes.contains(&SubscribeReasonCode::Failure) =>
+            {
+                self.refused = self.tried.first().cloned();
             }
             Event::Incoming(Incoming::Publish(message)) => {
                 self.unanswered.remove(&message.topic);
