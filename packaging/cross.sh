@@ -6,7 +6,8 @@
 # Needs Debian 12 or later. Environment variables:
 #   PROFILE=dev   builds without optimization
 #   STATIC=1      links all libraries in
-#   TESTS="..."   the crates whose tests run (energi-decoders energi-sinks); empty: none
+#   TESTS="..."   the crates whose tests run (energi-decoders energi-sinks); empty: none. Those of
+#                 energi-sinks start themselves, so the kernel needs the emulator (binfmt_misc)
 #   INSTALL=1     installs missing Debian packages, as root and without a question
 # The last two lines name the emulator and the program. packaging/deb.sh makes its Debian package.
 set -euo pipefail
