@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use energi_decoders::Reading;
 use energi_sinks::runner::AT_ONCE;
+use energi_sinks::status::StatusHandle;
 use energi_sinks::{Batching, Context, Sink, SinkConfig, SinkError, Written};
 use tokio::sync::Notify;
 
@@ -73,11 +74,13 @@ struct Moody {
     moods: Arc<Mutex<VecDeque<Mood>>>,
     tell: Sender<Told>,
     remote: bool,
+    status: Arc<Mutex<StatusHandle>>,
 }
 
 #[async_trait]
 impl SinkConfig for Moody {
-    async fn open(&self, _: &Context) -> Result<Box<dyn Sink>, SinkError> {
+    async fn open(&self, context: &Context) -> Result<Box<dyn Sink>, SinkError> {
+        *self.status.lock().unwrap() = context.status.clone();
         let _ = self.tell.send(Told::Opened);
         Ok(Box::new(self.clone()))
     }
@@ -123,6 +126,7 @@ struct Running {
     feed: Sender<u32>,
     moody: Receiver<Told>,
     other: Receiver<Told>,
+    status: Arc<Mutex<StatusHandle>>,
     ended: JoinHandle<Result<(), Failure>>,
 }
 
@@ -154,10 +158,12 @@ impl Running {
 
     /// Starts a gateway that ends at the latest when `shutdown` returns.
     fn start_until(setting: Setting, shutdown: impl AsyncFnMut() + Send + 'static) -> Self {
+        let status = Arc::<Mutex<StatusHandle>>::default();
         let sink = |moods: Vec<Mood>| {
             let (tell, told) = mpsc::channel();
             let moods = Arc::new(Mutex::new(moods.into()));
-            (Arc::new(Moody { moods, tell, remote: setting.remote }), told)
+            let status = Arc::clone(&status);
+            (Arc::new(Moody { moods, tell, remote: setting.remote, status }), told)
         };
         let (first, moody) = sink(setting.moods);
         let (second, other) = sink(Vec::new());
@@ -187,7 +193,7 @@ sinks: [type: stdout]
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(gateway.run(shutdown))
         });
-        Self { feed, moody, other, ended }
+        Self { feed, moody, other, status, ended }
     }
 
     fn send(&self, serial: u32) {
@@ -225,6 +231,18 @@ fn live_a_sink_that_dies_is_started_again() {
     ended.unwrap();
     assert_eq!(moody, []);
     assert_eq!(other, [Told::Opened, Told::Took(1), Told::Took(2), Told::Took(3)]);
+}
+
+#[test]
+fn what_a_sink_that_dies_had_received_is_rejected() {
+    let gateway = Running::start(Setting { moods: vec![Mood::Panics], ..LIVE });
+    assert_eq!(told(&gateway.moody), Told::Opened);
+    gateway.send(1);
+    assert_eq!(told(&gateway.moody), Told::Opened, "for the second time");
+    let sinks = gateway.status.lock().unwrap().snapshot().sinks;
+    let moody = sinks.iter().find(|sink| sink.name == "moody").unwrap();
+    assert_eq!((moody.received, moody.rejected), (1, 1));
+    gateway.end().0.unwrap();
 }
 
 #[test]

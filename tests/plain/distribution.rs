@@ -58,7 +58,7 @@ fn the_installed_configurations_are_valid() {
 }
 
 #[test]
-fn packages_and_app_have_the_programs_version() {
+fn every_package_has_the_version_of_the_program() {
     let changelog = read("packaging/debian/changelog");
     let newest = format!("energi-gateway ({}-1) ", env!("CARGO_PKG_VERSION"));
     assert!(
