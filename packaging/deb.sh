@@ -10,6 +10,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# cargo-deb finds the shared libraries with it, and otherwise only warns.
+command -v dpkg-shlibdeps > /dev/null || { echo "not installed: dpkg-dev" >&2; exit 69; }
+
 triple=''
 profile=release
 previous=''
@@ -38,6 +41,4 @@ for shell in bash zsh fish; do
 done
 mkdir "$built/documents"
 cp README.md ${LICENCES:+"$LICENCES"} "$built/documents/"
-# cargo-deb finds the shared libraries with it, and otherwise only warns.
-command -v dpkg-shlibdeps > /dev/null || { echo "not installed: dpkg-dev" >&2; exit 69; }
 exec cargo deb --no-build --locked "$@"
