@@ -276,6 +276,12 @@ fn broker(args: &Args, asks: bool) -> Result<Option<Broker>, Failure> {
         None => None,
     };
     let username = username.filter(|name| !name.is_empty());
+    let own_file = args.output.with_extension("mqtt.password");
+    let needs_file =
+        args.password_file.is_none() && (args.password.is_some() || asks && username.is_some());
+    if needs_file && !args.force && own_file.symlink_metadata().is_ok() {
+        return Err(failed(&own_file, &ErrorKind::AlreadyExists.into()));
+    }
     let password = match &args.password {
         Some(password) => Some(password.clone()),
         None if asks && username.is_some() && args.password_file.is_none() => Some(
@@ -286,7 +292,7 @@ fn broker(args: &Args, asks: bool) -> Result<Option<Broker>, Failure> {
     let password = password.filter(|password| !password.is_empty()).map(Secret::from);
     let password_file = match (&args.password_file, &password) {
         (Some(file), _) => Some(file.clone()),
-        (None, Some(_)) => Some(args.output.with_extension("mqtt.password")),
+        (None, Some(_)) => Some(own_file),
         (None, None) => None,
     };
     Ok(Some(Broker { url, username, password, password_file }))

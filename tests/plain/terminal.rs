@@ -45,6 +45,17 @@ fn init_asks_nothing_if_it_cannot_write() {
 }
 
 #[test]
+#[cfg(feature = "mqtt")]
+fn init_asks_no_password_that_it_cannot_write() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.mqtt.password", "mine");
+    let arguments = ["init", "--for", "0", "--interface", "eth9", "--site", "home"];
+    let (status, seen) = at_a_terminal(&sandbox, &arguments, "mqtt://b\nme\nx\nnone\n");
+    assert_eq!(status.code(), Some(74), "{seen}");
+    assert!(seen.contains("config.mqtt.password") && !seen.contains("Password"), "{seen}");
+}
+
+#[test]
 fn what_cannot_be_undone_is_asked_first() {
     let sandbox = Sandbox::new();
     let capture = example_day();
