@@ -74,6 +74,10 @@ done
 
 program=$target/$triple/${profile/%dev/debug}/energi-gateway
 readelf -h "$program" | grep -q "Machine: .*$machine\$"
+if [ "$profile" = release ] && readelf -S "$program" | grep -q '\.symtab'; then
+    echo "$program is not stripped" >&2
+    exit 1
+fi
 if [ -n "${STATIC:-}" ] && readelf -l "$program" | grep -q INTERP; then
     echo "$program is not static" >&2
     exit 1
