@@ -277,8 +277,11 @@ fn broker(args: &Args, asks: bool) -> Result<Option<Broker>, Failure> {
     };
     let username = username.filter(|name| !name.is_empty());
     let own_file = args.output.with_extension("mqtt.password");
-    let needs_file =
-        args.password_file.is_none() && (args.password.is_some() || asks && username.is_some());
+    let has_password = match &args.password {
+        Some(password) => !password.is_empty(),
+        None => asks && username.is_some(),
+    };
+    let needs_file = has_password && args.password_file.is_none();
     if needs_file && !args.force && own_file.symlink_metadata().is_ok() {
         return Err(failed(&own_file, &ErrorKind::AlreadyExists.into()));
     }
@@ -390,9 +393,7 @@ fn can_write(path: &Path) -> Result<(), Failure> {
 /// Failure to write the file at `path`.
 fn failed(path: &Path, error: &io::Error) -> Failure {
     let (exit, what) = match error.kind() {
-        ErrorKind::AlreadyExists => {
-            (Exit::Io, "there is a file already; remove it, or name another".to_owned())
-        }
+        ErrorKind::AlreadyExists => (Exit::Io, "exists already; --force replaces it".to_owned()),
         // A gateway started as root keeps no right over the folders of other users.
         ErrorKind::PermissionDenied => {
             let what = format!(

@@ -249,6 +249,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sqlite_has_no_feature_that_nothing_uses() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut options = connection.prepare("PRAGMA compile_options").unwrap();
+        let options: Vec<String> =
+            options.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert!(options.contains(&"OMIT_LOAD_EXTENSION".to_owned()), "{options:?}");
+        assert!(!options.contains(&"ENABLE_FTS5".to_owned()), "{options:?}");
+    }
+
+    #[test]
     fn a_log_beside_the_file_behind_a_link_is_seen() {
         let directory = tempfile::tempdir().unwrap();
         let (file, link) = (directory.path().join("there/a.db"), directory.path().join("b.db"));
