@@ -45,7 +45,7 @@ if ((${#missing[@]})) && [ -n "${INSTALL:-}" ]; then
     } >&2
 elif ((${#missing[@]})); then
     printf '%s\n' "not installed: ${missing[*]}" "As root:" \
-        "  dpkg --add-architecture $architecture && apt-get update" \
+        "  ${emulator:+dpkg --add-architecture $architecture && }apt-get update" \
         "  apt-get install --no-install-recommends ${packages[*]}" >&2
     exit 69
 fi

@@ -5,7 +5,7 @@
 #
 # The folder is target/home-assistant/energi_gateway; docs/installation.md says how to install it.
 set -eu
-program=$(realpath "$1")
+program=$(realpath "${1:?usage: packaging/home-assistant.sh PROGRAM}")
 cd "$(dirname "$0")/.."
 
 # With /lib on the image's side: the program must need no newer C library than Debian 12 has.
