@@ -287,7 +287,7 @@ fn broker(args: &Args, asks: bool) -> Result<Option<Broker>, Failure> {
     }
     let password = match &args.password {
         Some(password) => Some(password.clone()),
-        None if asks && username.is_some() && args.password_file.is_none() => Some(
+        None if needs_file => Some(
             prompt::ask_secret("Password for the broker").map_err(|error| unanswered(&error))?,
         ),
         None => None,
